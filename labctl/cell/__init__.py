@@ -1,0 +1,5 @@
+"""What a cell goes through: its state machine. Pure: no instrument, no clock, no files."""
+
+from labctl.cell.machine import CellMachine
+
+__all__ = ["CellMachine"]

@@ -1,0 +1,181 @@
+"""Cycler: a channel that charges, discharges, holds and rests one cell by a program of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, Protocol
+
+from labctl.instruments.common import Fetched, Handle, Instrument, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One sample of a cycler channel, as the instrument reported it.
+
+    Attributes
+    ----------
+    at : float
+        Seconds since the start of the operation, from the instrument's own clock.
+    voltage : float
+        Cell voltage in V.
+    current : float
+        Current in A; charging is positive, whatever the instrument's convention.
+    """
+
+    at: float
+    voltage: float
+    current: float
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """A condition that ends a step.
+
+    Attributes
+    ----------
+    what : str
+        ``voltage`` (V), ``current`` (A, magnitude) or ``time`` (s).
+    above : bool
+        True where the value must rise to the limit, False where it must fall to it; time always rises.
+    value : float
+        The limit, SI.
+    guard : bool
+        True for an end that should not be what ends the step (a time limit); the result is flagged.
+    held : float
+        Seconds that the condition must hold without a break; 0 ends at once.
+    """
+
+    what: Literal["voltage", "current", "time"]
+    above: bool
+    value: float
+    guard: bool = False
+    held: float = 0.0
+
+
+class Mode(StrEnum):
+    """What a step does with the cell."""
+
+    REST = "rest"
+    CHARGE = "charge"
+    DISCHARGE = "discharge"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class CyclerStep:
+    """One step of a cycler program.
+
+    Attributes
+    ----------
+    mode : Mode
+        Rest, constant-current charge or discharge, or constant-voltage hold.
+    current : float
+        Magnitude in A: the set current, or the limit of a hold.
+    voltage : float or None
+        The voltage to hold, in V.
+    ends : tuple of End
+        Whichever comes first ends the step.
+    record_every : float
+        Seconds between records.
+    record_voltage_step : float
+        A record whenever the voltage has moved by this much, in V; 0 for none.
+    discharging : bool
+        For a hold: which way the current is expected to flow.
+    """
+
+    mode: Mode
+    current: float
+    voltage: float | None
+    ends: tuple[End, ...]
+    record_every: float = 60.0
+    record_voltage_step: float = 0.0
+    discharging: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SafetyLimits:
+    """Limits that the channel itself watches, whatever becomes of this PC. V and A, both currents positive."""
+
+    voltage_min: float
+    voltage_max: float
+    charge_current: float
+    discharge_current: float
+
+
+@dataclass(frozen=True, slots=True)
+class CyclerProgram:
+    """Everything a channel needs to run one operation by itself.
+
+    Attributes
+    ----------
+    name : str
+        The operation's id, for the instrument's comment field.
+    steps : tuple of CyclerStep
+        In order; the program ends after the last.
+    safety : SafetyLimits
+        Downloaded to the channel and read back before the start.
+    """
+
+    name: str
+    steps: tuple[CyclerStep, ...]
+    safety: SafetyLimits
+
+
+class Cycler(Instrument, Protocol):
+    """Charges and discharges cells on numbered channels (counted from 1)."""
+
+    async def start(self, token: str, channel: int, program: CyclerProgram) -> Handle:
+        """Start ``program`` on ``channel`` under the name ``token``.
+
+        Raises
+        ------
+        Busy
+            The channel is running something.
+        Refused
+            The dry-start check or the start was declined, or the safety limits did not read back.
+        OutOfRange
+            Voltage or current beyond what the channel can do.
+        """
+
+    async def poll(self, handle: Handle) -> Progress:
+        """Look once. ``values``: voltage_V, current_A (charging positive), capacity_C, step_time_s, test_time_s."""
+
+    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
+        """Lay the raw export and ``records.csv`` into ``folder``.
+
+        ``records.csv`` has the columns ``record,time_s,step,voltage_V,current_A,capacity_C,state,end``: time since the
+        start of the operation, current signed (charging positive), capacity of the step as a magnitude, every record
+        number present. ``summary``: ``end`` (how the last step ended: voltage, current, time, aborted, fault),
+        ``records``, ``first_record``, ``last_record``, ``capacity_C``, ``voltage_V`` (last), ``duration_s``.
+
+        Raises
+        ------
+        DataError
+            A record number is missing, or the file contradicts the channel.
+        """
+
+    async def abort(self, handle: Handle) -> None:
+        """To open circuit, now. Idempotent: what is not running any more is left alone."""
+
+    async def find(self, token: str) -> Handle | None:
+        """Find a program that was started under ``token``.
+
+        Returns
+        -------
+        Handle or None
+            None only if it is proven that it was never started.
+
+        Raises
+        ------
+        CannotSay
+            Neither can be proven.
+        """
+
+    async def reading(self, channel: int) -> Reading:
+        """Read voltage and current of a channel, idle or not."""
+
+    async def channels(self) -> Mapping[int, str]:
+        """Status word of every channel that the station gave us."""

@@ -1,0 +1,353 @@
+"""The journal: every change of state is one commit, durable before the next thing happens.
+
+SQLite with write-ahead log and ``synchronous=FULL`` by default. An operation's row is its lease: entering ``done``
+and giving the lease back are the same commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, create_engine, event, func, insert, select, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from labctl.errors import JournalError
+from labctl.instruments import Clock, Confirmation
+from labctl.journal import schema
+from labctl.journal.rows import ENTERED_FROM, HELD, Alarm, CampaignRow, Event, OperationRow, Status
+
+_ops = schema.operations
+
+
+class _DbapiConnection(Protocol):
+    def cursor(self) -> Any: ...
+
+
+def _durable(connection: _DbapiConnection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.close()
+
+
+class Journal:
+    """The durable record of one laboratory.
+
+    Parameters
+    ----------
+    path : Path
+        The SQLite file; made if it does not exist.
+    clock : Clock
+        Stamps every commit.
+    read_only : bool
+        Only look; a missing file is a :class:`JournalError`.
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, read_only: bool = False) -> None:
+        if read_only and not path.exists():
+            raise JournalError(f"{path}: there is no journal here", hint="run 'labctl run' in this folder first")
+        self.path = path
+        self._clock = clock
+        self._engine = create_engine(f"sqlite:///{path}")
+        event.listen(self._engine, "connect", _durable)
+        try:
+            with self._engine.begin() as connection:
+                schema.metadata.create_all(connection)
+        except SQLAlchemyError as error:
+            raise JournalError(f"{path}: not a journal that can be used ({error})") from error
+        self._connection = self._engine.connect()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+        self._engine.dispose()
+
+    def now(self) -> str:
+        """Give the instant that a commit would carry."""
+        return self._clock.now().isoformat(timespec="milliseconds")
+
+    @contextmanager
+    def _commit(self) -> Iterator[Connection]:
+        try:
+            with self._connection.begin():
+                yield self._connection
+        except SQLAlchemyError as error:
+            raise JournalError(f"{self.path}: {error}") from error
+
+    def _all(self, statement: Any) -> list[Mapping[str, Any]]:
+        with self._commit() as connection:
+            return [dict(row) for row in connection.execute(statement).mappings()]
+
+    # -- the laboratory -----------------------------------------------------------------------------------------
+    def identity(self, propose: str) -> str:
+        """Give the laboratory's id, storing ``propose`` if it has none yet."""
+        table = schema.laboratory
+        found = self._all(select(table.c.value).where(table.c.key == "id"))
+        if found:
+            return str(found[0]["value"])
+        with self._commit() as connection:
+            connection.execute(insert(table).values(key="id", value=propose))
+        return propose
+
+    # -- campaigns ----------------------------------------------------------------------------------------------
+    def begin_campaign(self, row: CampaignRow, places: Mapping[str, str]) -> None:
+        """Freeze a campaign and say where its cells sit."""
+        with self._commit() as connection:
+            connection.execute(
+                insert(schema.campaigns).values(
+                    campaign=row.campaign,
+                    mode=row.mode,
+                    files=dict(row.files),
+                    settings=dict(row.settings),
+                    started=row.started,
+                )
+            )
+            for cell, place in places.items():
+                self._place(connection, cell, place)
+            self._event(connection, "campaign", f"campaign {row.campaign} begins")
+
+    def end_campaign(self, campaign: str) -> None:
+        """Note that nothing more will happen in this campaign."""
+        table = schema.campaigns
+        with self._commit() as connection:
+            connection.execute(update(table).where(table.c.campaign == campaign).values(ended=self.now()))
+            self._event(connection, "campaign", f"campaign {campaign} has ended")
+
+    def campaigns(self) -> list[CampaignRow]:
+        """All campaigns, oldest first."""
+        return [CampaignRow(**row) for row in self._all(select(schema.campaigns).order_by(schema.campaigns.c.started))]
+
+    # -- operations ---------------------------------------------------------------------------------------------
+    def request(
+        self,
+        operation: str,
+        *,
+        campaign: str,
+        cell: str,
+        step: str,
+        kind: str,
+        attempt: int,
+        token: str,
+        result: Mapping[str, Any] | None = None,
+    ) -> OperationRow:
+        """Ask for an operation; asking again gives the one that is there."""
+        try:
+            with self._commit() as connection:
+                connection.execute(
+                    insert(_ops).values(
+                        operation=operation,
+                        campaign=campaign,
+                        cell=cell,
+                        step=step,
+                        kind=kind,
+                        attempt=attempt,
+                        token=token,
+                        status=Status.REQUESTED.value,
+                        resources=[],
+                        result=dict(result or {}),
+                        times={Status.REQUESTED.value: self.now()},
+                    )
+                )
+        except JournalError as error:
+            if not isinstance(error.__cause__, IntegrityError) or self.find(operation) is None:
+                raise
+        return self.operation(operation)
+
+    def find(self, operation: str) -> OperationRow | None:
+        """Look an operation up."""
+        found = self._rows(select(_ops).where(_ops.c.operation == operation))
+        return found[0] if found else None
+
+    def operation(self, operation: str) -> OperationRow:
+        """Look an operation up that must be there."""
+        found = self.find(operation)
+        if found is None:
+            raise JournalError(f"no operation {operation} in {self.path}")
+        return found
+
+    def operations(
+        self, *, campaign: str | None = None, cell: str | None = None, status: Sequence[Status] | None = None
+    ) -> list[OperationRow]:
+        """Operations in the order in which they were requested."""
+        statement = select(_ops).order_by(_ops.c.order)
+        if campaign is not None:
+            statement = statement.where(_ops.c.campaign == campaign)
+        if cell is not None:
+            statement = statement.where(_ops.c.cell == cell)
+        if status is not None:
+            statement = statement.where(_ops.c.status.in_([one.value for one in status]))
+        return self._rows(statement)
+
+    def held(self) -> list[OperationRow]:
+        """Give the operations that hold something, oldest first: these are the leases."""
+        return self.operations(status=sorted(HELD))
+
+    def leased(self, operation: str, resources: Sequence[str]) -> OperationRow:
+        """Give ``resources`` to an operation, with a fence that only ever grows."""
+        fence = select(func.coalesce(func.max(_ops.c.fence), 0) + 1).scalar_subquery()
+        return self._enter(operation, Status.LEASED, resources=list(resources), fence=fence)
+
+    def intent(self, operation: str) -> OperationRow:
+        """Note that the instrument is about to be told, under the row's token."""
+        return self._enter(operation, Status.INTENT)
+
+    def running(self, operation: str, handle: Mapping[str, Any]) -> OperationRow:
+        """Note that the instrument answered that it runs."""
+        return self._enter(operation, Status.RUNNING, handle=dict(handle))
+
+    def fetched(self, operation: str, bundle: str, result: Mapping[str, Any]) -> OperationRow:
+        """Note that everything the operation produced is safe in ``bundle``."""
+        return self._enter(operation, Status.FETCHED, bundle=bundle, result=dict(result))
+
+    def done(self, operation: str, *, place: str | None = None) -> OperationRow:
+        """End an operation and give its lease back, in one commit; a transfer also moves its cell to ``place``."""
+        return self._enter(operation, Status.DONE, place=place)
+
+    def failed(self, operation: str, error: str) -> OperationRow:
+        """End an operation that cannot go on."""
+        return self._enter(operation, Status.FAILED, error=error)
+
+    def aborted(self, operation: str, error: str) -> OperationRow:
+        """End an operation that a person stopped."""
+        return self._enter(operation, Status.ABORTED, error=error)
+
+    def needs_operator(self, operation: str, error: str) -> OperationRow:
+        """Keep the lease and wait for a person: what the instrument did can't be told."""
+        return self._enter(operation, Status.NEEDS_OPERATOR, error=error)
+
+    def _enter(self, operation: str, status: Status, *, place: str | None = None, **values: Any) -> OperationRow:
+        before = self.operation(operation)
+        times = {**before.times, status.value: self.now()}
+        allowed = [one.value for one in ENTERED_FROM[status]]
+        with self._commit() as connection:
+            changed = connection.execute(
+                update(_ops)
+                .where(_ops.c.operation == operation, _ops.c.status.in_(allowed))
+                .values(status=status.value, times=times, **values)
+            )
+            if changed.rowcount != 1:
+                raise JournalError(f"{operation} is {before.status} and cannot become {status}")
+            if place is not None:
+                self._place(connection, before.cell, place)
+            message = f"{before.step} {status.value}" + (f": {values['error']}" if values.get("error") else "")
+            self._event(connection, "operation", message, cell=before.cell, operation=operation)
+        return self.operation(operation)
+
+    def _rows(self, statement: Any) -> list[OperationRow]:
+        return [
+            OperationRow(**{**row, "status": Status(row["status"]), "resources": tuple(row["resources"])})
+            for row in self._all(statement)
+        ]
+
+    # -- where cells are, what people said ----------------------------------------------------------------------
+    def _place(self, connection: Connection, cell: str, place: str) -> None:
+        table = schema.positions
+        changed = connection.execute(update(table).where(table.c.cell == cell).values(place=place, since=self.now()))
+        if changed.rowcount == 0:
+            connection.execute(insert(table).values(cell=cell, place=place, since=self.now()))
+
+    def places(self) -> dict[str, str]:
+        """Where every cell sits."""
+        return {row["cell"]: row["place"] for row in self._all(select(schema.positions))}
+
+    def confirm(self, token: str, confirmation: Confirmation) -> None:
+        """Store a person's confirmation; repeating it changes nothing."""
+        if self.confirmation(token) is not None:
+            return
+        with self._commit() as connection:
+            connection.execute(
+                insert(schema.confirmations).values(
+                    token=token,
+                    cell=confirmation.cell,
+                    barcode=confirmation.barcode,
+                    user=confirmation.user,
+                    at=confirmation.at,
+                )
+            )
+            message = f"{confirmation.user} confirmed {confirmation.cell} ({confirmation.barcode})"
+            self._event(connection, "confirmation", message, cell=confirmation.cell)
+
+    def confirmation(self, token: str) -> Confirmation | None:
+        """Look up what a person confirmed for a request."""
+        table = schema.confirmations
+        found = self._all(select(table).where(table.c.token == token))
+        if not found:
+            return None
+        row = found[0]
+        return Confirmation(row["cell"], row["barcode"], row["user"], row["at"])
+
+    # -- events and alarms --------------------------------------------------------------------------------------
+    def _event(
+        self,
+        connection: Connection,
+        category: str,
+        message: str,
+        *,
+        cell: str | None = None,
+        operation: str | None = None,
+        instrument: str | None = None,
+        data: Mapping[str, Any] | None = None,
+    ) -> None:
+        connection.execute(
+            insert(schema.events).values(
+                at=self.now(),
+                category=category,
+                message=message,
+                cell=cell,
+                operation=operation,
+                instrument=instrument,
+                data=dict(data or {}),
+            )
+        )
+
+    def note(self, category: str, message: str, **where: Any) -> None:
+        """Write one line of history; ``where``: cell, operation, instrument, data."""
+        with self._commit() as connection:
+            self._event(connection, category, message, **where)
+
+    def events(self, *, category: str | None = None, last: int | None = None) -> list[Event]:
+        """History, oldest first; ``last`` limits it to the newest so many."""
+        table = schema.events
+        statement = select(table).order_by(table.c.id.desc())
+        if category is not None:
+            statement = statement.where(table.c.category == category)
+        if last is not None:
+            statement = statement.limit(last)
+        rows = self._all(statement)
+        return [Event(**{key: value for key, value in row.items() if key != "id"}) for row in reversed(rows)]
+
+    def alarm(self, severity: str, message: str, *, cell: str | None = None, instrument: str | None = None) -> int:
+        """Raise an alarm; one that stands already with the same words is not raised twice."""
+        for standing in self.alarms():
+            if (standing.message, standing.cell, standing.instrument) == (message, cell, instrument):
+                return standing.alarm
+        table = schema.alarms
+        with self._commit() as connection:
+            raised = connection.execute(
+                insert(table).values(
+                    at=self.now(), severity=severity, message=message, cell=cell, instrument=instrument
+                )
+            )
+            self._event(connection, "alarm", message, cell=cell, instrument=instrument)
+        key = raised.inserted_primary_key
+        return int(key[0]) if key else 0
+
+    def clear_alarm(self, alarm: int) -> None:
+        """Note that the cause of an alarm is gone."""
+        table = schema.alarms
+        with self._commit() as connection:
+            connection.execute(
+                update(table).where(table.c.alarm == alarm, table.c.cleared.is_(None)).values(cleared=self.now())
+            )
+
+    def alarms(self, *, standing: bool = True) -> list[Alarm]:
+        """Alarms, oldest first; only those that stand unless told otherwise."""
+        table = schema.alarms
+        statement = select(table).order_by(table.c.alarm)
+        if standing:
+            statement = statement.where(table.c.cleared.is_(None))
+        return [Alarm(**row) for row in self._all(statement)]

@@ -1,0 +1,85 @@
+"""The tables. One file per laboratory: ``labctl.sqlite``."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, Column, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+laboratory = Table("laboratory", metadata, Column("key", String, primary_key=True), Column("value", Text))
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("campaign", String, primary_key=True),
+    Column("mode", String, nullable=False),
+    Column("files", JSON, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("started", String, nullable=False),
+    Column("ended", String),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("order", Integer, primary_key=True, autoincrement=True),
+    Column("operation", String, nullable=False, unique=True),
+    Column("campaign", String, nullable=False, index=True),
+    Column("cell", String, nullable=False, index=True),
+    Column("step", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("token", String, nullable=False),
+    Column("status", String, nullable=False, index=True),
+    Column("resources", JSON, nullable=False),
+    Column("fence", Integer),
+    Column("handle", JSON),
+    Column("bundle", String),
+    Column("result", JSON, nullable=False),
+    Column("error", Text),
+    Column("times", JSON, nullable=False),
+    UniqueConstraint("token", name="a_token_is_used_once"),
+)
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("cell", String, primary_key=True),
+    Column("place", String, nullable=False),
+    Column("since", String, nullable=False),
+)
+
+confirmations = Table(
+    "confirmations",
+    metadata,
+    Column("token", String, primary_key=True),
+    Column("cell", String, nullable=False),
+    Column("barcode", String, nullable=False),
+    Column("user", String, nullable=False),
+    Column("at", String, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", String, nullable=False),
+    Column("category", String, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("cell", String, index=True),
+    Column("operation", String),
+    Column("instrument", String),
+    Column("data", JSON, nullable=False),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("alarm", Integer, primary_key=True, autoincrement=True),
+    Column("at", String, nullable=False),
+    Column("severity", String, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("cell", String),
+    Column("instrument", String),
+    Column("cleared", String),
+)
