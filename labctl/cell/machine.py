@@ -8,6 +8,7 @@ engine fires its triggers, and the journal is where it comes back from after a r
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 from typing import Final
 
 from transitions import Machine, MachineError
@@ -35,7 +36,6 @@ class CellMachine:
     def __init__(self, cell: str, steps: Sequence[str]) -> None:
         self.cell = cell
         self.steps = tuple(steps)
-        following = (*self.steps[1:], FINISHED)
         self._machine = Machine(
             model=self,
             model_override=False,
@@ -44,7 +44,7 @@ class CellMachine:
             auto_transitions=False,
             send_event=False,
         )
-        for source, target in zip(self.steps, following, strict=True):
+        for source, target in pairwise((*self.steps, FINISHED)):
             self._machine.add_transition("complete", source, target)
             self._machine.add_transition("hold", source, HELD, before="_remember")
             self._machine.add_transition(f"resume at {source}", HELD, source)

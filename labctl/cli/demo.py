@@ -1,0 +1,95 @@
+"""``labctl demo``: the main job on a simulated laboratory, in virtual time, with the truth beside the result."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labctl import analysis
+from labctl.cli.analyze import SHARES, print_shares
+from labctl.cli.init import make_laboratory
+from labctl.cli.output import put_json, say
+from labctl.cli.running import Outcome, RunRequest, run
+from labctl.engine.clock import real_seconds
+from labctl.errors import LabctlError
+
+PROTOCOL = "dead-lithium.yaml"
+
+
+def demo_run(folder: Path, seed: int, progress: Any = lambda cell, step: None) -> tuple[dict[str, Any], Outcome, Any]:
+    """Run the demo in ``folder``; give the analysis as JSON with the truth, the outcome, and the analysis itself."""
+    make_laboratory(folder, quiet=True)
+    outcome = run(
+        RunRequest(
+            folder,
+            folder / "protocols" / PROTOCOL,
+            folder / "station.yaml",
+            folder / "cells.yaml",
+            simulate=True,
+            accelerate=True,
+            seed=seed,
+        ),
+        on_progress=progress,
+    )
+    unfinished = {cell: state for cell, state in outcome.states.items() if state != "finished"}
+    if unfinished:
+        raise LabctlError(f"{folder}: not every cell finished: {unfinished}", hint=f"labctl status --lab {folder}")
+    if outcome.violations:
+        raise LabctlError(f"{folder}: the laboratory saw what must not happen: {outcome.violations[0]}")
+    result = analysis.analyze([folder])
+    data = result.to_json()
+    if outcome.truth is not None:
+        add_truth(data, outcome.truth)
+    return data, outcome, result
+
+
+def add_truth(data: dict[str, Any], truth: Mapping[str, Any]) -> None:
+    """Put the virtual cells' true shares beside the evaluated ones, now that the analysis has ended."""
+    for cell in data["cells"]:
+        for cycle in cell["cycles"]:
+            if cycle.get("dead_percent") is None:
+                continue
+            shares = analysis.truth_shares(truth, cell["cell"], cycle["cycle"])
+            for share in SHARES:
+                cycle[f"{share}_percent_truth"] = shares[share]
+
+
+class _Progress:
+    """One line that counts the steps of all cells, only where somebody watches."""
+
+    def __init__(self) -> None:
+        self.began = real_seconds()
+        self.steps = Counter[str]()
+        self.watched = sys.stderr.isatty()
+
+    def __call__(self, cell: str, step: str) -> None:
+        self.steps[cell] += 1
+        total = sum(self.steps.values())
+        if self.watched:
+            sys.stderr.write(f"\r{real_seconds() - self.began:5.1f} s  {total:4d} steps  {cell} {step:<28}")
+            sys.stderr.flush()
+        elif total % 40 == 0:
+            say(f"{real_seconds() - self.began:5.1f} s  {total:4d} steps  {cell} {step}")
+
+    def end(self) -> None:
+        if self.watched:
+            sys.stderr.write("\r" + " " * 78 + "\r")
+
+
+def run_demo(directory: Path | None, *, seed: int, as_json: bool) -> None:
+    """Run, print, and name the report."""
+    folder = directory or Path(tempfile.mkdtemp(prefix="labctl-demo-"))
+    say(f"SIMULATED laboratory in {folder}: eight cells, two coppers, measured after cycle 1 and after cycle 15")
+    progress = _Progress()
+    data, outcome, result = demo_run(folder, seed, progress)
+    progress.end()
+    report = analysis.write_report(result, folder / "report", truth=outcome.truth)
+    if as_json:
+        put_json(data)
+    else:
+        print_shares(data)
+    say(f"{real_seconds() - progress.began:.1f} s; report: {report}")

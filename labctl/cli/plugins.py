@@ -1,0 +1,45 @@
+"""Drivers, simulators and gateways, found by their entry points: third parties plug in the same way as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from labctl.errors import LabctlError
+
+
+def _found(group: str) -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=group)}
+
+
+def driver_names() -> list[str]:
+    """Names that a station file may give as ``driver``."""
+    return sorted(_found("labctl.drivers"))
+
+
+def _load(group: str, name: str) -> Any:
+    entry = _found(group).get(name)
+    if entry is None:
+        raise LabctlError(f"no '{name}' among the installed {group}", hint="reinstall labctl or the package with it")
+    return entry.load()
+
+
+def driver(name: str) -> Any:
+    """Load the driver class of that name."""
+    return _load("labctl.drivers", name)
+
+
+def roles(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Give the role of every instrument of a station, as its driver says."""
+    return {name: driver(entry["driver"]).role for name, entry in entries.items()}
+
+
+def simulator(name: str) -> Any:
+    """Load a simulator class, or ``laboratory`` and ``person``."""
+    return _load("labctl.simulators", name)
+
+
+def gateway(name: str) -> Any | None:
+    """Load the gateway program of a driver that needs one, or None."""
+    return _load("labctl.gateways", name) if name in _found("labctl.gateways") else None

@@ -1,0 +1,302 @@
+"""Putting a run together: files, journal, clock, instruments or their simulators, and the orchestrator."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from labctl.cli import plugins
+from labctl.cli.logs import open_log
+from labctl.cli.simulation import Simulation, read_saved, saved_clock
+from labctl.engine import campaign as campaigns
+from labctl.engine.bench import Bench
+from labctl.engine.campaign import Campaign, Source
+from labctl.engine.clock import LoopClock, run_real, run_scaled, run_virtual
+from labctl.engine.lock import LaboratoryLock
+from labctl.engine.orchestrator import Orchestrator
+from labctl.errors import InvalidFile, LabctlError, UsageError
+from labctl.instruments import Hiccup
+from labctl.journal import CampaignRow, Journal
+from labctl.protocol import load_protocol, read_protocol
+from labctl.results import deliver
+from labctl.safety.preflight import check
+from labctl.station import load_cells, load_station, read_cells, read_station
+
+JOURNAL = "labctl.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """What ``labctl run`` was asked.
+
+    Attributes
+    ----------
+    folder : Path
+        The laboratory folder.
+    protocol, station, cells : Path
+        The user's files.
+    simulate : bool
+        Against simulators in this process.
+    accelerate : bool
+        In virtual time.
+    seed : int
+        Of the simulated laboratory.
+    faults : bool
+        Fault proxies in front of the simulators, for tests.
+    """
+
+    folder: Path
+    protocol: Path
+    station: Path
+    cells: Path
+    simulate: bool = False
+    accelerate: bool = False
+    seed: int = 0
+    faults: bool = False
+    speed: float = 1.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes
+    ----------
+    campaign : str
+        Its id.
+    states : mapping of str to str
+        Cell to state.
+    detached : bool
+        Whether it was interrupted before its end.
+    analysis : Path or None
+        What the analysis core wrote.
+    truth : mapping or None
+        Of a simulated laboratory.
+    """
+
+    campaign: str
+    states: Mapping[str, str]
+    detached: bool = False
+    analysis: Path | None = None
+    truth: Mapping[str, Any] | None = None
+    violations: list[dict[str, Any]] = field(default_factory=list)
+
+
+def resolve_secret(value: Any) -> str:
+    """Resolve a credential of the station file.
+
+    Raises
+    ------
+    UsageError
+        The environment variable is not set, or the key ring can't be used.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Mapping) and "env" in value:
+        found = os.environ.get(str(value["env"]))
+        if not found:
+            raise UsageError(f"environment variable {value['env']} is not set", hint="the station file names it")
+        return found
+    raise UsageError("a credential is given as {env: NAME}")
+
+
+def check_files(protocol: Path, station: Path, cells: Path) -> Campaign:
+    """Load and check all three files.
+
+    Raises
+    ------
+    InvalidFile
+        With every mistake of all of them.
+    """
+    loaded_protocol = load_protocol(protocol)
+    loaded_station = load_station(station, drivers=plugins.driver_names())
+    loaded_cells = load_cells(cells)
+    mistakes = check(loaded_protocol, loaded_station, loaded_cells, plugins.roles(loaded_station.entries()))
+    if mistakes:
+        raise InvalidFile(mistakes)
+    return campaigns.make("", loaded_protocol, loaded_station, loaded_cells, loaded_station.mode)
+
+
+def _resume_or_begin(journal: Journal, request: RunRequest, wanted: Campaign) -> tuple[Campaign, list[str]]:
+    """Take up the campaign that has not ended, from its frozen files, or begin a new one."""
+    settings = {"seed": request.seed, "simulate": request.simulate}
+    row = campaigns.unfinished(journal)
+    mode = "simulated" if request.simulate else wanted.mode
+    if row is None:
+        name = campaigns.next_name(journal, wanted.protocol.protocol)
+        begun = campaigns.make(name, wanted.protocol, wanted.station, wanted.cells, mode)
+        campaigns.begin(journal, begun, sources_of(request), settings)
+        return begun, []
+    if row.settings.get("simulate") != request.simulate:
+        was = "simulated" if row.settings.get("simulate") else "with live instruments"
+        raise UsageError(f"campaign {row.campaign} runs {was}; it can't go on otherwise")
+    changed = [
+        f"{source.path} has changed since campaign {row.campaign} began; it goes on with the file as it was then"
+        for kind, source in sources_of(request).items()
+        if source.sha256 != row.files[kind]["sha256"]
+    ]
+    return frozen(row), changed
+
+
+def sources_of(request: RunRequest) -> dict[str, Source]:
+    """Read the user's files as they are now."""
+    paths = {"protocol": request.protocol, "station": request.station, "cells": request.cells}
+    return {kind: Source(str(path), path.read_text(encoding="utf-8")) for kind, path in paths.items()}
+
+
+def frozen(row: CampaignRow) -> Campaign:
+    """Rebuild a campaign from its files as the journal keeps them."""
+    files = row.files
+    protocol = read_protocol(files["protocol"]["text"], files["protocol"]["path"])
+    station = read_station(files["station"]["text"], files["station"]["path"], drivers=plugins.driver_names())
+    cells = read_cells(files["cells"]["text"], files["cells"]["path"])
+    return campaigns.make(row.campaign, protocol, station, cells, row.mode)
+
+
+def run(
+    request: RunRequest,
+    *,
+    on_progress: Callable[[str, str], None] = lambda cell, step: None,
+    on_begin: Callable[[Campaign, datetime], None] = lambda campaign, at: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Outcome:
+    """Run a campaign to its end, or to where it was interrupted.
+
+    Raises
+    ------
+    LabctlError
+        Whatever stands against it; its exit code is the command's.
+    """
+    wanted = check_files(request.protocol, request.station, request.cells)
+    if request.accelerate and not request.simulate:
+        raise UsageError("--accelerate needs --simulate: live instruments can't be hurried")
+    if not request.simulate and wanted.mode == "simulated":
+        raise UsageError("the station says 'mode: simulated'", hint="add --simulate, or say 'mode: live'")
+    if request.simulate and wanted.mode == "live":
+        raise UsageError("the station says 'mode: live'", hint="leave --simulate out, or say 'mode: simulated'")
+    request.folder.mkdir(parents=True, exist_ok=True)
+    lock = LaboratoryLock(request.folder)
+    lock.take()
+    try:
+        saved = read_saved(request.folder) if request.simulate else None
+
+        async def main(clock: LoopClock) -> Outcome:
+            return await _run(request, wanted, clock, lock, saved, on_progress, on_begin, warn)
+
+        epoch = saved_clock(saved)
+        if request.accelerate:
+            return run_virtual(main, epoch)
+        return run_scaled(main, request.speed, epoch) if request.speed != 1.0 else run_real(main, epoch)
+    finally:
+        lock.release()
+
+
+async def _run(
+    request: RunRequest,
+    wanted: Campaign,
+    clock: LoopClock,
+    lock: LaboratoryLock,
+    saved: Mapping[str, Any] | None,
+    on_progress: Callable[[str, str], None],
+    on_begin: Callable[[Campaign, datetime], None],
+    warn: Callable[[str], None],
+) -> Outcome:
+    log, file = open_log(request.folder, clock)
+    journal = Journal(request.folder / JOURNAL, clock)
+    try:
+        campaign, changed = _resume_or_begin(journal, request, wanted)
+        for message in changed:
+            warn(message)
+        if saved is None and request.simulate and journal.operations(campaign=campaign.name):
+            raise LabctlError(
+                f"{request.folder}: campaign {campaign.name} has begun, but its simulated laboratory is gone",
+                hint="begin anew in another laboratory folder",
+            )
+        on_begin(campaign, clock.now())
+        return await _orchestrate(request, campaign, clock, lock, saved, journal, log, on_progress)
+    finally:
+        journal.close()
+        file.close()
+
+
+async def _orchestrate(
+    request: RunRequest,
+    campaign: Campaign,
+    clock: LoopClock,
+    lock: LaboratoryLock,
+    saved: Mapping[str, Any] | None,
+    journal: Journal,
+    log: Any,
+    on_progress: Callable[[str, str], None],
+) -> Outcome:
+    simulation = None
+    entries = campaign.station.entries()
+    seed = int(saved["seed"]) if saved is not None else request.seed
+    if request.simulate:
+        simulation = Simulation(
+            campaign.station,
+            campaign.cells,
+            folder=request.folder,
+            seed=seed,
+            clock=clock,
+            log=log,
+            faults=request.faults,
+        )
+        await simulation.start(saved)
+        entries = simulation.entries
+
+    def report(hiccup: Hiccup) -> None:
+        log.warning("hiccup", instrument=hiccup.instrument, kind=hiccup.kind, message=hiccup.message)
+        journal.note("hiccup", f"{hiccup.kind}: {hiccup.message}", instrument=hiccup.instrument)
+
+    laboratory = journal.identity(f"simulated {seed}" if request.simulate else os.urandom(8).hex())
+    outcome = Outcome(campaign.name, {})
+    bench = make_bench(entries, clock=clock, log=log, report=report, folder=request.folder)
+    try:
+        await bench.connect()
+        orchestrator = Orchestrator(
+            request.folder,
+            journal,
+            campaign,
+            bench,
+            clock=clock,
+            log=log,
+            lock=lock,
+            laboratory=laboratory,
+            on_progress=on_progress,
+        )
+        outcome.states = {cell: machine.state for cell, machine in orchestrator.machines.items()}
+        people = simulation.people if simulation is not None else (lambda port, token: ())
+        try:
+            await orchestrator.run(people)
+        except asyncio.CancelledError:
+            # Ctrl-C: the instruments hold their own limits and go on; this process only lets go.
+            outcome.detached = True
+        outcome.states = {cell: machine.state for cell, machine in orchestrator.machines.items()}
+    finally:
+        await bench.close()
+        if simulation is not None:
+            await simulation.stop()
+    if not outcome.detached:
+        outcome.analysis = deliver(request.folder / "results", campaign.name)
+        if simulation is not None:
+            outcome.truth, outcome.violations = simulation.truth(), simulation.violations()
+    return outcome
+
+
+def make_bench(
+    entries: Mapping[str, Mapping[str, Any]],
+    *,
+    clock: LoopClock,
+    log: Any,
+    report: Callable[[Hiccup], None],
+    folder: Path,
+) -> Bench:
+    """Make the drivers that the station names."""
+    drivers = {entry["driver"]: plugins.driver(entry["driver"]) for entry in entries.values()}
+    return Bench(entries, drivers, clock=clock, log=log, report=report, secret=resolve_secret, folder=folder)

@@ -1,0 +1,158 @@
+"""A simulated laboratory in this process: every simulator on its own loopback port, gateways and a person included.
+
+On a clean stop its whole state is saved beside the journal, so that the next run goes on with the same cells. While
+it runs, the file says so: where it was killed with the process, its cells are gone, and resuming is refused.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from labctl.cli import plugins
+from labctl.errors import LabctlError
+from labctl.instruments import Clock, Log
+from labctl.results.bundle import write_json
+from labctl.station import Cells, Station
+
+SAVED: Final = "labctl.simulation/1"
+FILE: Final = "simulation.json"
+
+
+def read_saved(folder: Path) -> Mapping[str, Any] | None:
+    """Read the saved state of a laboratory folder, None if it has none.
+
+    Raises
+    ------
+    LabctlError
+        The laboratory was running when its process was killed, or the file is damaged.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise LabctlError(f"{path}: damaged", hint="begin anew in another laboratory folder") from error
+    if found.get("state") != "saved":
+        raise LabctlError(
+            f"{path}: the simulated laboratory was killed with its process, and its cells with it; this campaign can't "
+            "be resumed",
+            hint="what was fetched is in 'results'; begin anew in another laboratory folder",
+        )
+    return dict(found)
+
+
+class Simulation:
+    """The simulated laboratory of one station.
+
+    Parameters
+    ----------
+    station, cells
+        The validated files; addresses in the station are ignored.
+    folder : Path
+        Where simulators keep their files and the state is saved.
+    seed : int
+        Everything random follows from it.
+    faults : bool
+        Put fault proxies in front of all simulators.
+    """
+
+    def __init__(
+        self,
+        station: Station,
+        cells: Cells,
+        *,
+        folder: Path,
+        seed: int,
+        clock: Clock,
+        log: Log,
+        faults: bool = False,
+    ) -> None:
+        self._station = station
+        self._folder = folder
+        self._seed = seed
+        self._clock = clock
+        self._simulators: dict[str, Any] = {}
+        self._gateways: list[Any] = []
+        self.entries: dict[str, dict[str, Any]] = {}
+        work = folder / "simulated"
+        work.mkdir(parents=True, exist_ok=True)
+        self.laboratory = plugins.simulator("laboratory")(
+            station.description(cells), folder=work, seed=seed, clock=clock, log=log, faults=faults
+        )
+
+    async def start(self, saved: Mapping[str, Any] | None = None) -> None:
+        """Start everything, from a saved state if there is one."""
+        if saved is not None:
+            self.laboratory.restore(saved["laboratory"])
+        await self.laboratory.start()
+        for name, entry in self._station.entries().items():
+            made = plugins.simulator(entry["driver"])(name, entry, self.laboratory)
+            if saved is not None:
+                made.restore(saved["instruments"][name])
+            self._simulators[name] = made
+            reached = await made.start()
+            reached.update(await self._start_gateway(name, entry["driver"], made, reached))
+            self.entries[name] = {**entry, **reached}
+        self._note("running")
+
+    async def _start_gateway(
+        self, name: str, driver: str, simulator: Any, reached: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        gateway = plugins.gateway(driver)
+        if gateway is None:
+            return {}
+        token = secrets.token_urlsafe(24)
+        running = gateway(
+            simulator.api,
+            token=token,
+            clock=self._clock,
+            session=simulator.session,
+            data_folder=reached["data_folder"],
+        )
+        port = await self.laboratory.expose(name, await running.start())
+        self._gateways.append(running)
+        return {"address": f"127.0.0.1:{port}", "token": token}
+
+    def people(self, port: int, token: str) -> Sequence[asyncio.Task[Any]]:
+        """Have the station's operators work on the orchestrator's requests."""
+        person = plugins.simulator("person")
+        operators = self._station.operators[:1]
+        return [
+            asyncio.create_task(person(one.name, self.laboratory, (port, token), one.hours).work()) for one in operators
+        ]
+
+    def truth(self) -> dict[str, Any]:
+        """What no instrument can know; only the demo reads it, after the analysis has ended."""
+        found: dict[str, Any] = self.laboratory.truth()
+        return found
+
+    def violations(self) -> list[dict[str, Any]]:
+        """What must not happen in a laboratory and did."""
+        return list(self.laboratory.violations)
+
+    def _note(self, state: str, **more: Any) -> None:
+        write_json(self._folder / FILE, {"schema": SAVED, "state": state, "seed": self._seed, **more})
+
+    async def stop(self) -> None:
+        """Save the state, then stop everything."""
+        instruments = {name: simulator.save() for name, simulator in self._simulators.items()}
+        laboratory = self.laboratory.save()
+        write_json(self._folder / "truth.json", self.truth())
+        for gateway in self._gateways:
+            await gateway.stop()
+        for simulator in self._simulators.values():
+            await simulator.stop()
+        await self.laboratory.stop()
+        self._note("saved", clock=self._clock.now().isoformat(), laboratory=laboratory, instruments=instruments)
+
+
+def saved_clock(saved: Mapping[str, Any] | None) -> datetime | None:
+    """Give the instant at which a saved laboratory stopped."""
+    return datetime.fromisoformat(saved["clock"]) if saved is not None else None

@@ -1,0 +1,147 @@
+"""``labctl status``: cells, instruments and alarms on one screen, with the age of every value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.cli.output import ago, console, put_json
+from labctl.engine.clock import WallClock, pause
+from labctl.engine.endpoint import ask
+from labctl.errors import NoOrchestrator
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WELL, NOBODY, ALARMED = 0, 3, 7
+# From this age on (s) a value is shown as old; a running orchestrator looks far more often.
+OLD = 900.0
+
+
+def read_status(lab: Path) -> dict[str, Any]:
+    """Ask the running orchestrator, or else the journal.
+
+    Raises
+    ------
+    NoOrchestrator
+        None runs, and there is no journal either.
+    """
+    try:
+        report: dict[str, Any] = ask(lab, "status")["status"]
+    except NoOrchestrator:
+        from labctl.cli.running import JOURNAL
+
+        if not (lab / JOURNAL).exists():
+            raise
+        return _from_journal(lab / JOURNAL)
+    return report
+
+
+def _from_journal(path: Path) -> dict[str, Any]:
+    from labctl.engine.status import status_report
+    from labctl.journal import Journal
+
+    journal = Journal(path, WallClock(), read_only=True)
+    try:
+        campaigns = journal.campaigns()
+        return status_report(journal, campaigns[-1].campaign if campaigns else None)
+    finally:
+        journal.close()
+
+
+def exit_code(report: Mapping[str, Any]) -> int:
+    """0 well, 3 no orchestrator, 7 an alarm stands."""
+    if report["orchestrator"] != "running":
+        return NOBODY
+    return ALARMED if report["alarms"] else WELL
+
+
+def show_status(lab: Path, *, watch: bool, as_json: bool) -> int:
+    """Print the status once, or again and again; return the exit code."""
+    while True:
+        report = read_status(lab)
+        if as_json:
+            put_json(report, indent=None if watch else 2)
+        else:
+            if watch:
+                console().clear()
+            print_status(report)
+        if not watch:
+            return exit_code(report)
+        pause(2.0)
+
+
+def print_status(report: Mapping[str, Any]) -> None:
+    """Print a report as tables that fit the terminal."""
+    out = console()
+    live = report["orchestrator"] == "running"
+    mode = str(report["mode"] or "empty").upper()
+    head = f"[bold]{mode}[/bold]  campaign {report['campaign'] or '–'}  orchestrator {report['orchestrator']}"
+    out.print(f"{head}  {_clock(report['time'])} UTC")
+    if not live:
+        out.print("[yellow]no orchestrator runs: these are the journal's last words, not live values[/yellow]")
+    out.print(_cells(report, live=live, wide=out.width >= 110))
+    if report["instruments"]:
+        out.print(_instruments(report))
+    for alarm in report["alarms"]:
+        where = alarm["cell"] or alarm["instrument"] or "laboratory"
+        out.print(f"[red]! {alarm['severity']}[/red]  {where}  {alarm['message']}  (since {_clock(alarm['since'])})")
+    if not report["alarms"]:
+        out.print("no alarm stands")
+
+
+def _clock(at: str | None) -> str:
+    return datetime.fromisoformat(at).strftime("%m-%d %H:%M") if at else "–"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return f"{value:.{digits}f}" if value is not None else "–"
+
+
+def _cells(report: Mapping[str, Any], *, live: bool, wide: bool) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=False)
+    for name in ("cell", "state", "step"):
+        table.add_column(name, no_wrap=name != "state")
+    if wide:
+        table.add_column("on", no_wrap=True)
+        table.add_column("since", no_wrap=True)
+    for name in ("V", "mA", "mAh", "age"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if wide:
+        table.add_column("end", no_wrap=True)
+    table.add_column("waits for")
+    for cell in report["cells"]:
+        age = cell["age_s"]
+        stale = not live or (age is not None and age > OLD)
+        on = ":".join(part for part in (cell["instrument"], cell["channel"]) if part) or cell["place"]
+        current = cell["current_A"]
+        row = [cell["cell"], cell["state"], cell["step"] or "–"]
+        row += [on, _clock(cell["since"])] if wide else []
+        row += [
+            _number(cell["voltage_V"], 3),
+            _number(current * 1e3 if current is not None else None, 3),
+            _number(cell["capacity_mAh"], 3),
+            ago(age),
+        ]
+        row += [_clock(cell["expected_end"])] if wide else []
+        row.append(cell["waits_for"] or "")
+        table.add_row(*row, style="dim" if stale else None)
+    return table
+
+
+def _instruments(report: Mapping[str, Any]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for name in ("instrument", "what it is", "used by"):
+        table.add_column(name)
+    for one in report["instruments"]:
+        warm = f", {one['temperature_degC']:.1f} °C" if "temperature_degC" in one else ""
+        table.add_row(one["name"], f"{one['model']}{warm}", ", ".join(one["used_by"]) or "free")
+    return table

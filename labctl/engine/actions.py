@@ -1,0 +1,302 @@
+"""How each kind of operation is carried out on its instrument: what is asked, and the role's own calls.
+
+An action is made anew whenever its operation is taken up, before or after a restart; all it knows comes from the plan,
+the station and the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from labctl.engine.routing import Route
+from labctl.errors import LabctlError
+from labctl.instruments import (
+    AcquisitionRequest,
+    Cycler,
+    CyclerProgram,
+    CyclerStep,
+    End,
+    Fetched,
+    Handle,
+    ImpedanceRequest,
+    Mode,
+    Multiplexer,
+    Potentiostat,
+    Progress,
+    SafetyLimits,
+    Spectrometer,
+)
+from labctl.protocol import Acquisition, Cycling, Impedance, Kind, PlannedOperation
+from labctl.safety.identity import LastSeen, mismatch
+
+#: A safety limit of the channel lies this far outside the protocol's limit, so that the step's own end comes first.
+SAFETY_MARGIN_VOLT: Final = 0.02
+SAFETY_MARGIN_CURRENT: Final = 1.1
+
+
+class Action(Protocol):
+    """One operation on one instrument."""
+
+    asked: Mapping[str, Any]
+
+    async def prepare(self) -> None:
+        """Do all that must be true before the instrument is told; safe to repeat."""
+
+    async def start(self, token: str) -> Handle:
+        """Tell the instrument."""
+
+    async def poll(self, handle: Handle) -> Progress:
+        """Look once."""
+
+    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
+        """Lay what it produced into ``folder``."""
+
+    async def abort(self, handle: Handle) -> None:
+        """End it now, safely."""
+
+    async def find(self, token: str) -> Handle | None:
+        """Find it by its token."""
+
+    async def finish(self) -> None:
+        """Undo what ``prepare`` connected; safe to repeat."""
+
+
+class CyclerAction:
+    """Rest, charge, discharge or hold on a cycler channel."""
+
+    def __init__(
+        self, name: str, planned: PlannedOperation, route: Route, cycler: Cycler, last_seen: LastSeen | None
+    ) -> None:
+        self._name = name
+        self._planned = planned
+        self._route = route
+        self._cycler = cycler
+        self._last_seen = last_seen
+        self.program = cycler_program(name, planned)
+        self.asked: Mapping[str, Any] = asdict(self.program)
+
+    @property
+    def _channel(self) -> int:
+        if self._route.lead is None:
+            raise LabctlError(f"{self._route.slot} has no channel of {self._route.instrument}")
+        return self._route.lead
+
+    async def prepare(self) -> None:
+        """Check that this is the booked cell before any current flows."""
+        reading = await self._cycler.reading(self._channel)
+        wrong = mismatch(self._last_seen, reading.voltage)
+        if wrong is not None:
+            raise IdentityDoubt(wrong)
+
+    async def start(self, token: str) -> Handle:
+        """Start the program on the channel."""
+        return await self._cycler.start(token, self._channel, self.program)
+
+    async def poll(self, handle: Handle) -> Progress:
+        """Look at the channel."""
+        return await self._cycler.poll(handle)
+
+    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
+        """Fetch the records."""
+        return await self._cycler.fetch(handle, folder)
+
+    async def abort(self, handle: Handle) -> None:
+        """To open circuit."""
+        await self._cycler.abort(handle)
+
+    async def find(self, token: str) -> Handle | None:
+        """Find the test by its name."""
+        return await self._cycler.find(token)
+
+    async def finish(self) -> None:
+        """Nothing to undo: an idle channel is open."""
+
+
+class IdentityDoubt(LabctlError):
+    """The cell at the leads does not look like the booked one."""
+
+    category = "identity"
+
+
+def cycler_program(name: str, planned: PlannedOperation) -> CyclerProgram:
+    """Translate a planned step into what a channel runs by itself."""
+    parameters = planned.parameters
+    if not isinstance(parameters, Cycling):
+        raise LabctlError(f"{planned.path} is no step for a cycler")
+    modes = {Kind.REST: Mode.REST, Kind.CHARGE: Mode.CHARGE, Kind.DISCHARGE: Mode.DISCHARGE, Kind.HOLD: Mode.HOLD}
+    ends = []
+    if parameters.end_voltage is not None:
+        ends.append(End("voltage", planned.kind is Kind.CHARGE, parameters.end_voltage))
+    if parameters.end_current is not None:
+        ends.append(End("current", False, parameters.end_current, held=parameters.end_current_for))
+    if parameters.duration is not None:
+        ends.append(End("time", True, parameters.duration))
+    if planned.at_most is not None:
+        ends.append(End("time", True, planned.at_most, guard=True))
+    step = CyclerStep(
+        mode=modes[planned.kind],
+        current=parameters.current,
+        voltage=parameters.voltage,
+        ends=tuple(ends),
+        record_every=300.0 if planned.kind is Kind.REST else 60.0,
+        record_voltage_step=0.0 if planned.kind in (Kind.REST, Kind.HOLD) else 0.02,
+        discharging=planned.kind is Kind.HOLD,
+    )
+    safety = SafetyLimits(
+        voltage_min=parameters.voltage_min - SAFETY_MARGIN_VOLT,
+        voltage_max=parameters.voltage_max + SAFETY_MARGIN_VOLT,
+        charge_current=parameters.current_max * SAFETY_MARGIN_CURRENT,
+        discharge_current=parameters.current_max * SAFETY_MARGIN_CURRENT,
+    )
+    return CyclerProgram(name, (step,), safety)
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """What earlier operations say of this cell's pulse and receiver.
+
+    Attributes
+    ----------
+    length : float
+        s.
+    receiver_gain : float or None
+        RG that the set is bound to.
+    """
+
+    length: float
+    receiver_gain: float | None
+
+
+class AcquisitionAction:
+    """An NMR acquisition, or a nutation series, on the sample in the probe."""
+
+    def __init__(self, request: AcquisitionRequest, spectrometer: Spectrometer) -> None:
+        self._spectrometer = spectrometer
+        self._request = request
+        self.asked: Mapping[str, Any] = asdict(request)
+
+    async def prepare(self) -> None:
+        """Nothing: the sample was put in and soaked by the step."""
+
+    async def start(self, token: str) -> Handle:
+        """Make the dataset and start."""
+        return await self._spectrometer.start(token, self._request)
+
+    async def poll(self, handle: Handle) -> Progress:
+        """Look at the dataset."""
+        return await self._spectrometer.poll(handle)
+
+    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
+        """Copy the dataset."""
+        return await self._spectrometer.fetch(handle, folder)
+
+    async def abort(self, handle: Handle) -> None:
+        """Halt the acquisition."""
+        await self._spectrometer.abort(handle)
+
+    async def find(self, token: str) -> Handle | None:
+        """Find the dataset by its name."""
+        return await self._spectrometer.find(token)
+
+    async def finish(self) -> None:
+        """Nothing to undo."""
+
+
+def acquisition_request(name: str, sample: str, planned: PlannedOperation, pulse: Pulse) -> AcquisitionRequest:
+    """Translate a planned ``nmr`` or ``nutation`` step into what a spectrometer is asked."""
+    parameters = planned.parameters
+    if not isinstance(parameters, Acquisition):
+        raise LabctlError(f"{planned.path} is no step for a spectrometer")
+    lengths = parameters.pulse_lengths if planned.kind is Kind.NUTATION else (pulse.length,)
+    return AcquisitionRequest(
+        name=name,
+        sample=sample,
+        nucleus=parameters.nucleus,
+        pulse_program=parameters.pulse_program,
+        carrier_ppm=parameters.carrier_ppm,
+        scans=parameters.scans,
+        recycle_delay=parameters.recycle_delay,
+        dwell_time=parameters.dwell_time,
+        points=parameters.points,
+        pulse_lengths=tuple(lengths),
+        pulse_power=parameters.power,
+        receiver_gain=pulse.receiver_gain,
+    )
+
+
+class ImpedanceAction:
+    """An impedance spectrum through the multiplexer, if the leads go through one."""
+
+    def __init__(
+        self,
+        name: str,
+        planned: PlannedOperation,
+        route: Route,
+        potentiostat: Potentiostat,
+        multiplexer: Multiplexer | None,
+    ) -> None:
+        parameters = planned.parameters
+        if not isinstance(parameters, Impedance):
+            raise LabctlError(f"{planned.path} is no step for a potentiostat")
+        self._route = route
+        self._potentiostat = potentiostat
+        self._multiplexer = multiplexer
+        self._rest = parameters.rest_before
+        self.request = ImpedanceRequest(
+            name=name,
+            control=parameters.control,
+            frequency_start=parameters.frequency_start,
+            frequency_end=parameters.frequency_end,
+            points_per_decade=parameters.points_per_decade,
+            periods=parameters.periods,
+            amplitude=parameters.amplitude,
+            bias=0.0,
+            voltage_min=parameters.voltage_min,
+            voltage_max=parameters.voltage_max,
+        )
+        self.asked: Mapping[str, Any] = asdict(self.request)
+
+    async def prepare(self) -> None:
+        """Let the cell rest, then close its relay."""
+        await asyncio.sleep(self._rest)
+        await self._switch(self._route.lead)
+
+    async def _switch(self, relay: int | None) -> None:
+        if self._multiplexer is not None:
+            await self._multiplexer.switch(relay, self._route.relays)
+
+    async def start(self, token: str) -> Handle:
+        """Start the sweep."""
+        return await self._potentiostat.start(token, self.request)
+
+    async def poll(self, handle: Handle) -> Progress:
+        """Look at the sweep."""
+        return await self._potentiostat.poll(handle)
+
+    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
+        """Fetch the file."""
+        return await self._potentiostat.fetch(handle, folder)
+
+    async def abort(self, handle: Handle) -> None:
+        """Source off, then the relay open."""
+        await self._potentiostat.abort(handle)
+        await self._switch(None)
+
+    async def find(self, token: str) -> Handle | None:
+        """Find the file by its name."""
+        return await self._potentiostat.find(token)
+
+    async def finish(self) -> None:
+        """Open the relay; the source is off by then."""
+        await self._switch(None)
+
+
+def next_look(progress: Progress, elapsed: float) -> float:
+    """Seconds until the next look: coarse while far from the end, fine near it."""
+    if progress.remaining is None:
+        return min(max(elapsed / 10.0, 10.0), 300.0)
+    return min(max(progress.remaining * 0.7, 2.0), 1800.0)

@@ -1,0 +1,194 @@
+"""``labctl.status/1``: what every cell, instrument and alarm is doing, and since when.
+
+With an orchestrator running the live values are those of its last looks, each with its age; without one only the
+journal speaks, and it says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from labctl.journal import ENDED, Journal, OperationRow, Status
+
+if TYPE_CHECKING:
+    from labctl.engine.bench import Bench
+    from labctl.engine.lifecycle import Live
+
+SCHEMA: Final = "labctl.status/1"
+
+#: What an operation of each kind is called while it runs.
+WORDS: Final[Mapping[str, str]] = {
+    "rest": "resting",
+    "charge": "charging",
+    "discharge": "discharging",
+    "hold": "holding",
+    "nmr": "in the spectrometer",
+    "nutation": "pulse calibration",
+    "reference": "in the spectrometer",
+    "eis": "impedance",
+    "transfer": "to be moved",
+}
+
+
+def status_report(
+    journal: Journal,
+    campaign: str | None,
+    *,
+    states: Mapping[str, str] | None = None,
+    live: Mapping[str, Live] | None = None,
+    waits_for: Mapping[str, str] | None = None,
+    bench: Bench | None = None,
+    ovens: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Put the report together.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where everything durable comes from.
+    campaign : str or None
+        Which campaign; None for an empty laboratory.
+    states, live, waits_for, bench, ovens
+        What only a running orchestrator knows; left out, the report says that none runs.
+    """
+    rows = journal.operations(campaign=campaign) if campaign is not None else []
+    by_cell: dict[str, list[OperationRow]] = {}
+    for row in rows:
+        by_cell.setdefault(row.cell, []).append(row)
+    known = [cell for cell in journal.places() if cell != "reference"]
+    now = journal.now()
+    mode = next((row.mode for row in journal.campaigns() if row.campaign == campaign), None)
+    places = journal.places()
+    return {
+        "schema": SCHEMA,
+        "time": now,
+        "mode": mode,
+        "campaign": campaign,
+        "orchestrator": "running" if bench is not None else "not running",
+        "cells": [
+            {
+                "cell": cell,
+                "place": places[cell],
+                **_cell(
+                    by_cell.get(cell, []),
+                    now,
+                    (states or {}).get(cell),
+                    (live or {}).get(cell) if bench is not None else None,
+                    (waits_for or {}).get(cell),
+                ),
+            }
+            for cell in known
+            if cell in by_cell or (states is not None and cell in states)
+        ],
+        "instruments": _instruments(bench, ovens or {}, journal),
+        "alarms": [
+            {
+                "alarm": alarm.alarm,
+                "severity": alarm.severity,
+                "message": alarm.message,
+                "cell": alarm.cell,
+                "instrument": alarm.instrument,
+                "since": alarm.at,
+            }
+            for alarm in journal.alarms()
+        ],
+    }
+
+
+def _cell(
+    rows: list[OperationRow], now: str, machine: str | None, live: Live | None, waits_for: str | None
+) -> dict[str, Any]:
+    current = next((row for row in reversed(rows) if row.status not in ENDED), None)
+    last = current or (rows[-1] if rows else None)
+    seen, voltage, values = _last_word(rows)
+    remaining = None
+    if live is not None and current is not None:
+        seen, values, remaining = live.at, dict(live.values), live.remaining
+        voltage = values.get("voltage_V", voltage)
+    state = _state(current, last, machine, waits_for)
+    instrument, channel = _where(current)
+    capacity = values.get("capacity_C")
+    temperature = values.get("temperature_K")
+    expected = None
+    if seen is not None and remaining is not None:
+        expected = (datetime.fromisoformat(seen) + timedelta(seconds=remaining)).isoformat(timespec="seconds")
+    if current is not None and current.status is Status.RUNNING and current.kind == "transfer":
+        asked = current.result["request"]
+        waits_for = f"operator: {asked['source']} to {asked['target']}, then labctl confirm"
+    return {
+        "state": state,
+        "cycle": int(last.step[1:4]) if last is not None and last.step[:1] == "c" else None,
+        "step": last.step if last is not None else None,
+        "instrument": instrument,
+        "channel": channel,
+        "since": last.times.get(last.status) if last is not None else None,
+        "voltage_V": voltage,
+        "current_A": values.get("current_A"),
+        "capacity_mAh": capacity / 3.6 if capacity is not None else None,
+        "temperature_degC": temperature - 273.15 if temperature is not None else None,
+        "age_s": _age(seen, now),
+        "expected_end": expected,
+        "waits_for": waits_for,
+    }
+
+
+def _state(current: OperationRow | None, last: OperationRow | None, machine: str | None, waits: str | None) -> str:
+    if machine in ("finished", "held", "aborted"):
+        return machine
+    if current is None:
+        return "waiting" if last is None or last.status is Status.DONE else last.status.value
+    if current.status is Status.NEEDS_OPERATOR:
+        return "needs operator"
+    if current.status is Status.RUNNING:
+        return WORDS.get(current.kind, current.kind)
+    return "waiting" if waits or current.status is Status.REQUESTED else "preparing"
+
+
+def _where(current: OperationRow | None) -> tuple[str | None, str | None]:
+    if current is None:
+        return None, None
+    channels = [name for name in current.resources if ":" in name]
+    plain = [name for name in current.resources if ":" not in name and "/" not in name and "=" not in name]
+    if current.kind in ("eis", "nmr", "nutation") and plain:
+        return plain[-1] if current.kind == "eis" else plain[0], None
+    if channels:
+        instrument, _, channel = channels[0].partition(":")
+        return instrument, channel
+    return (plain[0], None) if plain else (None, None)
+
+
+def _last_word(rows: list[OperationRow]) -> tuple[str | None, float | None, dict[str, float]]:
+    """Give the last voltage that the journal knows, and from when."""
+    for row in reversed(rows):
+        if row.status is Status.DONE and "voltage_V" in row.result:
+            return str(row.result.get("ended")), float(row.result["voltage_V"]), {}
+    return None, None, {}
+
+
+def _age(seen: str | None, now: str) -> float | None:
+    if seen is None:
+        return None
+    return round(max(0.0, (datetime.fromisoformat(now) - datetime.fromisoformat(seen)).total_seconds()), 1)
+
+
+def _instruments(bench: Bench | None, ovens: Mapping[str, Mapping[str, Any]], journal: Journal) -> list[dict[str, Any]]:
+    if bench is None:
+        return []
+    held = journal.held()
+    report = []
+    for name, identity in bench.identities.items():
+        users = [row.cell for row in held if any(one.split(":")[0].split("=")[0] == name for one in row.resources)]
+        oven = ovens.get(name, {})
+        report.append(
+            {
+                "name": name,
+                "role": bench.roles[name],
+                "model": f"{identity.vendor} {identity.model}".strip(),
+                "address": identity.address,
+                "used_by": sorted(set(users)),
+                **({"temperature_degC": oven["temperature_K"] - 273.15} if "temperature_K" in oven else {}),
+            }
+        )
+    return report

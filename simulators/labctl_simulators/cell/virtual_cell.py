@@ -1,0 +1,142 @@
+"""One virtual cell: its constants, its state, and the views that instruments have of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from labctl_simulators.cell import course as courses
+from labctl_simulators.cell.course import Course, Drive
+from labctl_simulators.cell.electrode import equilibrium
+from labctl_simulators.cell.impedance import impedance
+from labctl_simulators.cell.parameters import Parameters, draw
+from labctl_simulators.cell.spectrum import Line, lines
+from labctl_simulators.cell.state import CellState
+
+
+def _same_cell(state: CellState, other: CellState) -> bool:
+    """Whether two states differ by nothing but rest."""
+    return replace(state, t=0.0, overpotential=0.0, lag=(0.0, 0.0)) == replace(
+        other, t=0.0, overpotential=0.0, lag=(0.0, 0.0)
+    )
+
+
+class VirtualCell:
+    """A lithium-metal cell on bare or coated copper that remembers every lithium.
+
+    Parameters
+    ----------
+    cell_id : str
+        Its name.
+    area_m2 : float
+        Electrode area in m2; currents and amounts of the model are per area.
+    seed : int
+        Of the laboratory; with the name it fixes everything random about the cell.
+    options : mapping
+        See :func:`labctl_simulators.cell.parameters.draw`.
+    t : float
+        Laboratory time at which it was built, s.
+    """
+
+    def __init__(
+        self, cell_id: str, area_m2: float, seed: int, options: Mapping[str, Any] | None = None, t: float = 0.0
+    ) -> None:
+        self.id = cell_id
+        self.area_m2 = area_m2
+        self.parameters: Parameters = draw(seed, cell_id, area_m2, options)
+        self.state = CellState(t=t)
+        self._course: Course | None = None
+
+    @property
+    def substrate(self) -> str:
+        """``bare`` or ``coated``."""
+        return self.parameters.substrate.name
+
+    @property
+    def t90_s(self) -> float:
+        """Length of this cell's pi/2 pulse at 80 W, s."""
+        return self.parameters.t90_s
+
+    def settle(self, t: float) -> None:
+        """Let the undriven cell relax until laboratory time ``t``; earlier times change nothing."""
+        if t > self.state.t:
+            self.state = courses.rested(self.state, t)
+            self._course = None
+
+    def voltage(self, t: float) -> float:
+        """Open-circuit voltage in V at laboratory time ``t``, if nothing drives the cell until then."""
+        state = courses.rested(self.state, t)
+        return float(equilibrium(state.soc)) + sum(state.lag)
+
+    def project(self, drive: Drive, start: float, horizon: float, temperature_K: float) -> Course:
+        """Say what ``drive`` would do from laboratory time ``start`` on; the cell stays as it is.
+
+        Parameters
+        ----------
+        drive
+            :class:`Rest`, :class:`Current` or :class:`Voltage`.
+        start, horizon : float
+            Laboratory time in s, and seconds to look ahead; the cell relaxes until ``start``.
+        temperature_K : float
+            Temperature of the cell, constant over the course.
+
+        Raises
+        ------
+        ValueError
+            Where ``start`` lies before the cell's own time, or the horizon is negative.
+        """
+        if start < self.state.t - 1e-6:
+            raise ValueError(f"cell {self.id} stands at {self.state.t} s, a course cannot start at {start} s")
+        state = courses.rested(self.state, start) if start > self.state.t else self.state
+        return courses.project(self.parameters, state, drive, horizon, temperature_K)
+
+    def follow(self, course: Course, until: float) -> None:
+        """Go along ``course`` to laboratory time ``until``; the same course can be followed further later.
+
+        Raises
+        ------
+        ValueError
+            Where the course was made from another state than the cell's, or does not reach ``until``, or ``until``
+            lies behind the cell.
+        """
+        if course is not self._course and not _same_cell(self.state, course.before):
+            raise ValueError(f"cell {self.id} has changed since this course was projected; project it anew")
+        start = max(self.state.t, course.before.t)
+        if not start - 1e-6 <= until <= course.t[-1] + 1e-6:
+            raise ValueError(
+                f"cell {self.id} stands at {self.state.t} s and the course runs from {course.t[0]} to "
+                f"{course.t[-1]} s; it cannot go to {until} s"
+            )
+        until = max(until, start)
+        self.state = courses.advance(self.parameters, course, until)
+        self._course = course
+
+    def nmr_lines(self, t: float) -> list[Line]:
+        """7Li lines at laboratory time ``t``; areas already carry the loss of signal beside lithiated NMC."""
+        del t  # Composition does not change at open circuit.
+        return lines(self.parameters, self.state)
+
+    def impedance(self, frequency_Hz: Any, elapsed_s: Any, t: float) -> Any:
+        """Complex impedance in ohm, noise free; ``elapsed_s`` is each point's time since the sweep began."""
+        del t
+        return impedance(self.parameters, self.state, frequency_Hz, elapsed_s)
+
+    def truth(self) -> dict[str, Any]:
+        """What nobody in a laboratory can know; see ``Laboratory.truth``."""
+        records = self.state.records
+        return {
+            "first_charge_mAh": records[0].charge_mAh if records else None,
+            "soc_factor": self.parameters.soc_factor,
+            "t90_us": self.t90_s * 1e6,
+            "cycles": [asdict(record) for record in records],
+        }
+
+    def save(self) -> dict[str, Any]:
+        """Give the whole state as plain data."""
+        return self.state.to_json()
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Take up a state of :meth:`save`."""
+        self.state = CellState.from_json(data)
+        self._course = None

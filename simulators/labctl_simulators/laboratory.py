@@ -1,0 +1,386 @@
+"""The virtual laboratory: its cells, where each sits, what reaches it, its temperatures, its time and its truth.
+
+All simulators of a run share one :class:`Laboratory`. It holds no wire protocol: those are the simulators'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labctl_simulators.cell import Line, VirtualCell
+from labctl_simulators.cell.parameters import generator
+from labctl_simulators.cell.spectrum import REFERENCE
+from labctl_simulators.control import ControlPort
+from labctl_simulators.faults import FaultPlan, FaultProxy
+from labctl_simulators.places import BENCH, Place, read_place, read_slot
+from labctl_simulators.thermal import ThermalPlant
+
+AMBIENT_K = 293.15
+"""Temperature of the room, unless the description says another; the paper's cells are cycled at 20 degC."""
+
+LOG_LENGTH = 2000
+"""Entries kept per instrument."""
+
+SAVED = "labctl.laboratory/1"
+
+
+class NotPossible(ValueError):
+    """Something that this laboratory cannot do, such as putting two cells on one slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Something for the probe that is no cell. ``reference`` is the LiCl standard, one line at 0 ppm."""
+
+    id: str
+
+    def nmr_lines(self, t: float) -> list[Line]:
+        """7Li lines; the same at any time."""
+        del t
+        return [REFERENCE]
+
+
+class Laboratory:
+    """What all simulators of one run share. It is made inside a running event loop, whose time it keeps.
+
+    Parameters
+    ----------
+    description : mapping
+        ``cells`` (list of ``id``, ``barcode``, ``area_m2``, ``place``, ``simulate``), ``places`` (by name: ``count``,
+        ``temperature``, ``leads``, ``instrument``) and ``ambient_K``.
+    folder : Path
+        Where simulators put what they write.
+    seed : int
+        Everything random follows from it.
+    clock
+        ``now()`` gives the UTC instant at which the laboratory begins.
+    log
+        Structured logger.
+    faults : bool
+        Whether fault proxies stand in front of the simulators.
+
+    Raises
+    ------
+    ValueError
+        For a description that cannot be: two cells on one slot, unknown place, leads that do not match slots.
+    """
+
+    def __init__(
+        self, description: Mapping[str, Any], *, folder: Path, seed: int, clock: Any, log: Any, faults: bool = False
+    ) -> None:
+        self.folder, self.seed, self.clock, self.log = folder, seed, clock, log
+        self.control_port: int | None = None
+        self.violations: list[dict[str, Any]] = []
+        self._offset = 0.0
+        self._loop_start = asyncio.get_running_loop().time()
+        self._epoch: datetime = clock.now()
+        self._ambient = float(description.get("ambient_K", AMBIENT_K))
+        self._places = {name: read_place(name, entry) for name, entry in description.get("places", {}).items()}
+        self.cells: dict[str, VirtualCell] = {}
+        self._samples = {"reference": Sample("reference")}
+        self._positions: dict[str, str] = {"reference": BENCH}
+        self._barcodes: dict[str, str] = {}
+        for entry in description.get("cells", ()):
+            self._add(entry)
+        self._relays: dict[str, set[int]] = {}
+        self._chambers: dict[str, ThermalPlant] = {}
+        self._sources: dict[str, list[str]] = {}
+        self._updates: dict[str, Callable[[float], None]] = {}
+        self._logs: dict[str, deque[dict[str, Any]]] = {}
+        self._faults = faults
+        self._plans: dict[str, FaultPlan] = {}
+        self._proxies: list[FaultProxy] = []
+        self._control = ControlPort(self)
+
+    def _add(self, entry: Mapping[str, Any]) -> None:
+        cell_id = str(entry["id"])
+        if cell_id in self.cells or cell_id in self._samples:
+            raise NotPossible(f"there are two cells called {cell_id!r}")
+        self.cells[cell_id] = VirtualCell(cell_id, float(entry["area_m2"]), self.seed, entry.get("simulate"))
+        self._positions[cell_id] = self._free(str(entry.get("place") or BENCH))
+        self._barcodes[cell_id] = str(entry.get("barcode", cell_id))
+
+    # Time
+
+    def time(self) -> float:
+        """Simulated seconds since the laboratory's beginning; it stands still while the laboratory is saved."""
+        return self._offset + asyncio.get_running_loop().time() - self._loop_start
+
+    def at(self, t: float) -> datetime:
+        """UTC instant of laboratory time ``t``."""
+        return self._epoch + timedelta(seconds=t)
+
+    def now(self) -> datetime:
+        """UTC instant of the laboratory's present."""
+        return self.at(self.time())
+
+    # Where things are, and what reaches them
+
+    def where(self) -> dict[str, dict[str, str]]:
+        """Position and barcode of everything that can be moved."""
+        return {
+            item: {"place": position, "barcode": self._barcodes.get(item, item)}
+            for item, position in self._positions.items()
+        }
+
+    def move(self, cell_id: str, place: str) -> None:
+        """Put a cell, or the reference, somewhere else.
+
+        Raises
+        ------
+        NotPossible
+            For an unknown cell or position, an occupied slot, or a cell under current; the last is a violation too.
+        """
+        if cell_id not in self._positions:
+            raise NotPossible(f"there is no cell {cell_id!r}; there are {', '.join(self._positions)}")
+        position = read_slot(self._places, place)
+        if position == self._positions[cell_id]:
+            return
+        position = self._free(position)
+        cell = self.cells.get(cell_id)
+        if cell is not None:
+            self.bring_up_to_date(cell)
+            if self._sources.get(cell_id):
+                sources = ", ".join(self._sources[cell_id])
+                self.note_violation("moved under current", cell=cell_id, sources=sources, to=position)
+                raise NotPossible(f"{cell_id} is under current of {sources}; it stays at {self._positions[cell_id]}")
+        self._positions[cell_id] = position
+        self.log.info("moved", cell=cell_id, to=position)
+
+    def _free(self, position: str) -> str:
+        position = read_slot(self._places, position)
+        if position != BENCH:
+            for other, taken in self._positions.items():
+                if taken == position:
+                    raise NotPossible(f"{position} is taken by {other}")
+        return position
+
+    def _occupant(self, position: str) -> str | None:
+        return next((item for item, taken in self._positions.items() if taken == position), None)
+
+    def cell_on(self, instrument: str, lead: int | None = None) -> VirtualCell | None:
+        """Give the cell that a lead of ``instrument`` reaches now, or ``None``.
+
+        A numbered lead is a channel; leads that pass through a multiplexer reach the cell of the one closed relay. With
+        two relays closed, two cells are in parallel: a violation, and none is reached.
+        """
+        found = []
+        for place in self._places.values():
+            leads = place.leads.get(instrument)
+            if leads is None:
+                continue
+            for slot, number in enumerate(leads.numbers, start=1):
+                reached = number == lead if leads.through is None else number in self.relays(leads.through)
+                if reached:
+                    found.append(f"{place.name}/{slot}")
+        if len(found) > 1:
+            self.note_violation("leads in parallel", instrument=instrument, positions=found)
+            return None
+        occupant = self._occupant(found[0]) if found else None
+        return self.cells.get(occupant) if occupant is not None else None
+
+    def in_probe(self, instrument: str) -> VirtualCell | Sample | None:
+        """Give what is in the probe of a spectrometer, or ``None``."""
+        for place in self._places.values():
+            if place.instrument == instrument:
+                for slot in range(1, place.count + 1):
+                    item = self._occupant(f"{place.name}/{slot}")
+                    if item is not None:
+                        return self.cells.get(item) or self._samples[item]
+        return None
+
+    def relays(self, mux: str) -> set[int]:
+        """Closed relays of a multiplexer; its simulator changes this very set."""
+        return self._relays.setdefault(mux, set())
+
+    def routes(self, mux: str, relay: int) -> list[VirtualCell]:
+        """Cells that a relay of ``mux`` connects or would connect, for a simulator that is about to move it."""
+        cells = []
+        for place in self._places.values():
+            for leads in place.leads.values():
+                if leads.through == mux and relay in leads.numbers:
+                    item = self._occupant(f"{place.name}/{leads.numbers.index(relay) + 1}")
+                    if item in self.cells:
+                        cells.append(self.cells[item])
+        return cells
+
+    # Temperatures
+
+    def chamber(self, name: str) -> ThermalPlant:
+        """Give the bath of that name."""
+        if name not in self._chambers:
+            phase = float(generator(self.seed, name, "chamber").uniform(0, 6.28))
+            self._chambers[name] = ThermalPlant(self.time, self._ambient, phase)
+        return self._chambers[name]
+
+    def temperature_of(self, cell: VirtualCell | Sample) -> float:
+        """Temperature in K where a cell sits, now."""
+        place = self._place_of(cell.id)
+        return self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
+
+    def _place_of(self, item: str) -> Place | None:
+        return self._places.get(self._positions[item].partition("/")[0])
+
+    # Who drives a cell
+
+    def register_source(self, source: str, update: Callable[[float], None]) -> None:
+        """Say how sources whose name is ``source``, or starts with it and a slash, are brought up to a time."""
+        self._updates[source] = update
+
+    def bring_up_to_date(self, cell: VirtualCell) -> None:
+        """Bring a cell to the present: by whoever drives it, or by relaxing."""
+        now = self.time()
+        sources = list(self._sources.get(cell.id, ()))
+        for source in sources:
+            update = self._updates.get(source) or self._updates.get(source.partition("/")[0])
+            if update is not None:
+                update(now)
+        if not self._sources.get(cell.id):
+            cell.settle(now)
+
+    def source_on(self, cell: VirtualCell, source: str) -> None:
+        """Say that ``source`` drives the cell from now on; a second one at once is a violation."""
+        on = self._sources.setdefault(cell.id, [])
+        if source in on:
+            return
+        on.append(source)
+        if len(on) > 1:
+            self.note_violation("two sources", cell=cell.id, sources=list(on))
+
+    def source_off(self, cell: VirtualCell, source: str) -> None:
+        """Say that ``source`` has let go of the cell."""
+        on = self._sources.get(cell.id, [])
+        if source in on:
+            on.remove(source)
+
+    def sources_on(self, cell: VirtualCell) -> tuple[str, ...]:
+        """Give what drives the cell now."""
+        return tuple(self._sources.get(cell.id, ()))
+
+    # What is written down
+
+    def note_violation(self, kind: str, **data: Any) -> None:
+        """Write down something that must not happen in a laboratory."""
+        entry = {"t": self.time(), "at": self.now().isoformat(), "kind": kind, **data}
+        self.violations.append(entry)
+        self.log.warning("violation", kind=kind, **data)
+
+    def record(self, instrument: str, event: str, **data: Any) -> None:
+        """Write an entry into an instrument's own log, for the control port."""
+        log = self._logs.setdefault(instrument, deque(maxlen=LOG_LENGTH))
+        log.append({"t": self.time(), "event": event, **data})
+
+    def records(self, instrument: str) -> list[dict[str, Any]]:
+        """Give an instrument's log, oldest entry first."""
+        return list(self._logs.get(instrument, ()))
+
+    def rng(self, cell_id: str, token: str) -> np.random.Generator:
+        """Random numbers for noise, the same for the same seed, cell and token whenever they are asked for."""
+        return generator(self.seed, cell_id, token)
+
+    def truth(self) -> dict[str, Any]:
+        """Give what no instrument can know, with every cell brought to the present.
+
+        ``charge_mAh``, ``discharge_mAh`` and ``hold_mAh`` passed through the cell; ``connected_mAh``, ``dead_mAh`` and
+        ``interphase_mAh`` are those at the end of the cycle's constant-current discharge.
+        """
+        for cell in self.cells.values():
+            self.bring_up_to_date(cell)
+        return {"cells": {cell_id: cell.truth() for cell_id, cell in self.cells.items()}}
+
+    # Wires
+
+    async def expose(self, name: str, port: int) -> int:
+        """Give the port at which clients find the server ``name`` that listens on loopback ``port``.
+
+        Several servers of one instrument are told apart as ``maccor/json`` and ``maccor/binary``; a fault for
+        ``maccor`` meets whichever speaks next.
+        """
+        if not self._faults:
+            return port
+        instrument = name.partition("/")[0]
+        plans = [self._plans.setdefault(key, FaultPlan()) for key in dict.fromkeys((name, instrument))]
+        proxy = FaultProxy(port, *plans, noticed=lambda kind: self.record(instrument, "fault", kind=kind))
+        self._proxies.append(proxy)
+        return await proxy.start()
+
+    def inject(self, instrument: str, kind: str, count: int = 1, seconds: float = 5.0) -> None:
+        """Spoil what an instrument says next; kinds as in :class:`labctl_simulators.faults.FaultProxy`.
+
+        Raises
+        ------
+        NotPossible, ValueError
+            Without a proxy in front of that instrument; for an unknown kind.
+        """
+        plan = self._plans.get(instrument)
+        if plan is None:
+            known = ", ".join(self._plans) or "none, this laboratory runs without fault proxies"
+            raise NotPossible(f"no fault can be put on {instrument!r}; instruments with a proxy: {known}")
+        plan.inject(kind, count, seconds)
+
+    async def start(self) -> None:
+        """Open the control port; its number is in ``control_port``."""
+        self.control_port = await self._control.start()
+
+    async def stop(self) -> None:
+        """Close the control port and all proxies."""
+        await self._control.stop()
+        for proxy in self._proxies:
+            await proxy.stop()
+        self._proxies.clear()
+        self.control_port = None
+
+    # Between two runs
+
+    def save(self) -> dict[str, Any]:
+        """Give the whole state as JSON values; simulators save their own running programs."""
+        for cell in self.cells.values():
+            self.bring_up_to_date(cell)
+        return {
+            "schema": SAVED,
+            "seed": self.seed,
+            "time": self.time(),
+            "epoch": self._epoch.isoformat(),
+            "cells": {cell_id: cell.save() for cell_id, cell in self.cells.items()},
+            "positions": dict(self._positions),
+            "relays": {mux: sorted(closed) for mux, closed in self._relays.items()},
+            "chambers": {name: plant.save() for name, plant in self._chambers.items()},
+            "sources": {cell_id: list(on) for cell_id, on in self._sources.items() if on},
+            "violations": list(self.violations),
+            "logs": {name: list(log) for name, log in self._logs.items()},
+        }
+
+    def restore(self, data: Mapping[str, Any]) -> None:
+        """Take up a saved state; time goes on from where it was saved.
+
+        Raises
+        ------
+        NotPossible
+            Where it was saved by a laboratory with another seed or other cells.
+        """
+        if data.get("schema") != SAVED:
+            raise NotPossible(f"not a saved laboratory: schema {data.get('schema')!r}, expected {SAVED!r}")
+        if data["seed"] != self.seed or set(data["cells"]) != set(self.cells):
+            raise NotPossible("this state was saved by a laboratory with another seed or other cells")
+        self._offset = data["time"]
+        self._loop_start = asyncio.get_running_loop().time()
+        self._epoch = datetime.fromisoformat(data["epoch"])
+        for cell_id, cell in data["cells"].items():
+            self.cells[cell_id].restore(cell)
+        self._positions = dict(data["positions"])
+        for mux, closed in data["relays"].items():
+            self.relays(mux).clear()
+            self.relays(mux).update(closed)
+        for name, plant in data["chambers"].items():
+            self.chamber(name).restore(plant)
+        self._sources = {cell_id: list(on) for cell_id, on in data["sources"].items()}
+        self.violations[:] = data["violations"]
+        self._logs = {name: deque(log, maxlen=LOG_LENGTH) for name, log in data["logs"].items()}
