@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -236,9 +237,9 @@ class LifeCycle:
     # -- when it does not go well ----------------------------------------------------------------------------------
     async def _fail(self, row: OperationRow, job: Job, error: str) -> OperationRow:
         self._log.error("operation failed", operation=row.operation, error=error)
-        await self._quietly(job.leave(row))
+        await self._quietly(lambda: job.leave(row))
         if row.status in (Status.LEASED, Status.INTENT, Status.RUNNING):
-            await self._quietly(job.action(row).finish())
+            await self._quietly(lambda: job.action(row).finish())
         row = self._journal.failed(row.operation, error)
         self._release(row)
         self._journal.alarm("pause", f"{row.step}: {error}", cell=row.cell)
@@ -254,10 +255,10 @@ class LifeCycle:
             handle = await action.find(row.token)
         if handle is not None:
             await action.abort(handle)
-            await self._quietly(self._fetch_partial(row, job, action, handle))
+            await self._quietly(partial(self._fetch_partial, row, job, action, handle))
         elif row.status is Status.LEASED:
-            await self._quietly(action.finish())
-        await self._quietly(job.leave(row))
+            await self._quietly(action.finish)
+        await self._quietly(lambda: job.leave(row))
         row = self._journal.aborted(row.operation, why)
         self._release(row)
         return row
@@ -268,10 +269,10 @@ class LifeCycle:
             folder.mkdir(parents=True, exist_ok=True)
         job.close(row, await action.fetch(handle, folder), folder, self._journal.now())
 
-    async def _quietly(self, step: Awaitable[Any]) -> None:
+    async def _quietly(self, step: Callable[[], Awaitable[Any]]) -> None:
         """Carry out a step of tidying up whose own failure must not hide what went wrong first."""
         try:
-            await step
+            await step()
         except (LabctlError, OSError) as error:
             self._log.error("while tidying up", error=str(error))
             self._journal.note("fault", f"while tidying up: {error}")

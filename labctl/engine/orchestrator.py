@@ -119,7 +119,7 @@ class Orchestrator:
         try:
             async with asyncio.TaskGroup() as group:
                 for cell in self._campaign.cells.cells:
-                    group.create_task(self._drive(cell.id), name=cell.id)
+                    group.create_task(self._drive_safely(cell.id), name=cell.id)
             if all(machine.state in (FINISHED, ABORTED) for machine in self.machines.values()):
                 self._journal.end_campaign(self._campaign.name)
         finally:
@@ -127,6 +127,17 @@ class Orchestrator:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self._endpoint.stop()
+
+    async def _drive_safely(self, cell: str) -> None:
+        """Keep a mistake of ours in one cell away from all others: that cell is held, with an alarm."""
+        try:
+            await self._drive(cell)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other cells go on
+            self._log.error("a cell can't go on", cell=cell, error=repr(error), exc_info=error)
+            self._journal.alarm("trip", f"internal error: {error!r}; its operation keeps its lease", cell=cell)
+            if self.machines[cell].step is not None:
+                self.machines[cell].fire("hold")
+            self._on_progress(cell, self.machines[cell].state)
 
     async def _drive(self, cell: str) -> None:
         """Walk one cell through its plan."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from labctl import analysis
+from labctl.analysis import nutation
 from labctl.engine.actions import (
     AcquisitionAction,
     Action,
@@ -135,7 +135,7 @@ class StepJob:
         if not isinstance(parameters, Acquisition):
             raise LabctlError(f"{self._planned.path} is no step for a spectrometer")
         length = parameters.nominal_pulse
-        if parameters.pulse in ("calibrate", "reuse"):
+        if self._planned.kind is Kind.NMR and parameters.pulse in ("calibrate", "reuse"):
             nutation = self._nutation()
             if nutation is None:
                 raise LabctlError(f"{self._planned.path}: the pulse was to be calibrated on this cell first")
@@ -222,4 +222,4 @@ def pi_half(folder: Path, fetched: Fetched) -> float:
     """Evaluate a nutation series to the length of the 90 degree pulse in s."""
     datasets = sorted({(folder / name).parent for name in fetched.files if Path(name).name == "acqus"})
     datasets.sort(key=lambda dataset: int(dataset.name))
-    return float(analysis.nutation.evaluate(datasets).t90_s)
+    return float(nutation.evaluate(datasets).t90_s)

@@ -1,0 +1,271 @@
+"""The spectrometer driver: NMR acquisitions through the gateway on the spectrometer PC."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from labctl.errors import InstrumentError
+from labctl.instruments import (
+    AcquisitionRequest,
+    Busy,
+    DriverContext,
+    Fetched,
+    Handle,
+    Identity,
+    Progress,
+    State,
+    TimedOut,
+    VendorAlarm,
+)
+from labctl_drivers.bruker.dataset import ABSENT, DONE, ERROR, PREPARED, RUNNING
+from labctl_drivers.bruker.fetching import check_expno, fetch_expno, replace_folder, write_expno
+from labctl_drivers.bruker.link import GatewayLink
+from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of
+from labctl_drivers.bruker.preparing import acquire, make, write
+
+_NAMES: Final = ("PULPROG", "NUC1", "TD", "SWH", "NS", "DS", "D 1", "P 1", "PLW 1", "O1")
+#: Seconds until the next look where an acquisition takes longer than expected.
+_SOON: Final = 2.0
+_HALT: Final = 30.0
+
+
+class BrukerSpectrometer:
+    """A Bruker spectrometer behind ``labctl-topspin-gateway``.
+
+    Station settings: ``address`` (``host:port`` of the gateway), ``token`` (``{env: NAME}``), ``data_folder`` (shown
+    only; the gateway knows its own), ``parameter_set`` (what datasets are made from, default ``PROTON``).
+
+    Parameters
+    ----------
+    context : DriverContext
+        Name, settings, clock, secrets.
+    """
+
+    role = "spectrometer"
+
+    def __init__(self, context: DriverContext) -> None:
+        self._context = context
+        token = context.settings.get("token", "")
+        text = token if isinstance(token, str) else context.secret(token)
+        self._link = GatewayLink(context, str(context.settings.get("address", "")), text)
+        self._parameter_set = str(context.settings.get("parameter_set", "PROTON"))
+        self._seen: dict[tuple[str, int], datetime] = {}
+
+    async def connect(self) -> Identity:
+        """Connect to the gateway; ``details["session"]`` names the spectrometer session.
+
+        Raises
+        ------
+        NotReachable
+            Nobody answers at the address.
+        NotIdentified
+            The token is wrong, or it is no gateway.
+        """
+        await self._link.connect()
+        hello = self._link.hello
+        details = {key: str(hello.get(key, "")) for key in ("session", "topspin", "backend", "data_folder")}
+        return Identity("Bruker", "TopSpin", "", details["topspin"], self._link.address, details)
+
+    async def close(self) -> None:
+        """Close the connection; an acquisition goes on."""
+        await self._link.close()
+
+    def session(self) -> str:
+        """Name the spectrometer session that the gateway last reported; empty before the first connection."""
+        return str(self._link.hello.get("session", ""))
+
+    async def start(self, token: str, request: AcquisitionRequest) -> Handle:
+        """Make one EXPNO for each pulse length, write and read back every parameter, and start the first.
+
+        The others are started by :meth:`poll`, each when the one before it is done.
+
+        Raises
+        ------
+        Refused
+            A parameter did not read back as written, or the dataset exists and is not ours or not fresh.
+        Busy
+            Something is being acquired.
+        VendorAlarm
+            TopSpin reports a fault.
+        """
+        status = await self._link.request("status", name=token)
+        if status["busy"] is not None:
+            raise self._link.fault(Busy, f"{status['busy']['name']}/{status['busy']['expno']} is being acquired")
+        title = f"{request.name}\nsample {request.sample}\ntoken {token}"
+        frequency: float | None = None
+        runs: list[dict[str, Any]] = []
+        for expno, pulse in enumerate(request.pulse_lengths, start=1):
+            known = status["expnos"].get(str(expno), {"state": ABSENT})
+            await make(self._link, token, expno, title, self._parameter_set, known["state"])
+            if frequency is None:
+                await write(self._link, token, expno, first_parameters(request))
+                answer = await self._link.request("getpar", name=token, expno=expno, names=["BF1"])
+                frequency = self._as_number("BF1", answer["pars"]["BF1"])
+            sent = parameters_of(request, pulse, frequency)
+            await write(self._link, token, expno, sent)
+            runs.append({"expno": expno, "sent": sent})
+        await self._acquire(token, 1)
+        place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
+        data = {"session": self.session(), "runs": runs}
+        return Handle(token, place, self._context.clock.now().isoformat(), data)
+
+    async def poll(self, handle: Handle) -> Progress:
+        """Look once, and start the next EXPNO of a series where one has ended.
+
+        ``remaining`` is the time to the end of the present EXPNO, because that is when the next look is due.
+        ``values``: scans_done, expno. An acquisition that takes more than 1.5 times what it should, and a minute, is
+        halted and has failed.
+        """
+        status = await self._link.request("status", name=handle.token)
+        scans_done = 0
+        for run in handle.data["runs"]:
+            expno, sent = int(run["expno"]), run["sent"]
+            found = status["expnos"].get(str(expno), {"state": ABSENT, "message": "", "scans": None, "elapsed_s": None})
+            scans, asked = found["scans"], int(sent["NS"])
+            values = {"scans_done": float(scans_done + (scans or 0)), "expno": float(expno)}
+            if found["state"] == RUNNING:
+                return await self._running(handle.token, expno, sent, found, values)
+            if found["state"] == PREPARED:
+                await self._acquire(handle.token, expno)
+                return Progress(State.RUNNING, remaining=duration(sent), values=values)
+            if found["state"] != DONE:
+                return Progress(State.FAILED, f"EXPNO {expno}: {found['message'] or found['state']}", values=values)
+            if scans != asked:
+                return Progress(State.FAILED, f"EXPNO {expno} ended after {scans} of {asked} scans", values=values)
+            scans_done += asked
+        last = float(handle.data["runs"][-1]["expno"])
+        return Progress(State.DONE, remaining=0.0, values={"scans_done": float(scans_done), "expno": last})
+
+    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
+        """Copy every EXPNO to ``folder/<token>/<expno>``, complete or not at all.
+
+        ``summary``: expnos, scans (of one EXPNO), session, pulse_us (one for each EXPNO), receiver_gain.
+
+        Raises
+        ------
+        DataError
+            Truncated, still being written, or not what was asked for.
+        """
+        runs = handle.data["runs"]
+        fresh, target = folder / f"{handle.token}.partial", folder / handle.token
+        if fresh.exists():
+            shutil.rmtree(fresh)
+        used: list[Mapping[str, str]] = []
+        files: list[str] = []
+        complete = False
+        try:
+            for run in runs:
+                expno = int(run["expno"])
+                content = await fetch_expno(self._link, handle.token, expno)
+                used.append(check_expno(f"{handle.token}/{expno}", content, run["sent"]))
+                write_expno(fresh / str(expno), content)
+                files.extend(f"{handle.token}/{expno}/{file}" for file in content)
+            replace_folder(fresh, target)
+            complete = True
+        finally:
+            if not complete:
+                shutil.rmtree(fresh, ignore_errors=True)
+        return Fetched(
+            files=tuple(sorted(files)),
+            sent=_merged([run["sent"] for run in runs]),
+            read_back=_merged(used),
+            summary={
+                "expnos": [run["expno"] for run in runs],
+                "scans": int(used[0]["NS"]),
+                "session": handle.data["session"],
+                "pulse_us": [float(parameters["P 1"]) for parameters in used],
+                "receiver_gain": float(used[0]["RG"]),
+            },
+            warnings=self._warnings(handle, used),
+        )
+
+    async def abort(self, handle: Handle) -> None:
+        """Halt the acquisition and see that it ended. What is not running any more is left alone.
+
+        Raises
+        ------
+        TimedOut
+            It is still going on half a minute later.
+        """
+        await self._link.request("halt", name=handle.token)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _HALT
+        while RUNNING in await self._states(handle.token):
+            if loop.time() > deadline:
+                raise self._link.fault(TimedOut, f"{handle.token} still runs {_HALT:.0f} s after the halt")
+            await asyncio.sleep(1.0)
+
+    async def find(self, token: str) -> Handle | None:
+        """Find the dataset ``token``; None where none of its EXPNOs was ever started.
+
+        All EXPNOs of a series are made before the first one starts, so that what is found is the whole plan.
+
+        Raises
+        ------
+        CannotSay
+            Never: the dataset on disk is the proof. Faults of the wire are raised as what they are.
+        """
+        status = await self._link.request("status", name=token)
+        states = {int(expno): found["state"] for expno, found in status["expnos"].items()}
+        if not any(state in (RUNNING, DONE, ERROR) for state in states.values()):
+            return None
+        runs = []
+        for expno in sorted(states):
+            answer = await self._link.request("getpar", name=token, expno=expno, names=list(_NAMES))
+            runs.append({"expno": expno, "sent": answer["pars"]})
+        elapsed = [found["elapsed_s"] for found in status["expnos"].values() if found["elapsed_s"] is not None]
+        started = self._context.clock.now() - timedelta(seconds=max(elapsed, default=0.0))
+        place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
+        return Handle(token, place, started.isoformat(), {"session": self.session(), "runs": runs})
+
+    async def _running(
+        self, token: str, expno: int, sent: Mapping[str, str], found: Mapping[str, Any], values: dict[str, float]
+    ) -> Progress:
+        elapsed = found["elapsed_s"]
+        if elapsed is None:
+            now = self._context.clock.now()
+            elapsed = (now - self._seen.setdefault((token, expno), now)).total_seconds()
+        if elapsed > allowed(sent):
+            message = f"EXPNO {expno} still runs after {elapsed:.0f} s where {duration(sent):.0f} s were expected"
+            try:
+                await self._link.request("halt", name=token)
+            except InstrumentError as fault:
+                return Progress(State.FAILED, f"{message}; it could not be halted: {fault.message}", values=values)
+            return Progress(State.FAILED, f"{message}; halted", values=values)
+        return Progress(State.RUNNING, remaining=max(duration(sent) - elapsed, _SOON), values=values)
+
+    async def _acquire(self, token: str, expno: int) -> None:
+        await acquire(self._link, token, expno)
+        self._seen[token, expno] = self._context.clock.now()
+
+    async def _states(self, token: str) -> list[str]:
+        status = await self._link.request("status", name=token)
+        return [found["state"] for found in status["expnos"].values()]
+
+    def _as_number(self, name: str, text: str) -> float:
+        try:
+            return float(text)
+        except ValueError as error:
+            raise self._link.fault(VendorAlarm, f"{name} reads '{text}', which is no number") from error
+
+    def _warnings(self, handle: Handle, used: list[Mapping[str, str]]) -> tuple[str, ...]:
+        warnings = []
+        if self.session() != handle.data["session"]:
+            warnings.append(f"the spectrometer session changed from {handle.data['session']} to {self.session()}")
+        if len({parameters["RG"] for parameters in used}) > 1:
+            warnings.append("the receiver gain differs within the series")
+        return tuple(warnings)
+
+
+def _merged(runs: list[Mapping[str, str]]) -> dict[str, Any]:
+    """Parameters of all EXPNOs: one value where they agree, a list where they differ."""
+    merged: dict[str, Any] = {}
+    for name in runs[0]:
+        values = [run.get(name) for run in runs]
+        merged[name] = values[0] if len(set(values)) == 1 else values
+    return merged

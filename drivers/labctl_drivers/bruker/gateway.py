@@ -1,0 +1,237 @@
+"""``labctl-topspin-gateway``: the program on the spectrometer PC that lets labctl measure through TopSpin.
+
+JSON lines over TCP, UTF-8, one answer for each request, with the request's ``id``. A connection must say
+``{"id": 1, "op": "hello", "token": "..."}`` first; before that nothing else is answered. Several connections may be
+open: a ``ping`` on a second one is answered even while TopSpin keeps the first one waiting. The wire is our own and
+described in ``docs/drivers/bruker.md``. Standard library only, so that the package can be put on the spectrometer PC
+without anything that it depends on elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hmac
+import importlib
+import json
+import os
+import secrets
+import sys
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from labctl_drivers.bruker.backend import TopspinApi
+from labctl_drivers.bruker.operations import PATIENCE, GatewayError, Operations, Reply
+
+PROGRAM: Final = "labctl-topspin-gateway"
+WIRE: Final = 1
+#: Longest request in bytes.
+_LINE: Final = 65536
+#: Seconds that a new connection has to say hello.
+_HELLO: Final = 10.0
+
+
+class Marks(Protocol):
+    """The part of a clock that the gateway uses."""
+
+    def exchange(self) -> AbstractContextManager[None]:
+        """Mark that the worker thread is in TopSpin."""
+
+
+class Gateway:
+    """The server in front of TopSpin.
+
+    Parameters
+    ----------
+    api : object
+        Offers ``Topspin`` as ``bruker.api.topspin`` does.
+    token : str
+        What a client must know; not empty.
+    host : str
+        Address to listen on; loopback unless told otherwise.
+    port : int
+        0 takes a free one.
+    clock : Marks, optional
+        Told while the worker thread is in TopSpin, so that a clock that jumps waits for it.
+    data_folder : str or Path
+        Where datasets are made, as TopSpin sees it.
+    session : str, optional
+        Name of this spectrometer session; a new one by default.
+    patience : float
+        Seconds after which TopSpin counts as stuck.
+
+    Raises
+    ------
+    ValueError
+        The token is empty.
+    """
+
+    def __init__(
+        self,
+        api: Any,
+        *,
+        token: str,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        clock: Marks | None = None,
+        data_folder: str | Path,
+        session: str | None = None,
+        patience: float = PATIENCE,
+    ) -> None:
+        if not token:
+            raise ValueError("the gateway's token is empty")
+        self._token = token.encode()
+        self._host, self._port = host, port
+        self._folder = Path(data_folder)
+        self.session = session or secrets.token_hex(4)
+        exchange = nullcontext if clock is None else clock.exchange
+        self._operations = Operations(TopspinApi(api), self._folder, exchange, patience)
+        self._server: asyncio.Server | None = None
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    async def start(self) -> int:
+        """Listen; give the port."""
+        self._operations.open()
+        self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=_LINE)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Close every connection and the port; an acquisition goes on. Idempotent."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        server.close()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await server.wait_closed()
+        self._operations.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._connections[task] = writer
+        try:
+            if await self._welcome(reader, writer):
+                while await self._answer(reader, writer):
+                    pass
+        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # the client is gone or talks nonsense: the connection ends, nothing else
+        except asyncio.CancelledError:
+            pass  # the gateway stops; to raise it here would only be reported as an error of the server
+        finally:
+            writer.close()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+            if task is not None:
+                self._connections.pop(task, None)
+
+    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Wait for the hello; True where the token was right."""
+        async with asyncio.timeout(_HELLO):
+            request = _parse(await reader.readuntil(b"\n"))
+        token = None if request is None else request.get("token")
+        known = isinstance(token, str) and hmac.compare_digest(token.encode(), self._token)
+        identity = None if request is None else request.get("id")
+        if request is None or request.get("op") != "hello" or not known:
+            code, message = ("REQUEST", "no hello") if request is None else ("AUTH", "wrong token, or no hello")
+            await _send(writer, {"id": identity, "ok": False, "code": code, "msg": message, "gateway": PROGRAM})
+            return False
+        version = await self._operations.version()
+        reply = {"id": identity, "ok": True, "gateway": PROGRAM, "wire": WIRE, "backend": "cpython"}
+        reply |= {"topspin": version, "session": self.session, "data_folder": str(self._folder)}
+        await _send(writer, reply)
+        return True
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one request; False at the end of the connection."""
+        line = await reader.readuntil(b"\n")
+        request = _parse(line)
+        identity = None if request is None else request.get("id")
+        reply: Reply
+        try:
+            if request is None:
+                raise GatewayError("REQUEST", "not a line of JSON with an object")
+            op = request.get("op")
+            reply = {} if op == "ping" else await self._operations.run(str(op), request)
+        except GatewayError as error:
+            await _send(writer, {"id": identity, "ok": False, "code": error.code, "msg": error.message})
+        else:
+            await _send(writer, {"id": identity, "ok": True, **reply})
+        # After a line that can't be read nobody knows where the next one begins.
+        return request is not None
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    try:
+        request = json.loads(line.decode("utf-8"))
+    except (UnicodeDecodeError, ValueError, RecursionError):
+        return None
+    return request if isinstance(request, dict) else None
+
+
+async def _send(writer: asyncio.StreamWriter, reply: Reply) -> None:
+    writer.write(json.dumps(reply, separators=(",", ":")).encode() + b"\n")
+    await writer.drain()
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Lets labctl measure through TopSpin. Runs on the spectrometer PC beside TopSpin."
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this PC only)")
+    parser.add_argument("--port", type=int, default=5410, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "--token-env",
+        default="LABCTL_TOPSPIN_TOKEN",
+        metavar="NAME",
+        help="environment variable that holds the token (default: %(default)s)",
+    )
+    parser.add_argument("--data-folder", required=True, type=Path, help="where datasets are made, as TopSpin sees it")
+    return parser
+
+
+async def _listen(gateway: Gateway, host: str) -> None:
+    port = await gateway.start()
+    sys.stderr.write(f"{PROGRAM}: listening on {host}:{port}, session {gateway.session}\n")
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await gateway.stop()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the gateway until it is interrupted; the console program.
+
+    Returns
+    -------
+    int
+        0 interrupted, 1 TopSpin's Python interface or the port is missing, 2 usage.
+    """
+    chosen = _arguments().parse_args(arguments)
+    token = os.environ.get(chosen.token_env, "")
+    if not token:
+        sys.stderr.write(f"{PROGRAM}: the environment variable {chosen.token_env} holds no token; set it first\n")
+        return 2
+    try:
+        api = importlib.import_module("bruker.api.topspin")
+    except ImportError as error:
+        sys.stderr.write(
+            f"{PROGRAM}: TopSpin's Python interface is not installed here ({error}); install the wheels that "
+            "come with TopSpin 4.1.4 or later under <TopSpin>/python/examples\n"
+        )
+        return 1
+    gateway = Gateway(api, token=token, host=chosen.host, port=chosen.port, data_folder=chosen.data_folder)
+    try:
+        asyncio.run(_listen(gateway, chosen.host))
+    except KeyboardInterrupt:
+        return 0
+    except OSError as error:
+        sys.stderr.write(f"{PROGRAM}: cannot listen on {chosen.host}:{chosen.port}: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""From a request to Bruker parameters and back: names, units, read-back, duration. No I/O.
+
+Names as TopSpin's interfaces take them: arrays are ``NAME<blank>index``; P in microseconds, D in seconds, PLW in watts,
+O1 and SWH in hertz. TD counts real points, so SWH = 1/(2 DW) and AQ = TD/(2 SWH).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final
+
+from labctl.instruments import AcquisitionRequest
+
+#: Seconds that a spectrometer may take around the scans themselves.
+OVERHEAD: Final = 4.0
+#: What an acquisition may take before it counts as failed: this times the expected duration, and that many seconds.
+WATCHDOG: Final = (1.5, 60.0)
+_RELATIVE: Final = 1e-5
+_TEXTS: Final = ("NUC1", "PULPROG")
+
+
+def first_parameters(request: AcquisitionRequest) -> dict[str, str]:
+    """What must be set before the basic frequency can be asked for."""
+    return {"PULPROG": request.pulse_program, "NUC1": request.nucleus}
+
+
+def parameters_of(request: AcquisitionRequest, pulse: float, basic_frequency: float) -> dict[str, str]:
+    """Every parameter of one EXPNO.
+
+    Parameters
+    ----------
+    request : AcquisitionRequest
+        What is asked for.
+    pulse : float
+        Pulse length of this EXPNO in s.
+    basic_frequency : float
+        BF1 in MHz, from the spectrometer.
+    """
+    parameters = first_parameters(request) | {
+        "TD": str(request.points),
+        "SWH": _number(0.5 / request.dwell_time),
+        "NS": str(request.scans),
+        "DS": "0",
+        "D 1": _number(request.recycle_delay),
+        "P 1": _number(pulse * 1e6),
+        "PLW 1": _number(request.pulse_power),
+        "O1": _number(request.carrier_ppm * basic_frequency),
+    }
+    if request.receiver_gain is not None:
+        parameters["RG"] = _number(request.receiver_gain)
+    return parameters
+
+
+def disagreement(sent: Mapping[str, str], read: Mapping[str, str | None]) -> tuple[str, str, str] | None:
+    """Compare what was sent with what was read back, as numbers where they are numbers.
+
+    Returns
+    -------
+    tuple of str, or None
+        Name, value sent and value read of the first that differs.
+    """
+    for name, wanted in sent.items():
+        found = read.get(name)
+        if found is None or not _agree(name, wanted, found):
+            return name, wanted, "nothing" if found is None else found
+    return None
+
+
+def duration(parameters: Mapping[str, str]) -> float:
+    """Seconds that one EXPNO takes: (NS + DS)(D1 + AQ) and a little around it."""
+    scans = float(parameters["NS"]) + float(parameters.get("DS", 0))
+    acquisition = float(parameters["TD"]) / (2 * float(parameters["SWH"]))
+    return scans * (float(parameters["D 1"]) + acquisition) + OVERHEAD
+
+
+def allowed(parameters: Mapping[str, str]) -> float:
+    """Seconds after which one EXPNO has failed."""
+    factor, grace = WATCHDOG
+    return factor * duration(parameters) + grace
+
+
+def _agree(name: str, wanted: str, found: str) -> bool:
+    if name in _TEXTS:
+        return wanted == found
+    try:
+        return math.isclose(float(wanted), float(found), rel_tol=_RELATIVE, abs_tol=1e-9)
+    except ValueError:
+        return False
+
+
+def _number(value: float) -> str:
+    return format(value, ".10g")

@@ -1,0 +1,171 @@
+"""What a channel says of itself in (4,7), and what can be foretold from it. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from labctl.instruments.faults import Garbled
+from labctl_drivers.maccor.codes import DISCHARGING
+from labctl_drivers.maccor.procedure import TesterStep
+
+_CHARGING: Final = frozenset({1, 8, 19})
+#: A guess of when a voltage or a current arrives is never longer than this share of what the step took so far, so that
+#: somebody who looks again by it sees the end late by that share at most. In s: the shortest and the longest guess.
+_SHARE: Final = 0.5
+_SHORTEST: Final = 30.0
+_LONGEST: Final = 1800.0
+#: Seconds within which the tester's clock and this PC's agree about the time between two looks.
+_CLOCKS_AGREE: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelState:
+    """One answer to (4,7).
+
+    Attributes
+    ----------
+    status, doing, reason : int
+        ``Stat``, ``RF1`` and ``RF2``.
+    last_record, step : int
+        Number of the latest record, and of the tester's step from 1.
+    test_time, step_time : float
+        In s, by the tester.
+    voltage, current, capacity : float
+        V; A, charging positive; C of the tester's step, as a magnitude.
+    """
+
+    status: int
+    doing: int
+    reason: int
+    last_record: int
+    step: int
+    test_time: float
+    step_time: float
+    voltage: float
+    current: float
+    capacity: float
+
+    @classmethod
+    def read(cls, result: Mapping[str, Any]) -> ChannelState:
+        """Read a result. Raises ``Garbled`` where a member is missing or no number.
+
+        The sign of the current comes from what the step does: whether the tester reports discharges as negative is
+        not documented.
+        """
+        try:
+            doing = int(result["RF1"])
+            current = float(result["Current"])
+            if doing in DISCHARGING:
+                current = -abs(current)
+            elif doing in _CHARGING:
+                current = abs(current)
+            state = cls(
+                status=int(result["Stat"]),
+                doing=doing,
+                reason=int(result["RF2"]),
+                last_record=int(result["LastRecNum"]),
+                step=int(result["Step"]),
+                test_time=float(result["TestTime"]),
+                step_time=float(result["StepTime"]),
+                voltage=float(result["Voltage"]),
+                current=current,
+                capacity=abs(float(result["Capacity"])) * 3600.0,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise Garbled(f"the answer to (4,7) lacks or garbles {error}") from error
+        if not all(map(math.isfinite, (state.voltage, state.current, state.capacity, state.test_time))):
+            raise Garbled("the answer to (4,7) holds a value that is no number")
+        return state
+
+    def values(self) -> dict[str, float]:
+        """Live values in the contract's keys."""
+        return {
+            "voltage_V": self.voltage,
+            "current_A": self.current,
+            "capacity_C": self.capacity,
+            "step_time_s": self.step_time,
+            "test_time_s": self.test_time,
+        }
+
+
+def continues(now: ChannelState, before: ChannelState, elapsed: float) -> bool:
+    """Whether two looks, ``elapsed`` seconds apart, must have seen the same test.
+
+    They have where the test's clock has gone on by just that time: another test would have begun in between, and its
+    clock would stand at less. A test that was suspended, or is very young, cannot be told so.
+    """
+    return before.test_time > 2 * _CLOCKS_AGREE and abs(now.test_time - before.test_time - elapsed) < _CLOCKS_AGREE
+
+
+def test_name(result: Mapping[str, Any]) -> str:
+    """Test name in an answer to (4,6), empty where there is none. Raises ``Garbled``."""
+    name = result.get("TestName")
+    if not isinstance(name, str):
+        raise Garbled(f"(4,6) tells '{name}' for a name")
+    return name.strip()
+
+
+def truth(result: Mapping[str, Any], member: str) -> bool:
+    """Read one of the texts TRUE and FALSE. Raises ``Garbled``."""
+    text = str(result.get(member)).upper()
+    if text not in ("TRUE", "FALSE"):
+        raise Garbled(f"'{text}' stands where {member} should be TRUE or FALSE")
+    return text == "TRUE"
+
+
+def statuses(result: Mapping[str, Any]) -> list[int]:
+    """``Stat`` of every channel in an answer to (4,1). Raises ``Garbled``."""
+    try:
+        return [int(entry["Stat"]) for entry in result["Status"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Garbled(f"the answer to (4,1) lacks or garbles {error}") from error
+
+
+def remaining(now: ChannelState, before: ChannelState | None, plan: Sequence[TesterStep]) -> float | None:
+    """Expected seconds to the end of the program, or None.
+
+    Exact for steps that end by time. For the others half of a straight line through the last two looks (of the
+    voltage, or of the current's logarithm), and cautious: it is meant for planning the next look.
+    """
+    if not 0 < now.step <= len(plan):
+        return None
+    step, later = plan[now.step - 1], plan[now.step :]
+    time = step.limit("StepTime")
+    left = None if time is None else max(0.0, time - now.step_time)
+    if step.confirm:
+        rest = [one for one in later if one.program > step.program]
+        return left if not rest else None
+    if step.kind == "Rest":
+        if left is None or any(one.kind != "Rest" for one in later):
+            return None
+        return left + sum(one.limit("StepTime") or 0.0 for one in later)
+    guess = _guess(now, before, step)
+    if guess is None:
+        return None if left is None else min(left, max(_SHORTEST, _SHARE * now.step_time))
+    guess = min(max(guess, _SHORTEST), max(_SHORTEST, _SHARE * now.step_time), _LONGEST)
+    return guess if left is None else min(guess, left)
+
+
+def _guess(now: ChannelState, before: ChannelState | None, step: TesterStep) -> float | None:
+    if before is None or before.step != now.step:
+        return None
+    elapsed = now.step_time - before.step_time
+    if elapsed <= 0:
+        return None
+    if step.voltage is None:
+        limit = step.limit("Voltage")
+        if limit is None:
+            return None
+        distance, slope = limit - now.voltage, (now.voltage - before.voltage) / elapsed
+    else:
+        limit = step.limit("Current")
+        if limit is None or not limit > 0 or not (now.current and before.current):
+            return None
+        distance = math.log(limit / abs(now.current))
+        slope = (math.log(abs(now.current)) - math.log(abs(before.current))) / elapsed
+    if slope == 0 or distance / slope <= 0:
+        return None
+    return 0.5 * distance / slope

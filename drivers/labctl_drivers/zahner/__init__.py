@@ -1,0 +1,5 @@
+"""Zahner potentiostats over Thales Remote."""
+
+from labctl_drivers.zahner.driver import ZahnerPotentiostat
+
+__all__ = ["ZahnerPotentiostat"]

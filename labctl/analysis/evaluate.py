@@ -1,0 +1,251 @@
+"""From bundles on disk to an :class:`~labctl.analysis.model.Analysis`: the one entry of the analysis core."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from labctl.analysis import bundles, cycling, impedance
+from labctl.analysis.bundles import Campaign, Operation
+from labctl.analysis.cycling import Course, CycleCapacities
+from labctl.analysis.groups import group_results
+from labctl.analysis.impedance import ImpedanceSpectrum
+from labctl.analysis.measured import Session, measure
+from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
+from labctl.analysis.settings import Settings
+from labctl.errors import AnalysisError, DataError
+
+_SPECTRA: Final = ("charged", "discharged", "dead")
+_UNCALIBRATED: Final = {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}
+_COATED: Final = re.compile(r"coat|alloy|\bSn\b|SnF|SrF", re.IGNORECASE)
+_NOTES: Final = (
+    "Shares are percent of the cell's own first charge capacity and add up to 100; interphase is what is missing to "
+    "it, so it also holds alloyed lithium and lithium that stayed in the positive electrode.",
+    "Standard deviations of one cell are propagated errors (noise of the spectra, SOC factor, cycler's accuracy); "
+    "those of a group are between cells (n - 1). The two are not to be compared.",
+    "Replicates do not average down the uncertainty of the SOC factor: it is common to all cells of a set-up.",
+)
+
+
+def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analysis:
+    """Evaluate everything found under ``paths``.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Each a laboratory's folder, its results folder, a campaign, or one cell of a campaign.
+    settings : Settings, optional
+        Choices of the evaluation.
+
+    Raises
+    ------
+    DataError
+        If there is no campaign, or its documents cannot be read. A measurement that is incomplete or was changed is
+        flagged on its cell instead, by the name of the file.
+    AnalysisError
+        If simulated and live campaigns are given together.
+    """
+    chosen = settings or Settings()
+    campaigns = bundles.find(paths)
+    modes = sorted({campaign.mode for campaign in campaigns})
+    if len(modes) > 1:
+        raise AnalysisError(f"campaigns of different modes ({', '.join(modes)}) are not evaluated together",
+                            hint="give their folders one by one")  # fmt: skip
+    cells = [_cell(Session(campaign, chosen), entry) for campaign in campaigns for entry in campaign.cells]
+    groups = group_results(cells)
+    flags = [f"{cell.cell}: {text}" for cell in cells for text in cell.flags]
+    flags += [f"{group.group}, cycle {group.cycle}: {text}" for group in groups for text in group.flags]
+    return Analysis(
+        mode=modes[0],
+        campaigns=tuple(campaign.name for campaign in campaigns),
+        cells=tuple(cells),
+        groups=tuple(groups),
+        settings=chosen,
+        notes=_NOTES,
+        flags=tuple(flags),
+    )
+
+
+def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
+    campaign, name = session.campaign, str(entry["cell"])
+    flags: list[str] = []
+    operations = _latest(campaign, name, flags.append)
+    courses = {id(one): _course(one, flags.append) for one in operations if one.kind in ("charge", "discharge", "hold")}
+    numbers = sorted({one.cycle for one in operations if one.cycle > 0})
+    capacities = [_capacities(number, operations, courses, flags.append) for number in numbers]
+    accounts = cycling.ledger(
+        capacities,
+        accuracy=float(campaign.document.get("capacity_accuracy") or 0.0),
+        reference_cycle=session.settings.reference_cycle,
+    )
+    factor = _factor(entry)
+    first = next((one.charge for one in capacities if one.cycle == 1), None)
+    measure_at = tuple(int(number) for number in entry.get("measure_at") or ())
+    cycles = []
+    for one in capacities:
+        mine = [operation for operation in operations if operation.cycle == one.cycle]
+        measured = _measured(session, operations, one, first, factor, measure_at, flags.append)
+        cycles.append(
+            CycleResult(
+                cycle=one.cycle,
+                capacities=one,
+                ledger=accounts[one.cycle],
+                started=min((str(each.document.get("started")) for each in mine if each.started), default=None),
+                ended=max((str(each.document["ended"]) for each in mine if each.document.get("ended")), default=None),
+                measured=measured,
+                charge_course=_curve_of("charge", mine, courses),
+                discharge_course=_curve_of("discharge", mine, courses),
+                impedance=_impedance(mine, flags.append),
+            )
+        )
+    area = float(entry.get("area_m2") or 0.0)
+    result = CellResult(campaign.name, name, str(entry.get("group") or ""), str(entry.get("chemistry") or ""), area,
+                        factor, measure_at, (), tuple(cycles))  # fmt: skip
+    flags[:0] = _standing_flags(result, session.settings)
+    flags += _judged(result, operations)
+    return CellResult(campaign.name, name, result.group, result.chemistry, area, factor, measure_at,
+                      tuple(dict.fromkeys(flags)), result.cycles)  # fmt: skip
+
+
+def _latest(campaign: Campaign, cell: str, flag: Callable[[str], None]) -> list[Operation]:
+    """Give the operations that count: all attempts of what passes charge, the last of what only looks."""
+    by_step: dict[tuple[str, str], list[Operation]] = defaultdict(list)
+    for one in campaign.of(cell):
+        by_step[one.step, one.kind].append(one)
+    kept: list[Operation] = []
+    for (step, kind), attempts in by_step.items():
+        attempts.sort(key=lambda one: one.attempt)
+        if kind in ("charge", "discharge", "hold"):
+            kept += attempts
+            if len(attempts) > 1:
+                flag(f"{step}: {len(attempts)} attempts, their charges are added")
+        else:
+            kept.append(attempts[-1])
+    kept.sort(key=lambda one: (one.started, one.cycle, one.step, one.attempt))
+    for one in kept:
+        for text in one.document.get("flags") or ():
+            flag(f"{one.step}: {text}")
+    return kept
+
+
+def _course(operation: Operation, flag: Callable[[str], None]) -> Course | None:
+    try:
+        return cycling.read(operation.file("records.parquet"))
+    except DataError as error:
+        flag(str(error))
+        return None
+
+
+def _capacities(
+    number: int, operations: Sequence[Operation], courses: Mapping[int, Course | None], flag: Callable[[str], None]
+) -> CycleCapacities:
+    totals: dict[str, float | None] = {}
+    hold = 0.0
+    for one in operations:
+        if one.cycle != number or id(one) not in courses:
+            continue
+        if one.end in ("time", "aborted", "fault"):
+            how = "time-out" if one.end == "time" else one.end
+            flag(f"cycle {number}: {one.kind} ended by {how}, its capacity is not that of a complete {one.kind}")
+        course = courses[id(one)]
+        if one.kind == "hold" and course is not None and course.capacity_mAh <= 0:
+            hold -= course.capacity_mAh
+            continue
+        kind = "charge" if one.kind == "hold" else one.kind
+        before = totals.get(kind, 0.0)
+        totals[kind] = None if course is None or before is None else before + abs(course.capacity_mAh)
+    return CycleCapacities(number, totals.get("charge"), totals.get("discharge"), hold)
+
+
+def _measured(
+    session: Session,
+    operations: Sequence[Operation],
+    capacities: CycleCapacities,
+    first_charge: float | None,
+    factor: SocFactor,
+    measure_at: Sequence[int],
+    flag: Callable[[str], None],
+) -> Measured | None:
+    number = capacities.cycle
+    spectra = {one.label: one for one in operations if one.kind == "nmr" and one.cycle == number}
+    if not any(label in spectra for label in _SPECTRA):
+        if number in measure_at and capacities.discharge is not None:
+            flag(f"cycle {number}: was to be measured, but there is no NMR")
+        return None
+    pristine = [one for one in operations if one.kind == "nmr" and one.label == "pristine"]
+    if pristine:
+        spectra["pristine"] = pristine[-1]
+    nutations = [one for one in operations if one.kind == "nutation" and one.cycle == number]
+
+    def flag_cycle(text: str) -> None:
+        flag(f"cycle {number}: {text}")
+
+    return measure(session, spectra, nutations, capacities, first_charge, factor, flag_cycle)
+
+
+def _curve_of(kind: str, operations: Sequence[Operation], courses: Mapping[int, Course | None]) -> Course | None:
+    return next((courses[id(one)] for one in reversed(operations) if one.kind == kind), None)
+
+
+def _impedance(operations: Sequence[Operation], flag: Callable[[str], None]) -> dict[str, ImpedanceSpectrum]:
+    found = {}
+    for one in operations:
+        if one.kind == "eis":
+            try:
+                found[one.label] = impedance.read(one.file("impedance.csv"))
+            except DataError as error:
+                flag(str(error))
+    return found
+
+
+def _factor(entry: Mapping[str, Any]) -> SocFactor:
+    given = entry.get("soc_factor") or _UNCALIBRATED
+    return SocFactor(float(given["value"]), float(given.get("sd") or 0.0), str(given.get("source") or "no source given"))
+
+
+def _standing_flags(cell: CellResult, settings: Settings) -> list[str]:
+    flags = []
+    factor = cell.soc_factor
+    if not factor.calibrated:
+        flags.append(f"SOC factor {factor.value:g} ± {factor.sd:g}: {factor.source}")
+    first = cell.first_charge_mAh
+    if first is not None and cell.area_m2 > 0 and first / (cell.area_m2 * 1e4) > settings.linear_up_to_mAh_cm2:
+        flags.append(
+            f"first charge of {first / (cell.area_m2 * 1e4):.2f} mAh/cm2 lies beyond "
+            f"{settings.linear_up_to_mAh_cm2:g} mAh/cm2, up to which the integral is shown to be linear"
+        )
+    if _COATED.search(f"{cell.group} {cell.chemistry}"):
+        flags.append("coated substrate: lithium alloyed with the coating counts as interphase")
+    return flags
+
+
+def _judged(cell: CellResult, operations: Sequence[Operation]) -> list[str]:
+    flags = []
+    for one in cell.cycles:
+        measured = one.measured
+        if measured is None or measured.allocation is None:
+            continue
+        allocation, missing, sd = measured.allocation, one.ledger.not_re_extracted_mAh, one.ledger.not_re_extracted_sd_mAh
+        coulometric, coulometric_sd = measured.excess_coulometric_percent, measured.excess_coulometric_percent_sd
+        if coulometric is not None and coulometric_sd is not None:
+            apart = allocation.excess_percent - coulometric
+            width = (allocation.excess_percent_sd**2 + coulometric_sd**2) ** 0.5
+            if abs(apart) > 2.0 * width:
+                flags.append(
+                    f"cycle {one.cycle}: excess by NMR {allocation.excess_percent:.2f} % and by the hold's charge "
+                    f"{coulometric:.2f} % differ by more than 2 SD ({width:.2f} %)"
+                )
+        floor = 1e-6 * (cell.first_charge_mAh or 0.0)
+        if missing is not None and sd is not None and missing > max(2.0 * sd, floor):
+            flags.append(
+                f"cycle {one.cycle}: {missing:.3f} ± {sd:.3f} mAh of the first charge were not taken out of the positive "
+                "electrode again; the shares count them as interphase"
+            )
+    strips = [one for one in operations if one.kind == "hold"]
+    for strip in strips:
+        if any(one.kind == "charge" and one.started > strip.started and one.cycle > strip.cycle for one in operations):
+            flags.append(f"went on after the stripping hold of cycle {strip.cycle}: later results are of a changed cell")
+    return flags

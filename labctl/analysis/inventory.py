@@ -1,0 +1,224 @@
+"""Where the first charge went: reversible, excess, dead and interphase lithium, with standard deviations.
+
+Plain arithmetic on three integrals and two capacities of one cell; nothing here reads files or knows spectra.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from labctl.errors import AnalysisError
+
+#: The four shares, in the order in which they are reported.
+SHARES: Final = ("reversible", "excess", "dead", "interphase")
+
+#: Below this difference of the charged and the discharged integral, relative to the charged one, nothing can be said.
+_SMALLEST_DIFFERENCE: Final = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Where the initial charge capacity went in one cycle.
+
+    Attributes
+    ----------
+    reversible, excess, dead, interphase : float
+        In mAh. ``reversible`` is the discharge capacity; ``excess`` is connected lithium that the discharge left;
+        ``dead`` is metal that no step takes up; ``interphase`` closes the balance, and holds all the rest.
+    reversible_percent, excess_percent, dead_percent, interphase_percent : float
+        The same in percent of the first charge capacity. They add up to 100.
+    reversible_percent_sd, excess_percent_sd, dead_percent_sd, interphase_percent_sd : float
+        One standard deviation of each.
+    conversion, conversion_sd : float
+        mAh of metal per unit of integral with the NMC fully charged (k), and its standard deviation.
+    budget : mapping
+        For each share the named parts of its variance, as standard deviations in percent: ``integrals``,
+        ``soc_factor`` (common to all cells of a set-up: replicates do not average it down) and ``capacity``.
+    excess_coulometric, excess_coulometric_percent : float or None
+        The charge that the stripping hold passed, where it is known. It changes nothing else.
+    """
+
+    reversible: float
+    excess: float
+    dead: float
+    interphase: float
+    reversible_percent: float
+    excess_percent: float
+    dead_percent: float
+    interphase_percent: float
+    reversible_percent_sd: float
+    excess_percent_sd: float
+    dead_percent_sd: float
+    interphase_percent_sd: float
+    conversion: float
+    conversion_sd: float
+    budget: Mapping[str, Mapping[str, float]]
+    excess_coulometric: float | None = None
+    excess_coulometric_percent: float | None = None
+
+    def percent(self, share: str) -> float:
+        """Give one of :data:`SHARES` in percent of the first charge."""
+        return self._by_share()[share][0]
+
+    def percent_sd(self, share: str) -> float:
+        """Give the standard deviation of one of :data:`SHARES` in percent of the first charge."""
+        return self._by_share()[share][1]
+
+    def mAh(self, share: str) -> float:
+        """Give one of :data:`SHARES` in mAh."""
+        return self._by_share()[share][2]
+
+    def mAh_sd(self, share: str) -> float:
+        """Give the standard deviation of one of :data:`SHARES` in mAh, for a first charge capacity that is exact."""
+        total = self.reversible + self.excess + self.dead + self.interphase
+        return self.percent_sd(share) * total / 100.0
+
+    def _by_share(self) -> dict[str, tuple[float, float, float]]:
+        return {
+            "reversible": (self.reversible_percent, self.reversible_percent_sd, self.reversible),
+            "excess": (self.excess_percent, self.excess_percent_sd, self.excess),
+            "dead": (self.dead_percent, self.dead_percent_sd, self.dead),
+            "interphase": (self.interphase_percent, self.interphase_percent_sd, self.interphase),
+        }
+
+
+def allocate(
+    first_charge_capacity: float,
+    discharge_capacity: float,
+    integral_charged: float,
+    integral_discharged: float,
+    integral_dead: float,
+    *,
+    soc_factor: float = 1.08,
+    hold_capacity: float | None = None,
+    sigma_integral: float | tuple[float, float, float] = 0.0,
+    sigma_soc_factor: float = 0.0,
+    sigma_capacity: float = 0.0,
+) -> Allocation:
+    """Allocate the first charge capacity of a cell to the four shares.
+
+    With Q the discharge capacity, f the factor of the state of charge, ``dJ = I_c - f I_d`` and ``k = Q/dJ``:
+    ``dead = k f I_v``, ``excess = k f (I_d - I_v)``, ``reversible = Q``, and ``interphase`` is what is missing to
+    the first charge capacity. Errors are propagated to first order; the three integrals are independent.
+
+    Parameters
+    ----------
+    first_charge_capacity, discharge_capacity : float
+        Of the same cell, in mAh: of its first cycle and of the measured one.
+    integral_charged, integral_discharged, integral_dead : float
+        Of the lithium metal's signal after the charge, after the discharge and after the stripping hold, in any
+        unit that the three share. Negative values are noise and stay as they are.
+    soc_factor : float
+        By how much more signal the same metal gives with the NMC charged than with it discharged.
+    hold_capacity : float, optional
+        Charge passed in the stripping hold, mAh.
+    sigma_integral : float or tuple of three floats
+        Standard deviation of the integrals: one for all, or of charged, discharged and dead.
+    sigma_soc_factor, sigma_capacity : float
+        Standard deviations of ``soc_factor`` and of ``discharge_capacity`` (mAh).
+
+    Raises
+    ------
+    AnalysisError
+        If the charged integral does not exceed the discharged one, a capacity is not positive, or a number is not
+        finite.
+
+    Notes
+    -----
+    Wichmann et al., Nat. Commun. 2025, Methods; the derivatives are those of these formulas.
+    """
+    sigmas = sigma_integral if isinstance(sigma_integral, tuple) else (sigma_integral,) * 3
+    _refuse_nonsense(
+        first_charge_capacity, discharge_capacity, (integral_charged, integral_discharged, integral_dead), soc_factor,
+        hold_capacity, (*sigmas, sigma_soc_factor, sigma_capacity),
+    )  # fmt: skip
+    Q, f, Ic, Id, Iv = discharge_capacity, soc_factor, integral_charged, integral_discharged, integral_dead
+    dJ = Ic - f * Id
+    if Ic <= Id or dJ <= _SMALLEST_DIFFERENCE * Ic:
+        raise AnalysisError(
+            f"the metal integral of the charged state ({Ic:.6g}) does not exceed that of the discharged state "
+            f"({Id:.6g}, times {f:.4g} for the state of charge): the discharge capacity cannot calibrate it",
+            hint="check that the spectra are of this cell and in this order, and that the cell was charged",
+        )
+    k = Q / dJ
+    dead, excess = k * f * Iv, k * f * (Id - Iv)
+    interphase = first_charge_capacity - Q - excess - dead
+    percent = 100.0 / first_charge_capacity
+    shares = [percent * value for value in (Q, excess, dead)]
+    # Derivatives by I_c, I_d, I_v | f | Q.
+    slopes = {
+        "reversible": ((0.0, 0.0, 0.0), 0.0, 1.0),
+        "excess": (
+            (-excess / dJ, k * f + f * excess / dJ, -k * f),
+            k * (Id - Iv) * Ic / dJ,
+            excess / Q,
+        ),
+        "dead": ((-dead / dJ, f * dead / dJ, k * f), k * Iv * Ic / dJ, dead / Q),
+        "interphase": (
+            (Q * f * Id / dJ**2, -Q * f * Ic / dJ**2, 0.0),
+            -Q * Ic * Id / dJ**2,
+            -Ic / dJ,
+        ),
+    }
+    budget = {
+        share: {
+            "integrals": percent * math.hypot(*(slope * sigma for slope, sigma in zip(by_integral, sigmas, strict=True))),
+            "soc_factor": percent * abs(by_factor) * sigma_soc_factor,
+            "capacity": percent * abs(by_capacity) * sigma_capacity,
+        }
+        for share, (by_integral, by_factor, by_capacity) in slopes.items()
+    }
+    sd = {share: math.hypot(*parts.values()) for share, parts in budget.items()}
+    return Allocation(
+        reversible=Q,
+        excess=excess,
+        dead=dead,
+        interphase=interphase,
+        reversible_percent=shares[0],
+        excess_percent=shares[1],
+        dead_percent=shares[2],
+        interphase_percent=100.0 - shares[0] - shares[1] - shares[2],
+        reversible_percent_sd=sd["reversible"],
+        excess_percent_sd=sd["excess"],
+        dead_percent_sd=sd["dead"],
+        interphase_percent_sd=sd["interphase"],
+        conversion=k,
+        conversion_sd=k
+        * math.hypot(sigmas[0] / dJ, f * sigmas[1] / dJ, Id * sigma_soc_factor / dJ, sigma_capacity / Q),
+        budget=budget,
+        excess_coulometric=hold_capacity,
+        excess_coulometric_percent=None if hold_capacity is None else percent * hold_capacity,
+    )
+
+
+def _refuse_nonsense(
+    first_charge: float,
+    discharge: float,
+    integrals: tuple[float, float, float],
+    soc_factor: float,
+    hold: float | None,
+    sigmas: tuple[float, ...],
+) -> None:
+    named = {
+        "first charge capacity": first_charge,
+        "discharge capacity": discharge,
+        "charged integral": integrals[0],
+        "discharged integral": integrals[1],
+        "dead integral": integrals[2],
+        "SOC factor": soc_factor,
+        "hold capacity": 0.0 if hold is None else hold,
+    }
+    for name, value in named.items():
+        if not math.isfinite(value):
+            raise AnalysisError(f"the {name} is not a finite number ({value})")
+    for name in ("first charge capacity", "discharge capacity", "SOC factor"):
+        if named[name] <= 0:
+            raise AnalysisError(f"the {name} must be positive, found {named[name]:.6g}")
+    if integrals[0] <= 0:
+        raise AnalysisError(f"the charged integral must be positive, found {integrals[0]:.6g}", hint="check the phase")
+    for sigma in sigmas:
+        if not math.isfinite(sigma) or sigma < 0:
+            raise AnalysisError(f"a standard deviation must be finite and not negative, found {sigma}")

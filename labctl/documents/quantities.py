@@ -1,0 +1,206 @@
+"""Annotated types by which models read quantities: text with a unit in the file, an SI float in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from labctl import units
+from labctl.documents.validation import describe, expected, suggest
+
+_NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_EXAMPLES: Final = {
+    "voltage": "4.3 V",
+    "current": "5 mA",
+    "current density": "0.2 mA/cm2",
+    "capacity": "2.6 mAh",
+    "areal capacity": "2.6 mAh/cm2",
+    "power": "80 W",
+    "resistance": "50 ohm",
+    "duration": "12 h",
+    "frequency": "300 kHz",
+    "temperature": "40 degC",
+    "temperature difference": "0.3 K",
+    "area": "1.0 cm2",
+    "ratio": "0.1 %",
+    "shift": "250 ppm",
+    "angle": "90 deg",
+}
+
+
+def _validator(function: Callable[[Any], Any]) -> CoreSchema:
+    return core_schema.no_info_plain_validator_function(function)
+
+
+def _article(kind: str) -> str:
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def _refuse(value: Any, kinds: tuple[str, ...], reason: str, words: tuple[str, ...] = ()) -> Exception:
+    example = _EXAMPLES[kinds[0]]
+    number = str(value).split()[0] if isinstance(value, (str, int, float)) and str(value).strip() else ""
+    if number and units.fits(f"{number} {example.split()[1]}", kinds[0]):
+        example = f"{number} {example.split()[1]}"
+    right = f"write for example '{example}'" + "".join(f" or '{word}'" for word in words)
+    return expected(reason, right)
+
+
+def _read(value: Any, kinds: tuple[str, ...], words: tuple[str, ...] = ()) -> tuple[float, str]:
+    if value is None or isinstance(value, (bool, dict, list)):
+        raise _refuse(None, kinds, f"{describe(value, None)}, not {_article(kinds[0])}", words)
+    if isinstance(value, (int, float)):
+        raise _refuse(value, kinds, f"{value} has no unit", words)
+    for kind in kinds:
+        if units.fits(value, kind):
+            return units.parse(value, kind), kind
+    try:
+        units.parse(value, kinds[0])
+    except units.UnitError as error:
+        raise _refuse(value, kinds, str(error), words) from None
+    raise _refuse(value, kinds, f"'{value}' is not {_article(kinds[0])}", words)
+
+
+def _json(kinds: tuple[str, ...], words: tuple[str, ...] = ()) -> JsonSchemaValue:
+    alternatives = "".join(f"|{word}" for word in words)
+    return {
+        "type": "string",
+        "pattern": rf"^({_NUMBER}\s*[^\s\d.+-].*{alternatives})$",
+        "examples": [*(_EXAMPLES[kind] for kind in kinds), *words],
+    }
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Marks a float that stands in the file as a quantity of this kind.
+
+    Attributes
+    ----------
+    kind : str
+        A key of ``labctl.units.KINDS``.
+    above, at_least, below : float or None
+        Bounds in SI units.
+    """
+
+    kind: str
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+
+    def read(self, value: Any) -> float:
+        """Turn what stands in the file into SI units."""
+        number, _ = _read(value, (self.kind,))
+        unit = units.example_unit(self.kind)
+        if self.above is not None and not number > self.above:
+            raise expected(f"{self.kind} {value}", f"write more than {units.show(self.above, unit)}")
+        if self.at_least is not None and not number >= self.at_least:
+            raise expected(f"{self.kind} {value}", f"write at least {units.show(self.at_least, unit)}")
+        if self.below is not None and not number < self.below:
+            raise expected(f"{self.kind} {value}", f"write less than {units.show(self.below, unit)}")
+        return number
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read text with a unit."""
+        return _validator(self.read)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Offer text with a unit."""
+        return _json((self.kind,))
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A quantity that may be absolute or per area of the electrode.
+
+    Attributes
+    ----------
+    value : float
+        SI; per m2 where the kind says so.
+    kind : str
+        Which of the allowed kinds was written, such as ``current`` or ``current density``.
+    written : str
+        As it stands in the file.
+    """
+
+    value: float
+    kind: str
+    written: str
+
+    @property
+    def per_area(self) -> bool:
+        """Whether it has to be multiplied with an area."""
+        return self.kind in ("current density", "areal capacity")
+
+    def on(self, area: float) -> float:
+        """Give the absolute value for an electrode of ``area`` m2."""
+        return self.value * area if self.per_area else self.value
+
+
+@dataclass(frozen=True)
+class AmountOf:
+    """Marks an :class:`Amount` that must be positive and of one of these kinds."""
+
+    kinds: tuple[str, ...]
+
+    def read(self, value: Any) -> Amount:
+        """Turn what stands in the file into an amount."""
+        number, kind = _read(value, self.kinds)
+        if not number > 0:
+            raise expected(f"{kind} {value}", "write a magnitude above zero; the step says which way it flows")
+        return Amount(number, kind, str(value))
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read text with a unit."""
+        return _validator(self.read)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Offer text with a unit."""
+        return _json(self.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A voltage, said as a number (V) or by the name of a cut-off; exactly one of them is set."""
+
+    volts: float | None
+    name: str | None
+
+
+@dataclass(frozen=True)
+class LevelOf:
+    """Marks a :class:`Level` that may go by one of these names."""
+
+    names: tuple[str, ...]
+
+    def read(self, value: Any) -> Level:
+        """Turn what stands in the file into a level."""
+        if value in self.names:
+            return Level(None, value)
+        if isinstance(value, str) and value.strip().isalpha():
+            right = f"{suggest(value, self.names)} or write a voltage such as '4.3 V'"
+            raise expected(f"'{value}' is no cut-off", right)
+        return Level(_read(value, ("voltage",), self.names)[0], None)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Read a name or text with a unit."""
+        return _validator(self.read)
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Offer the names and text with a unit."""
+        return _json(("voltage",), self.names)
+
+
+Voltage = Annotated[float, Quantity("voltage")]
+Temperature = Annotated[float, Quantity("temperature")]
+TemperatureDifference = Annotated[float, Quantity("temperature difference", above=0)]
+Duration = Annotated[float, Quantity("duration", above=0)]
+Area = Annotated[float, Quantity("area", above=0)]
+Frequency = Annotated[float, Quantity("frequency", above=0)]
+Power = Annotated[float, Quantity("power", above=0)]
+Angle = Annotated[float, Quantity("angle", above=0)]
+Shift = Annotated[float, Quantity("shift")]
+Ratio = Annotated[float, Quantity("ratio", at_least=0, below=1)]

@@ -1,0 +1,39 @@
+"""What to do: protocol files, their models and meaning, and the plan that they expand to for one cell."""
+
+from labctl.protocol.files import load_protocol, protocol_schema, read_protocol, shipped
+from labctl.protocol.models import Protocol
+from labctl.protocol.plan import (
+    CONTINUED,
+    Acquisition,
+    Cycling,
+    Impedance,
+    Kind,
+    PlannedCell,
+    PlannedOperation,
+    expand,
+    measure_problem,
+)
+from labctl.protocol.values import in_cycle
+from labctl.protocol.walk import Block, Placed, blocks, cycles
+
+__all__ = [
+    "CONTINUED",
+    "Acquisition",
+    "Block",
+    "Cycling",
+    "Impedance",
+    "Kind",
+    "Placed",
+    "PlannedCell",
+    "PlannedOperation",
+    "Protocol",
+    "blocks",
+    "cycles",
+    "expand",
+    "in_cycle",
+    "load_protocol",
+    "measure_problem",
+    "protocol_schema",
+    "read_protocol",
+    "shipped",
+]

@@ -1,0 +1,371 @@
+"""The protocol language as models: what may stand in a protocol file. What it means is checked in ``checks``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag
+
+from labctl.documents import (
+    Amount,
+    AmountOf,
+    Angle,
+    Document,
+    Duration,
+    Frequency,
+    Level,
+    LevelOf,
+    Model,
+    Name,
+    Power,
+    Quantity,
+    Shift,
+    Temperature,
+    Text,
+    Voltage,
+    Word,
+    describe,
+    expected,
+    suggest,
+)
+from labctl.protocol.values import Current, PerCycle
+
+_CutoffOrVoltage = Annotated[Level, LevelOf(("upper", "lower"))]
+_Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+_CurrentLimit = Annotated[float, Quantity("current", above=0)]
+_Wait = Annotated[float, Quantity("duration", at_least=0)]
+
+
+class Cutoffs(Model):
+    """Voltages that steps call ``upper`` and ``lower``."""
+
+    upper: Voltage = Field(description="End of charge.", examples=["4.3 V"])
+    lower: Voltage = Field(description="End of discharge.", examples=["3.0 V"])
+
+
+class Limits(Model):
+    """What no step may leave; voltage and current are also downloaded to the instruments."""
+
+    voltage: tuple[Voltage, Voltage] = Field(
+        description="Lowest and highest cell voltage.", examples=["[2.8 V, 4.4 V]"]
+    )
+    current: _CurrentLimit = Field(description="Largest current, either way.", examples=["5 mA"])
+    temperature: tuple[Temperature, Temperature] | None = Field(
+        default=None, description="Lowest and highest temperature of a step.", examples=["[10 degC, 60 degC]"]
+    )
+
+
+class Measure(Model):
+    """Which cycles are measured, and whether a measured cell goes on."""
+
+    cycles: Annotated[tuple[_Whole, ...], Field(min_length=1)] = Field(
+        description="Cycles in which 'when_measured' is done.", examples=["[1, 15, 30]"]
+    )
+    then: Literal["end", "continue"] = Field(
+        default="end", description="A measured cell ends, or goes on with every later result flagged."
+    )
+
+
+class _Body(Model):
+    temperature: Temperature | None = Field(
+        default=None, description="Needs a place whose temperature can be set.", examples=["40 degC"]
+    )
+    soak: _Wait = Field(default=0.0, description="Waiting at the place before the step begins.", examples=["1 h"])
+    start_within: _Wait | None = Field(
+        default=None, description="Latest start after the end of the step before.", examples=["2 h"]
+    )
+
+
+class Rest(_Body):
+    """Open circuit for a while."""
+
+    duration: Duration = Field(description="How long.", examples=["12 h"])
+
+
+class UntilVoltage(Model):
+    """End of a charge or discharge."""
+
+    voltage: _CutoffOrVoltage = Field(description="Voltage that ends the step.", examples=["upper"])
+
+
+class _ConstantCurrent(_Body):
+    current: PerCycle = Field(
+        description="Magnitude, absolute or per area, one for all cycles or by span of cycles.",
+        examples=["0.2 mA/cm2"],
+    )
+    until: UntilVoltage = Field(description="What ends the step.", examples=["{voltage: upper}"])
+    at_most: Duration = Field(description="Guard time; a step that it ends is flagged.", examples=["16 h"])
+
+
+class Charge(_ConstantCurrent):
+    """Constant-current charge."""
+
+
+class Discharge(_ConstantCurrent):
+    """Constant-current discharge."""
+
+
+class CurrentLimit(Model):
+    """Limit of the current while a voltage is held."""
+
+    current: Current = Field(description="Largest current, absolute or per area.", examples=["3 mA"])
+
+
+class UntilCurrent(Model):
+    """End of a hold."""
+
+    current: Current = Field(description="The hold ends when the current has fallen to this.", examples=["1 uA"])
+    for_: _Wait = Field(default=0.0, alias="for", description="For so long without a break.", examples=["60 s"])
+
+
+class Hold(_Body):
+    """Constant voltage until the current has died away."""
+
+    voltage: _CutoffOrVoltage = Field(description="Voltage to hold.", examples=["lower"])
+    limit: CurrentLimit = Field(description="Limit while holding.", examples=["{current: 3 mA}"])
+    until: UntilCurrent = Field(description="What ends the hold.", examples=["{current: 1 uA, for: 60 s}"])
+    at_most: Duration = Field(description="Guard time; a leaking cell never ends by current.", examples=["24 h"])
+
+
+class Nmr(_Body):
+    """One NMR spectrum of the cell in the probe."""
+
+    as_: Name = Field(alias="as", description="Label of the result.", examples=["charged"])
+    experiment: str = Field(description="Name under 'experiments'.", examples=["metal"])
+
+
+class Eis(_Body):
+    """One impedance spectrum."""
+
+    as_: Name = Field(alias="as", description="Label of the result.", examples=["charged"])
+    spectrum: str = Field(description="Name under 'spectra'.", examples=["standard"])
+
+
+class RestStep(Model):
+    """Rest."""
+
+    rest: Rest = Field(description="Open circuit for a while.")
+
+
+class ChargeStep(Model):
+    """Charge."""
+
+    charge: Charge = Field(description="Constant-current charge.")
+
+
+class DischargeStep(Model):
+    """Discharge."""
+
+    discharge: Discharge = Field(description="Constant-current discharge.")
+
+
+class HoldStep(Model):
+    """Hold."""
+
+    hold: Hold = Field(description="Constant voltage until the current has died away.")
+
+
+class NmrStep(Model):
+    """NMR."""
+
+    nmr: Nmr = Field(description="One NMR spectrum.")
+
+
+class EisStep(Model):
+    """Impedance."""
+
+    eis: Eis = Field(description="One impedance spectrum.")
+
+
+def _step_name(value: Any) -> str | None:
+    # Models pass here too when pydantic serialises them.
+    keys = list(value) if isinstance(value, dict) else list(type(value).model_fields)
+    return str(keys[0]) if keys else None
+
+
+class _OneKey:
+    """A step is a mapping of exactly one key; says so once instead of once per kind of step."""
+
+    def __init__(self, *known: str) -> None:
+        self.known = known
+
+    def __call__(self, value: Any) -> Any:
+        example = "write for example '- rest: {duration: 12 h}'"
+        if not isinstance(value, dict):
+            raise expected(f"{describe(value, None)}, not a step", example)
+        if not value:
+            raise expected("an empty step", example)
+        unknown = [key for key in value if key not in self.known]
+        if len(value) > 1 and len(unknown) < len(value):
+            names = " and ".join(f"'{key}'" for key in value)
+            raise expected(f"one step with the keys {names}", "begin each step with '- ' and indent what belongs to it")
+        if unknown and unknown[0] in _ALL_STEPS:
+            inside = "'cycle'" if unknown[0] == "when_measured" else "the top level of 'steps'"
+            raise expected(f"'{unknown[0]}' cannot stand here", f"it belongs into {inside}")
+        if unknown:
+            raise expected(f"unknown step '{unknown[0]}'", suggest(str(unknown[0]), self.known))
+        return value
+
+
+_PLAIN = ("rest", "charge", "discharge", "hold", "nmr", "eis")
+_ALL_STEPS = (*_PLAIN, "cycle", "when_measured")
+
+PlainStep = Annotated[
+    Annotated[RestStep, Tag("rest")]
+    | Annotated[ChargeStep, Tag("charge")]
+    | Annotated[DischargeStep, Tag("discharge")]
+    | Annotated[HoldStep, Tag("hold")]
+    | Annotated[NmrStep, Tag("nmr")]
+    | Annotated[EisStep, Tag("eis")],
+    Discriminator(_step_name),
+]
+_MeasuredStep = Annotated[PlainStep, BeforeValidator(_OneKey(*_PLAIN))]
+
+
+class WhenMeasured(Model):
+    """Steps of measured cycles only."""
+
+    when_measured: Annotated[tuple[_MeasuredStep, ...], Field(min_length=1)] = Field(
+        description="Done only in the cycles in which the cell is measured."
+    )
+
+
+_CycleStep = Annotated[
+    Annotated[PlainStep, Tag("plain")] | Annotated[WhenMeasured, Tag("when_measured")],
+    Discriminator(lambda value: "when_measured" if _step_name(value) == "when_measured" else "plain"),
+    BeforeValidator(_OneKey(*_PLAIN, "when_measured")),
+]
+
+
+class Cycle(Model):
+    """Steps that are repeated; cycles are counted from 1 through the whole protocol."""
+
+    count: _Whole = Field(description="How often.", examples=[30])
+    steps: Annotated[tuple[_CycleStep, ...], Field(min_length=1)] = Field(description="What one cycle consists of.")
+
+
+class CycleStep(Model):
+    """Cycle."""
+
+    cycle: Cycle = Field(description="Steps that are repeated.")
+
+
+TopStep = Annotated[
+    Annotated[PlainStep, Tag("plain")] | Annotated[CycleStep, Tag("cycle")],
+    Discriminator(lambda value: "cycle" if _step_name(value) == "cycle" else "plain"),
+    BeforeValidator(_OneKey(*_PLAIN, "cycle")),
+]
+
+
+class Calibrate(Model):
+    """Per-cell calibration of the pulse on the metal line."""
+
+    in_: Name = Field(
+        alias="in", description="State (label) in which the nutation series is taken.", examples=["charged"]
+    )
+    points: Annotated[int, Field(strict=True, ge=4, le=64)] = Field(description="Pulse lengths tried.", examples=[8])
+    reuse: tuple[Name, ...] = Field(
+        default=(), description="States of the same cycle that use the same pulse.", examples=["[discharged, dead]"]
+    )
+    scans: _Whole = Field(default=64, description="Scans per pulse length.", examples=[64])
+
+
+class Pulse(Model):
+    """The excitation pulse."""
+
+    flip: Angle = Field(description="Flip angle.", examples=["90 deg"])
+    power: Power = Field(description="Pulse power.", examples=["80 W"])
+    calibrate: Calibrate | None = Field(default=None, description="Find the pulse length for each cell.")
+    nominal: Duration = Field(
+        default=7e-6, description="Length of a 90 deg pulse before calibration.", examples=["7 us"]
+    )
+    shortest: Duration = Field(default=2e-6, description="Shortest pulse of the nutation series.", examples=["2 us"])
+    longest: Duration = Field(default=16e-6, description="Longest pulse of the nutation series.", examples=["16 us"])
+
+
+class ReceiverGain(Model):
+    """Where the receiver gain comes from."""
+
+    from_: Name = Field(alias="from", description="State of the same cycle whose gain is used.", examples=["charged"])
+
+
+class Experiment(Model):
+    """How an NMR spectrum is taken."""
+
+    nucleus: Annotated[str, Word("[0-9]{1,3}[A-Z][a-z]?", "write for example '7Li'")] = Field(
+        description="Mass number and symbol.", examples=["7Li"]
+    )
+    pulse_program: Annotated[str, Word("[A-Za-z0-9_.+-]{1,60}", "write for example 'zg'")] = Field(
+        description="The spectrometer's name of the pulse program.", examples=["zgpr"]
+    )
+    carrier: Shift = Field(description="Transmitter offset.", examples=["250 ppm"])
+    scans: _Whole = Field(description="Scans added up.", examples=[1024])
+    recycle_delay: Duration = Field(description="Delay before each scan.", examples=["0.5 s"])
+    dwell_time: Duration = Field(description="Time between real points.", examples=["0.1 us"])
+    points: _Whole = Field(description="Real points of the FID.", examples=[32768])
+    pulse: Pulse = Field(description="The excitation pulse.", examples=["{flip: 90 deg, power: 80 W}"])
+    receiver_gain: ReceiverGain | None = Field(
+        default=None, description="Absent: the spectrometer keeps its present gain.", examples=["{from: charged}"]
+    )
+
+
+class Spectrum(Model):
+    """How an impedance spectrum is taken."""
+
+    control: Literal["galvanostatic", "potentiostatic"] = Field(
+        description="What is modulated.", examples=["galvanostatic"]
+    )
+    frequency: tuple[Frequency, Frequency] = Field(
+        description="From the highest to the lowest.", examples=["[300 kHz, 0.1 Hz]"]
+    )
+    points_per_decade: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(description="Density.", examples=[10])
+    periods: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
+        description="Periods averaged per point.", examples=[6]
+    )
+    amplitude: Annotated[Amount, AmountOf(("current density", "current", "voltage"))] = Field(
+        description="Peak amplitude: a current, absolute or per area, or a voltage.", examples=["100 uA/cm2"]
+    )
+    rest_before: _Wait = Field(default=0.0, description="Open circuit before the sweep.", examples=["30 min"])
+
+
+class Protocol(Model):
+    """A protocol: what is done with each cell."""
+
+    labctl: Literal[1] = Field(description="Version of the file format.", examples=[1])
+    protocol: Name = Field(description="Name of the protocol.", examples=["dead-lithium"])
+    cites: Text | None = Field(default=None, description="Where the numbers come from.")
+    cutoffs: Cutoffs | None = Field(default=None, description="Voltages that steps refer to by name.")
+    limits: Limits = Field(description="What no step may leave.", examples=["{voltage: [2.8 V, 4.4 V], current: 5 mA}"])
+    measure: Measure | None = Field(default=None, description="Which cycles are measured.")
+    steps: Annotated[tuple[TopStep, ...], Field(min_length=1)] = Field(
+        description="In order.", examples=["[{rest: {duration: 12 h}}]"]
+    )
+    experiments: dict[Name, Experiment] = Field(default_factory=dict, description="How NMR spectra are taken.")
+    spectra: dict[Name, Spectrum] = Field(default_factory=dict, description="How impedance spectra are taken.")
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    @property
+    def document(self) -> Document:
+        """The file that this was read from."""
+        if self._document is None:
+            raise ValueError("a protocol is read by load_protocol or read_protocol")
+        return self._document
+
+    @property
+    def source(self) -> str:
+        """The text of the file, to be frozen into the journal."""
+        return self.document.text
+
+    @property
+    def sha256(self) -> str:
+        """Hash of :attr:`source`."""
+        return self.document.sha256
+
+    def volts(self, level: Level) -> float:
+        """Give a voltage in V, whether it was said by number or by the name of a cut-off."""
+        if level.volts is not None:
+            return level.volts
+        if self.cutoffs is None:
+            raise ValueError("the protocol has no cut-offs")
+        return self.cutoffs.upper if level.name == "upper" else self.cutoffs.lower

@@ -1,0 +1,407 @@
+"""A protocol expanded for one cell: the list of operations, in order, everything resolved to SI. Pure.
+
+The same protocol and cell give the same plan after a restart as before it: paths are how operations are found again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final, Literal, Protocol
+
+from labctl.documents import Amount
+from labctl.errors import UsageError
+from labctl.protocol import models
+from labctl.protocol.values import PerCycle, in_cycle
+from labctl.protocol.walk import Placed, blocks
+
+#: On every operation in a later cycle than one in which the cell was stripped by a hold.
+CONTINUED: Final = "continued after hold"
+
+
+class Kind(StrEnum):
+    """What an operation is."""
+
+    REST = "rest"
+    CHARGE = "charge"
+    DISCHARGE = "discharge"
+    HOLD = "hold"
+    NUTATION = "nutation"
+    NMR = "nmr"
+    EIS = "eis"
+
+
+class PlannedCell(Protocol):
+    """What a plan must know of a cell: its id, electrode area in m2, and in which cycles it is measured."""
+
+    @property
+    def id(self) -> str:
+        """Name of the cell."""
+
+    @property
+    def area(self) -> float:
+        """Electrode area in m2."""
+
+    @property
+    def measure_at(self) -> Sequence[int]:
+        """Cycles in which this cell is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cycling:
+    """What a cycler is asked.
+
+    Attributes
+    ----------
+    current : float
+        Magnitude in A: the set current, or the limit of a hold; 0 for a rest.
+    voltage : float or None
+        The voltage to hold, in V.
+    end_voltage, end_current : float or None
+        What ends the step, V and A (magnitude).
+    end_current_for : float
+        Seconds that the current must stay below ``end_current``.
+    duration : float or None
+        Length of a rest in s.
+    discharging : bool
+        For a hold: which way the current is expected to flow.
+    voltage_min, voltage_max, current_max : float
+        The protocol's limits, V and A.
+    """
+
+    current: float
+    voltage: float | None
+    end_voltage: float | None
+    end_current: float | None
+    end_current_for: float
+    duration: float | None
+    discharging: bool
+    voltage_min: float
+    voltage_max: float
+    current_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """What a spectrometer is asked; SI, shifts in ppm.
+
+    Attributes
+    ----------
+    pulse : str
+        Whether the length is ``nominal``, was just calibrated in this state (``calibrate``), or is that of an earlier
+        state of the same cycle (``reuse``).
+    flip : float
+        Flip angle in rad.
+    nominal_pulse : float
+        Length of a pulse of this flip angle in s, as long as nothing better is known.
+    pulse_lengths : tuple of float
+        For a nutation series only: the lengths to try, in s.
+    power : float
+        Pulse power in W.
+    receiver_gain_from : str or None
+        State of the same cycle, measured before, whose receiver gain is used.
+    """
+
+    experiment: str
+    nucleus: str
+    pulse_program: str
+    carrier_ppm: float
+    scans: int
+    recycle_delay: float
+    dwell_time: float
+    points: int
+    pulse: Literal["nominal", "calibrate", "reuse"]
+    flip: float
+    power: float
+    nominal_pulse: float
+    pulse_lengths: tuple[float, ...]
+    receiver_gain_from: str | None
+
+    @property
+    def duration(self) -> float:
+        """Seconds that the scans take, without the instrument's overhead."""
+        scans = self.scans * max(1, len(self.pulse_lengths))
+        return scans * (self.recycle_delay + self.points * self.dwell_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Impedance:
+    """What a potentiostat is asked: amplitude in A or V, frequencies in Hz from high to low."""
+
+    spectrum: str
+    control: Literal["galvanostatic", "potentiostatic"]
+    frequency_start: float
+    frequency_end: float
+    points_per_decade: int
+    periods: int
+    amplitude: float
+    rest_before: float
+    voltage_min: float
+    voltage_max: float
+
+    @property
+    def duration(self) -> float:
+        """Seconds of rest and of signal."""
+        decades = math.log10(self.frequency_start / self.frequency_end)
+        steps = max(1, round(decades * self.points_per_decade))
+        ratio = decades / steps
+        signal = sum(self.periods / (self.frequency_end * 10 ** (ratio * step)) for step in range(steps + 1))
+        return self.rest_before + signal
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedOperation:
+    """One operation of one cell's plan.
+
+    Attributes
+    ----------
+    path : str
+        Such as ``c015/02-nmr-charged``: cycle (000 before the first), number of the step in its cycle, kind, label. The
+        number counts steps of measured cycles always, so that it does not depend on what is measured. A nutation series
+        has the number of the spectrum that it is for.
+    kind : Kind
+        What it is.
+    cycle : int
+        0 before the first cycle.
+    label : str or None
+        The state that is measured.
+    parameters : Cycling, Acquisition or Impedance
+        Resolved for this cell.
+    start_within : float or None
+        Seconds after the end of the step before.
+    at_most : float or None
+        Guard time in s.
+    temperature : float or None
+        K; None needs no chamber.
+    soak : float
+        Seconds at the place before the step begins.
+    expected_duration : float or None
+        s, where the protocol alone can tell.
+    flags : tuple of str
+        What every result of this operation must carry.
+    """
+
+    path: str
+    kind: Kind
+    cycle: int
+    label: str | None
+    parameters: Cycling | Acquisition | Impedance
+    start_within: float | None
+    at_most: float | None
+    temperature: float | None
+    soak: float
+    expected_duration: float | None
+    flags: tuple[str, ...] = ()
+
+
+def measured_cycles(protocol: models.Protocol, cell: PlannedCell) -> tuple[int, ...]:
+    """Give the cycles in which a cell is measured, in order.
+
+    Raises
+    ------
+    UsageError
+        The cell does not say which of several, or names a cycle that the protocol does not measure.
+    """
+    problem = measure_problem(protocol, cell.measure_at)
+    if problem is not None:
+        raise UsageError(f"cell {cell.id}: {problem[0]}", hint=problem[1])
+    if protocol.measure is None:
+        return ()
+    return tuple(sorted(cell.measure_at or protocol.measure.cycles))
+
+
+def measure_problem(protocol: models.Protocol, measure_at: Sequence[int]) -> tuple[str, str] | None:
+    """Say why a cell cannot be measured in these cycles and what would be right, or None."""
+    measure = protocol.measure
+    if measure is None:
+        return ("the protocol measures no cycle", "leave 'measure_at' out") if measure_at else None
+    choices = ", ".join(str(cycle) for cycle in measure.cycles)
+    wrong = [cycle for cycle in measure_at if cycle not in measure.cycles]
+    if wrong:
+        return f"the protocol does not measure cycle {wrong[0]}", f"choose from {choices}"
+    if not measure_at and measure.then == "end" and len(measure.cycles) > 1:
+        return "'measure_at' is missing: a measured cell ends", f"say at which cycle, 'measure_at: [...]', of {choices}"
+    return None
+
+
+def expand(protocol: models.Protocol, cell: PlannedCell) -> tuple[PlannedOperation, ...]:
+    """Expand a protocol to the operations of one cell.
+
+    With ``then: end`` the plan ends after the last step of the cell's last measured cycle; with ``continue``, what
+    comes in later cycles than a hold is flagged.
+
+    Raises
+    ------
+    UsageError
+        Cell and protocol contradict each other on what is measured.
+    """
+    measured = measured_cycles(protocol, cell)
+    last = measured[-1] if measured and protocol.measure and protocol.measure.then == "end" else None
+    plan = _Plan(protocol, cell.area)
+    for block in blocks(protocol):
+        for cycle in range(block.first, block.last + 1):
+            for step in block.steps:
+                if not step.measured or cycle in measured:
+                    plan.add(step, cycle)
+            if last is not None and cycle == last:
+                return tuple(plan.operations)
+    return tuple(plan.operations)
+
+
+class _Plan:
+    """The operations so far, and what later ones depend on."""
+
+    def __init__(self, protocol: models.Protocol, area: float) -> None:
+        self.operations: list[PlannedOperation] = []
+        self._protocol = protocol
+        self._area = area
+        self._discharging = False
+        self._stripped_in: int | None = None
+        self._seen: set[tuple[str, int]] = set()
+
+    def add(self, step: Placed, cycle: int) -> None:
+        for operation in self._of(step, cycle):
+            flagged = self._stripped_in is not None and cycle > self._stripped_in
+            self.operations.append(replace(operation, flags=(CONTINUED,)) if flagged else operation)
+        if isinstance(step.body, models.Hold) and step.measured:
+            self._stripped_in = cycle if self._stripped_in is None else self._stripped_in
+
+    def _of(self, step: Placed, cycle: int) -> Iterator[PlannedOperation]:
+        body = step.body
+        if isinstance(body, models.Nmr):
+            yield from self._nmr(body, step, cycle)
+        elif isinstance(body, models.Eis):
+            parameters = self._impedance(body.spectrum)
+            yield self._operation(Kind.EIS, step, cycle, body.as_, parameters, expected=parameters.duration)
+        elif isinstance(body, models.Rest):
+            resting = self._cycling(duration=body.duration)
+            yield self._operation(Kind.REST, step, cycle, None, resting, expected=body.duration)
+        elif isinstance(body, models.Hold):
+            holding = self._cycling(
+                current=body.limit.current.on(self._area),
+                voltage=self._protocol.volts(body.voltage),
+                end_current=body.until.current.on(self._area),
+                end_current_for=body.until.for_,
+            )
+            yield self._operation(Kind.HOLD, step, cycle, None, holding, at_most=body.at_most)
+        else:
+            kind = Kind.CHARGE if isinstance(body, models.Charge) else Kind.DISCHARGE
+            self._discharging = kind is Kind.DISCHARGE
+            flowing = self._cycling(
+                current=self._current(body.current, cycle), end_voltage=self._protocol.volts(body.until.voltage)
+            )
+            yield self._operation(kind, step, cycle, None, flowing, at_most=body.at_most)
+
+    def _operation(
+        self,
+        kind: Kind,
+        step: Placed,
+        cycle: int,
+        label: str | None,
+        parameters: Cycling | Acquisition | Impedance,
+        *,
+        at_most: float | None = None,
+        expected: float | None = None,
+    ) -> PlannedOperation:
+        name = f"{kind}-{label}" if label else str(kind)
+        return PlannedOperation(
+            path=f"c{cycle:03d}/{step.number:02d}-{name}",
+            kind=kind,
+            cycle=cycle,
+            label=label,
+            parameters=parameters,
+            start_within=step.body.start_within,
+            at_most=at_most,
+            temperature=step.body.temperature,
+            soak=step.body.soak,
+            expected_duration=expected,
+        )
+
+    def _current(self, current: PerCycle, cycle: int) -> float:
+        amount: Amount | None = in_cycle(current, cycle)
+        if amount is None:
+            raise UsageError(f"the protocol gives no current for cycle {cycle}")
+        return amount.on(self._area)
+
+    def _cycling(
+        self,
+        *,
+        current: float = 0.0,
+        voltage: float | None = None,
+        end_voltage: float | None = None,
+        end_current: float | None = None,
+        end_current_for: float = 0.0,
+        duration: float | None = None,
+    ) -> Cycling:
+        limits = self._protocol.limits
+        return Cycling(
+            current=current,
+            voltage=voltage,
+            end_voltage=end_voltage,
+            end_current=end_current,
+            end_current_for=end_current_for,
+            duration=duration,
+            discharging=self._discharging and voltage is not None,
+            voltage_min=limits.voltage[0],
+            voltage_max=limits.voltage[1],
+            current_max=limits.current,
+        )
+
+    def _nmr(self, body: models.Nmr, step: Placed, cycle: int) -> Iterator[PlannedOperation]:
+        experiment = self._protocol.experiments[body.experiment]
+        calibrate, gain = experiment.pulse.calibrate, experiment.receiver_gain
+        pulse: Literal["nominal", "calibrate", "reuse"] = "nominal"
+        if calibrate is not None and body.as_ == calibrate.in_:
+            pulse = "calibrate"
+        elif calibrate is not None and body.as_ in calibrate.reuse and (calibrate.in_, cycle) in self._seen:
+            pulse = "reuse"
+        bound = gain is not None and (gain.from_, cycle) in self._seen
+        acquisition = Acquisition(
+            experiment=body.experiment,
+            nucleus=experiment.nucleus,
+            pulse_program=experiment.pulse_program,
+            carrier_ppm=experiment.carrier,
+            scans=experiment.scans,
+            recycle_delay=experiment.recycle_delay,
+            dwell_time=experiment.dwell_time,
+            points=experiment.points,
+            pulse=pulse,
+            flip=experiment.pulse.flip,
+            power=experiment.pulse.power,
+            nominal_pulse=experiment.pulse.nominal * experiment.pulse.flip / (math.pi / 2),
+            pulse_lengths=(),
+            receiver_gain_from=gain.from_ if gain is not None and bound else None,
+        )
+        spectrum = self._operation(Kind.NMR, step, cycle, body.as_, acquisition, expected=acquisition.duration)
+        if calibrate is not None and pulse == "calibrate":
+            lengths = _lengths(experiment.pulse, calibrate.points)
+            series = replace(acquisition, scans=calibrate.scans, pulse_lengths=lengths)
+            yield self._operation(Kind.NUTATION, step, cycle, body.as_, series, expected=series.duration)
+            # The series has soaked the sample already.
+            spectrum = replace(spectrum, soak=0.0)
+        self._seen.add((body.as_, cycle))
+        yield spectrum
+
+    def _impedance(self, name: str) -> Impedance:
+        spectrum = self._protocol.spectra[name]
+        return Impedance(
+            spectrum=name,
+            control=spectrum.control,
+            frequency_start=spectrum.frequency[0],
+            frequency_end=spectrum.frequency[1],
+            points_per_decade=spectrum.points_per_decade,
+            periods=spectrum.periods,
+            amplitude=spectrum.amplitude.on(self._area),
+            rest_before=spectrum.rest_before,
+            voltage_min=self._protocol.limits.voltage[0],
+            voltage_max=self._protocol.limits.voltage[1],
+        )
+
+
+def _lengths(pulse: models.Pulse, points: int) -> tuple[float, ...]:
+    """Spread pulse lengths evenly, so that the first maximum and the first null of the nutation are covered."""
+    step = (pulse.longest - pulse.shortest) / (points - 1)
+    # Rounded to 10 ns: a length that the spectrometer can show in full is read back as it was written.
+    return tuple(round(pulse.shortest + step * index, 8) for index in range(points))

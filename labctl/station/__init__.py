@@ -1,0 +1,29 @@
+"""What there is: station and cells files, their models, and look-ups of places and leads."""
+
+from labctl.station.files import (
+    cells_schema,
+    load_cells,
+    load_station,
+    read_cells,
+    read_station,
+    station_schema,
+)
+from labctl.station.instruments import KNOWN_DRIVERS, Settled
+from labctl.station.models import AMBIENT, Cell, Cells, Place, SocFactor, Station
+
+__all__ = [
+    "AMBIENT",
+    "KNOWN_DRIVERS",
+    "Cell",
+    "Cells",
+    "Place",
+    "Settled",
+    "SocFactor",
+    "Station",
+    "cells_schema",
+    "load_cells",
+    "load_station",
+    "read_cells",
+    "read_station",
+    "station_schema",
+]

@@ -1,0 +1,176 @@
+"""What a station file may say of an instrument: the keys of the drivers that ship, and anything for others.
+
+Drivers read their settings themselves, as they stand in the file. What is checked here is what can be checked without
+them, so that a slip is found before anything is connected.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from labctl.documents import Duration, Model, Numbers, Quantity, TemperatureDifference, Text, describe, expected
+
+Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
+
+
+class Settled(Model):
+    """When a chamber counts as settled."""
+
+    tolerance: TemperatureDifference = Field(default=0.3, description="Around the set-point.", examples=["0.3 K"])
+    for_: Duration = Field(
+        default=600.0, alias="for", description="Inside without a break for so long.", examples=["10 min"]
+    )
+    at_most: Duration = Field(default=7200.0, description="Then the attempt has failed.", examples=["2 h"])
+
+
+class EnvironmentSecret(Model):
+    """A credential from the environment."""
+
+    env: Text = Field(description="Name of the environment variable.", examples=["LABCTL_TOPSPIN_TOKEN"])
+
+
+class KeyringSecret(Model):
+    """A credential from the key ring."""
+
+    keyring: Text = Field(description="Name of the entry in the key ring.", examples=["labctl-topspin"])
+
+
+def _is_reference(value: Any) -> Any:
+    if not isinstance(value, dict) or len(value) != 1 or not set(value) <= {"env", "keyring"}:
+        raise expected(
+            "a credential must not stand in the file", "write '{env: NAME}' or '{keyring: NAME}' and keep it there"
+        )
+    return value
+
+
+Secret = Annotated[
+    Annotated[EnvironmentSecret, Tag("env")] | Annotated[KeyringSecret, Tag("keyring")],
+    Discriminator(lambda value: next(iter(value), None) if isinstance(value, dict) else type(value).__name__),
+    BeforeValidator(_is_reference),
+]
+
+
+class Entry(Model):
+    """What every instrument has."""
+
+    driver: str = Field(description="Which driver speaks to it.", examples=["maccor"])
+    simulate: dict[str, Any] = Field(default_factory=dict, description="Options of its simulator.")
+
+
+class Maccor(Entry):
+    """MACCOR Series 4000 over MacNet."""
+
+    driver: Literal["maccor"] = Field(description="MACCOR Series 4000 over MacNet.")
+    address: Text = Field(description="Host of the tester's PC.", examples=["192.0.2.10"])
+    json_port: Port = Field(default=57570, description="MacNet's JSON port.", examples=[57570])
+    binary_port: Port = Field(default=57560, description="MacNet's binary port.", examples=[57560])
+    channels: Annotated[tuple[int, ...], Numbers()] = Field(
+        description="Channels that labctl may use.", examples=["1-16"]
+    )
+    export_folder: Text = Field(description="Where the tester writes its text export.", examples=["maccor-export"])
+    tester_clock: Annotated[float, Quantity("duration")] = Field(
+        default=0.0, description="How far the tester's clock runs ahead of UTC.", examples=["0 s"]
+    )
+
+
+class Bruker(Entry):
+    """Bruker TopSpin through labctl's gateway."""
+
+    driver: Literal["bruker"] = Field(description="Bruker TopSpin through labctl's gateway.")
+    address: Text = Field(description="Host and port of the gateway.", examples=["192.0.2.11:5410"])
+    token: Secret = Field(description="Where the gateway's token is kept.", examples=["{env: LABCTL_TOPSPIN_TOKEN}"])
+    data_folder: Text | None = Field(
+        default=None, description="Where TopSpin keeps datasets.", examples=["topspin-data"]
+    )
+    parameter_set: Text | None = Field(default=None, description="What a new dataset starts from.", examples=["PROTON"])
+
+
+class Zahner(Entry):
+    """Zahner Zennium over Thales Remote."""
+
+    driver: Literal["zahner"] = Field(description="Zahner Zennium over Thales Remote.")
+    address: Text = Field(description="Host and port of the Term.", examples=["192.0.2.12:260"])
+    port: Port = Field(default=260, description="Port, where the address has none.")
+    output_path: Text | None = Field(
+        default=None, description="Folder on a local drive of the Term's PC.", examples=["c:\\thales\\labctl"]
+    )
+    serial: Text | None = Field(default=None, description="Serial number that must answer.")
+    quiet_s: Annotated[float, Field(ge=0, le=600)] | None = Field(
+        default=None, description="Seconds of silence before a busy instrument is asked again."
+    )
+
+
+class Julabo(Entry):
+    """Julabo thermostat over a serial line."""
+
+    driver: Literal["julabo"] = Field(description="Julabo thermostat over a serial line.")
+    address: Text = Field(description="Serial port, or 'socket://host:port'.", examples=["COM3"])
+    serial: Text = Field(default="4800 7E1", description="Rate and frame of the line.", examples=["4800 7E1"])
+    probe: Literal["internal", "external"] = Field(default="internal", description="Which sensor counts.")
+    handshake: Literal["rtscts", "none"] = Field(default="rtscts", description="Hardware handshake.")
+    settled: Settled = Field(
+        default_factory=Settled,
+        description="When the temperature counts as settled.",
+        examples=["{tolerance: 0.3 K, for: 10 min, at_most: 2 h}"],
+    )
+
+
+class ScpiMultiplexer(Entry):
+    """Keysight 34970A and its successors over SCPI."""
+
+    driver: Literal["scpi-multiplexer"] = Field(description="Keysight 34970A and its successors over SCPI.")
+    address: Text = Field(description="VISA resource.", examples=["TCPIP::192.0.2.13::5025::SOCKET"])
+    model: Text | None = Field(default=None, description="Model that must answer.", examples=["34970A"])
+    module: Text | None = Field(default=None, description="Relay module in its slots.", examples=["34903A"])
+
+
+class OtherInstrument(Entry):
+    """An instrument of a driver that does not ship with labctl; its settings are the driver's business."""
+
+    model_config = ConfigDict(extra="allow")
+
+    driver: str = Field(
+        description="Which driver speaks to it.",
+        examples=["biologic"],
+        json_schema_extra={
+            "not": {"enum": ["maccor", "bruker", "zahner", "julabo", "scpi-multiplexer"]},
+        },
+    )
+    settled: Settled | None = Field(default=None, description="When a chamber counts as settled.")
+
+
+_KNOWN = {
+    "maccor": Maccor,
+    "bruker": Bruker,
+    "zahner": Zahner,
+    "julabo": Julabo,
+    "scpi-multiplexer": ScpiMultiplexer,
+}
+
+#: Names of the drivers whose settings are known here.
+KNOWN_DRIVERS = tuple(_KNOWN)
+
+
+def _driver(value: Any) -> str:
+    driver = value.get("driver") if isinstance(value, dict) else getattr(value, "driver", None)
+    return driver if driver in KNOWN_DRIVERS else "other"
+
+
+def _is_mapping(value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise expected(f"{describe(value, None)}, not an instrument", "write '{driver: ..., address: ...}'")
+    return value
+
+
+InstrumentEntry = Annotated[
+    Annotated[Maccor, Tag("maccor")]
+    | Annotated[Bruker, Tag("bruker")]
+    | Annotated[Zahner, Tag("zahner")]
+    | Annotated[Julabo, Tag("julabo")]
+    | Annotated[ScpiMultiplexer, Tag("scpi-multiplexer")]
+    | Annotated[OtherInstrument, Tag("other")],
+    Discriminator(_driver),
+    BeforeValidator(_is_mapping),
+]

@@ -1,0 +1,290 @@
+"""Station and cells files as models: what may stand in them. How their parts fit is checked in ``checks``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PrivateAttr, Tag
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from labctl.documents import Area, Document, Model, Name, Numbers, Ratio, Text, Word
+from labctl.station.instruments import InstrumentEntry, Settled
+
+_Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
+_Barcode = Annotated[
+    str, Word(r"[A-Za-z0-9._:/+-]{1,40}", "write the barcode as it is scanned, without blanks, such as 'B0001'")
+]
+_Slot = Annotated[str, Word("[a-z0-9][a-z0-9-]{0,23}/[1-9][0-9]{0,3}", "write place and slot, such as 'cabinet/1'")]
+#: The room's temperature: nothing regulates it.
+AMBIENT = "ambient"
+#: Temperature of the room in K, where a laboratory is simulated: the paper's cells are cycled at 20 degC.
+ROOM = 293.15
+
+
+@dataclass(frozen=True, slots=True)
+class DirectLeads:
+    """Leads of an instrument's own channels; entry i is the channel that reaches slot i + 1."""
+
+    leads: tuple[int, ...]
+
+    @property
+    def through(self) -> str | None:
+        """No multiplexer."""
+        return None
+
+
+class _Direct(Numbers):
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(lambda value: DirectLeads(self.read(value)))
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return Numbers.__get_pydantic_json_schema__(self, core, handler)
+
+
+class SwitchedLeads(Model):
+    """Leads that pass through a multiplexer."""
+
+    through: str = Field(description="The multiplexer.", examples=["mux"])
+    relays: Annotated[tuple[int, ...], Numbers()] = Field(
+        description="Its relays, one for each slot.", examples=["101-108"]
+    )
+
+    @property
+    def leads(self) -> tuple[int, ...]:
+        """Entry i is the relay that reaches slot i + 1."""
+        return self.relays
+
+
+Leads = Annotated[
+    Annotated[Annotated[DirectLeads, _Direct()], Tag("direct")] | Annotated[SwitchedLeads, Tag("switched")],
+    Discriminator(lambda value: "switched" if isinstance(value, (dict, SwitchedLeads)) else "direct"),
+]
+
+
+class Operator(Model):
+    """A person who moves cells."""
+
+    name: Text = Field(description="Who.", examples=["operator"])
+    hours: Text | None = Field(default=None, description="When they are there.", examples=["Mo-Fr 08:00-19:00"])
+
+
+class Place(Model):
+    """Where cells can be, and which leads reach them there."""
+
+    count: _Count = Field(description="How many slots, numbered from 1.", examples=[8])
+    temperature: str = Field(
+        default=AMBIENT, description="'ambient', or the chamber that sets it.", examples=["ambient"]
+    )
+    leads: dict[str, Leads] = Field(
+        default_factory=dict,
+        description="By instrument: channels, or relays of a multiplexer.",
+        examples=["{maccor: 1-8}"],
+    )
+    instrument: str | None = Field(
+        default=None, description="The instrument that a cell is put into here.", examples=["topspin"]
+    )
+    checklist: tuple[Text, ...] = Field(
+        default=(), description="What a person does on the way in or out.", examples=["[disconnect, unclamp]"]
+    )
+
+
+class Station(Model):
+    """What there is in a laboratory: instruments, places, wiring, people."""
+
+    labctl: Literal[1] = Field(description="Version of the file format.", examples=[1])
+    station: Name = Field(description="Name of the laboratory.", examples=["example"])
+    mode: Literal["live", "simulated", "mixed"] = Field(
+        description="Whether the instruments are real; must be said.", examples=["simulated"]
+    )
+    capacity_accuracy: Ratio = Field(
+        description="Relative accuracy of the cycler's capacities; enters the error budget.", examples=["0.1 %"]
+    )
+    operators: tuple[Operator, ...] = Field(default=(), description="Who moves cells.")
+    instruments: Annotated[dict[Name, InstrumentEntry], Field(min_length=1)] = Field(
+        description="By name, each with its driver.", examples=["{maccor: {driver: maccor, address: 192.0.2.10}}"]
+    )
+    places: Annotated[dict[Name, Place], Field(min_length=1)] = Field(
+        description="By name.", examples=["{cabinet: {count: 8, leads: {maccor: 1-8}}}"]
+    )
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    @property
+    def document(self) -> Document:
+        """The file that this was read from."""
+        if self._document is None:
+            raise ValueError("a station is read by load_station or read_station")
+        return self._document
+
+    @property
+    def source(self) -> str:
+        """The text of the file, to be frozen into the journal."""
+        return self.document.text
+
+    @property
+    def sha256(self) -> str:
+        """Hash of :attr:`source`."""
+        return self.document.sha256
+
+    def settings(self, instrument: str) -> dict[str, Any]:
+        """Give an instrument's entry as it stands in the file, but ``settled`` in SI (K, s, s)."""
+        settings = dict(self.document.data["instruments"][instrument])
+        settled = self.settled(instrument)
+        if settled is not None:
+            settings["settled"] = {
+                "tolerance": settled.tolerance,
+                "duration": settled.for_,
+                "at_most": settled.at_most,
+            }
+        return settings
+
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """Give the settings of all instruments, by name."""
+        return {name: self.settings(name) for name in self.instruments}
+
+    def settled(self, instrument: str) -> Settled | None:
+        """When this instrument counts as settled; None if it has no such thing."""
+        settled = getattr(self.instruments[instrument], "settled", None)
+        return settled if isinstance(settled, Settled) else None
+
+    def slots(self) -> tuple[str, ...]:
+        """All slots, such as ``cabinet/1``, in the order of the file."""
+        return tuple(f"{name}/{slot}" for name, place in self.places.items() for slot in range(1, place.count + 1))
+
+    def place_of(self, slot: str) -> tuple[str, int]:
+        """Split ``cabinet/3`` into the place and the slot's number.
+
+        Raises
+        ------
+        KeyError
+            There is no such place or slot.
+        """
+        name, _, number = slot.partition("/")
+        place = self.places[name]
+        if not number.isdecimal() or not 1 <= int(number) <= place.count:
+            raise KeyError(slot)
+        return name, int(number)
+
+    def leads(self, place: str, slot: int, instrument: str) -> int | None:
+        """Give the channel (or relay) of ``instrument`` that reaches a slot; None if none does."""
+        wiring = self.places[place].leads.get(instrument)
+        return wiring.leads[slot - 1] if wiring is not None else None
+
+    def chamber_of(self, place: str) -> str | None:
+        """Give the chamber that sets the temperature of a place, None where nothing does."""
+        temperature = self.places[place].temperature
+        return None if temperature == AMBIENT else temperature
+
+    def places_reaching(self, role: str, roles: Mapping[str, str]) -> tuple[str, ...]:
+        """Give the places in which an instrument of this role reaches the cell.
+
+        Parameters
+        ----------
+        role : str
+            Such as ``cycler``.
+        roles : mapping of str to str
+            Instrument name to role, as its driver says.
+        """
+        return tuple(
+            name
+            for name, place in self.places.items()
+            if roles.get(place.instrument or "") == role or any(roles.get(one) == role for one in place.leads)
+        )
+
+    def description(self, cells: Cells) -> dict[str, Any]:
+        """Describe the laboratory and its cells as plain data, SI, for simulating them."""
+        return {
+            "cells": [
+                {
+                    "id": cell.id,
+                    "barcode": cell.barcode,
+                    "area_m2": cell.area,
+                    "place": cell.place,
+                    "simulate": dict(cell.simulate),
+                }
+                for cell in cells.cells
+            ],
+            "places": {
+                name: {
+                    "count": place.count,
+                    "temperature": self.chamber_of(name),
+                    "leads": {instrument: _plain(wiring) for instrument, wiring in place.leads.items()},
+                    "instrument": place.instrument,
+                }
+                for name, place in self.places.items()
+            },
+            "ambient_K": ROOM,
+        }
+
+
+def _plain(wiring: DirectLeads | SwitchedLeads) -> Any:
+    numbers = list(wiring.leads)
+    return {"through": wiring.through, "relays": numbers} if wiring.through is not None else numbers
+
+
+class SocFactor(Model):
+    """By how much the lithium signal of a discharged cell is too small, and how well that is known."""
+
+    value: Annotated[float, Field(ge=0.5, le=2.0)] = Field(description="The factor.", examples=[1.08])
+    sd: Annotated[float, Field(ge=0.0, le=0.5)] = Field(description="Its standard deviation.", examples=[0.015])
+    source: Text = Field(description="Where it comes from.", examples=["paper, not calibrated here"])
+
+
+_PAPER = {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}
+
+
+class Cell(Model):
+    """One cell."""
+
+    id: Name = Field(description="Name of the cell, for ever.", examples=["bare-01"])
+    barcode: _Barcode = Field(description="What is scanned when the cell is moved.", examples=["B0001"])
+    group: Name = Field(description="Cells of one group are replicates.", examples=["bare"])
+    area: Area = Field(description="Area of the electrode.", examples=["1.0 cm2"])
+    chemistry: Text = Field(description="What the cell is made of.", examples=["Cu||NMC622"])
+    measure_at: tuple[_Count, ...] = Field(
+        default=(), description="Cycles in which this cell is measured.", examples=["[15]"]
+    )
+    priority: Annotated[int, Field(strict=True, ge=0, le=9)] = Field(
+        default=5, description="0 to 9, higher goes first.", examples=[5]
+    )
+    user: Text | None = Field(default=None, description="Whose cell it is.", examples=["nmr"])
+    place: _Slot = Field(description="Where it sits at home.", examples=["cabinet/1"])
+    soc_factor: SocFactor = Field(
+        default_factory=lambda: SocFactor(**_PAPER),
+        description="Correction of the lithium signal of the discharged cell.",
+        examples=['{value: 1.08, sd: 0.015, source: "paper, not calibrated here"}'],
+    )
+    simulate: dict[str, Any] = Field(
+        default_factory=dict, description="What the virtual cell is like.", examples=["{substrate: bare}"]
+    )
+
+
+class Cells(Model):
+    """The cells of a campaign."""
+
+    labctl: Literal[1] = Field(description="Version of the file format.", examples=[1])
+    cells: Annotated[tuple[Cell, ...], Field(min_length=1)] = Field(
+        description="One entry for each cell.", examples=["[{id: bare-01, ...}]"]
+    )
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    @property
+    def document(self) -> Document:
+        """The file that this was read from."""
+        if self._document is None:
+            raise ValueError("cells are read by load_cells or read_cells")
+        return self._document
+
+    @property
+    def source(self) -> str:
+        """The text of the file, to be frozen into the journal."""
+        return self.document.text
+
+    @property
+    def sha256(self) -> str:
+        """Hash of :attr:`source`."""
+        return self.document.sha256

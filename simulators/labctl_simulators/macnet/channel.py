@@ -1,0 +1,452 @@
+"""One channel of the tester: its state, and the test on it, brought up to the present whenever somebody looks.
+
+State rules: a start needs Stat 0 or 1; Active (2) is suspended to 3 and resumed to 2; the End step makes it 4; a fault
+makes it 5; reset and archive from anything make it 0 and keep the test's name in the archive. The vendor gives no
+diagram; these rules were proved with a published client. While suspended, the clocks of test and step stand still
+(a guess), and the leads are open.
+
+A driving step with nothing on the leads ends after one tick as a problem with code 254, lost current control.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from labctl_simulators.cell import Current, Rest, Voltage
+from labctl_simulators.macnet import export
+from labctl_simulators.macnet.procedure import SCALES, Step, compile_procedure
+from labctl_simulators.macnet.segment import TICK, Flat, Segment, make
+
+AVAILABLE, ACTIVE, SUSPENDED, COMPLETED, PROBLEM = 0, 2, 3, 4, 5
+OPERATOR, NORMAL_END, LOST_CONTROL = 192, 193, 254
+
+SAFETY: Final = {
+    "VSafeMax": 5.0,
+    "VSafeMin": -0.5,
+    "ISafeChg": 5.25,
+    "ISafeDis": 5.25,
+    "PBatSafeChg": 26.25,
+    "PBatSafeDis": 26.25,
+}
+"""Limits of a channel to which nobody gave others, V, A, W."""
+
+_DOING: Final = {"Charge": 1, "Dischrge": 2, "AdvCycle": 3, "Rest": 4, "End": 7}
+_LETTER: Final = {"Charge": "C", "Dischrge": "D", "Rest": "R"}
+_HORIZON: Final = 100 * 3600.0
+# A step is projected anew when the cell's temperature has moved by more than this, K.
+_WARMER: Final = 0.5
+# The export grows by so many records, or after so many seconds.
+_BLOCK: Final = 100
+_BLOCK_TIME: Final = 3600.0
+# More steps than this within one look means a procedure that goes in circles without taking time.
+_CIRCLES: Final = 20000
+
+
+@dataclass
+class Test:
+    """A test on a channel. Times are laboratory time; those of starts move along with every suspension."""
+
+    name: str
+    procedure: str
+    comment: str
+    content: str
+    began: float
+    file: str
+    step: int = 1
+    step_began: float = 0.0
+    cycle: int = 0
+    loops: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
+    records: int = 0
+    charge: float = 0.0
+    energy: float = 0.0
+    ended: float | None = None
+    written: int = 0
+
+
+class Channel:
+    """A channel, numbered from 1."""
+
+    def __init__(
+        self, laboratory: Any, name: str, number: int, folder: Path, archive: Callable[[str, int], None]
+    ) -> None:
+        self._laboratory = laboratory
+        self._name = name
+        self.number = number
+        self._folder = folder
+        self._archive = archive
+        self.source = f"{name}/{number}"
+        self.stat, self.doing, self.reason = AVAILABLE, 0, 0
+        self.test: Test | None = None
+        self.safety = dict(SAFETY)
+        self.variables = [0.0] * 15
+        self.flags = 0
+        self._steps: tuple[Step, ...] = ()
+        self._segment: Segment | None = None
+        self._driven: Any = None
+        self._at = 0.0
+        self._not_before = 0.0
+        self._lines: list[str] = []
+        self._flushed = -_BLOCK_TIME
+        self._gain = {
+            kind: 1.0 + float(laboratory.rng(name, f"channel {number} {kind}").normal(0.0, 0.001))
+            for kind in ("Charge", "Dischrge")
+        }
+
+    # What a client can ask for
+
+    def start(self, name: str, procedure: str, comment: str, content: bytes, steps: tuple[Step, ...]) -> None:
+        """Start a compiled procedure; the caller has checked that the channel is free and the name unused."""
+        now = self._laboratory.time()
+        file = f"{name}.{self.number:03d}"
+        self.test = Test(name, procedure, comment, content.decode("utf-8", "replace"), now, file)
+        self._steps = steps
+        self._at = now
+        self.stat, self.reason = ACTIVE, 0
+        began = self._laboratory.at(now)
+        self._lines.append(export.heading(Path(file), began, began, procedure, comment))
+        self._enter(1, now)
+        self.advance(now)
+
+    def suspend(self, code: int = OPERATOR) -> None:
+        """Interrupt: leads open, clocks stand."""
+        self._stop(SUSPENDED, 30, code, "S")
+
+    def resume(self) -> None:
+        """Go on where it was interrupted."""
+        now = self._laboratory.time()
+        if self.test is None or self.test.ended is None:
+            return
+        paused = now - self.test.ended
+        self.test.began += paused
+        self.test.step_began += paused
+        self.test.ended = None
+        self._at = now
+        self.stat, self.reason = ACTIVE, 0
+        self._begin_drive()
+        self.advance(now)
+
+    def clear(self) -> None:
+        """Reset or archive: the channel is free, and the test's name is in the archive."""
+        if self.stat == ACTIVE:
+            self.suspend()
+        if self.test is not None:
+            self._archive(self.test.name, self.number)
+        self.stat, self.doing, self.reason, self.test, self._segment, self._steps = AVAILABLE, 0, 0, None, None, ()
+        self.safety = dict(SAFETY)
+        self.flags = 0
+
+    def reading(self) -> dict[str, float]:
+        """Give what the channel measures now: V, A, Ah, Wh, and seconds of test and step."""
+        now = self._laboratory.time()
+        self.advance(now)
+        test, segment = self.test, self._segment
+        if test is None:
+            return {"V": self._idle_voltage(), "I": 0.0, "Q": 0.0, "E": 0.0, "test": 0.0, "step": 0.0}
+        at = now if test.ended is None else test.ended
+        clocks = {"test": at - test.began, "step": at - test.step_began}
+        if segment is None:
+            return {"V": self._idle_voltage(), "I": 0.0, "Q": test.charge / 3600, "E": test.energy / 3600, **clocks}
+        voltage, current, charge, energy = (float(value) for value in segment.values(now))
+        return {
+            "V": voltage,
+            "I": current,
+            "Q": (test.charge + charge) / 3600,
+            "E": (test.energy + energy) / 3600,
+            **clocks,
+        }
+
+    def _idle_voltage(self) -> float:
+        cell = self._laboratory.cell_on(self._name, self.number)
+        if cell is None:
+            return 0.0
+        self._laboratory.bring_up_to_date(cell)
+        return float(cell.voltage(self._laboratory.time()))
+
+    def limit(self, limits: dict[str, float]) -> None:
+        """Set the six safety limits; a running step is looked at anew with them."""
+        self.safety = dict(limits)
+        if self._segment is not None and self.test is not None:
+            self._carry(self._segment, self.test, self._at)
+
+    # Time
+
+    def advance(self, t: float) -> None:
+        """Do everything that is due until laboratory time ``t``."""
+        for _ in range(_CIRCLES):
+            if self.stat != ACTIVE or self.test is None or t < self._at:
+                break
+            if not self._one(t):
+                break
+        else:
+            self._fault(198)
+        self._flush()
+
+    def _one(self, t: float) -> bool:
+        """Go to the end of the present segment or to ``t``; whether there is more to do."""
+        test = self.test
+        if test is None:
+            return False
+        step = self._steps[test.step - 1]
+        if step.kind not in _LETTER:
+            return self._passing(step, test)
+        cell = self._laboratory.cell_on(self._name, self.number)
+        segment = self._segment
+        if segment is None or segment.cell is not cell:
+            if step.drives and cell is None:
+                self._fault(LOST_CONTROL)
+                return False
+            segment = self._segment = self._project(step, test, cell)
+        until = min(t, segment.end)
+        self._record_until(segment, test, until)
+        self._at = until
+        if segment.end > t:
+            if cell is not None and step.drives:
+                warmer = abs(self._laboratory.temperature_of(cell) - segment.temperature)
+                if warmer > _WARMER:
+                    self._carry(segment, test, t)
+                    self._segment = self._project(step, test, cell)
+            return False
+        values = segment.values(segment.end)
+        if segment.target:
+            self._row(test, segment.end, _LETTER[step.kind], segment.code, values)
+        self._carry(segment, test, segment.end)
+        if segment.code == 0:
+            return True
+        if segment.target == 0:
+            self._fault(segment.code, values)
+            return False
+        self._enter(segment.target, segment.end)
+        return True
+
+    def _passing(self, step: Step, test: Test) -> bool:
+        """A step without action on the cell."""
+        if step.kind == "End":
+            self._row(test, self._at, "O", NORMAL_END, self._open_values())
+            test.ended = self._at
+            self.stat, self.doing, self.reason = COMPLETED, 31, NORMAL_END
+            return False
+        target = test.step + 1
+        if step.kind == "AdvCycle":
+            test.cycle += 1
+        elif step.kind == "Loop":
+            test.loops[step.label - 1] += 1
+            over = next(way for way in step.exits if way.what == "Loop Cnt")
+            if test.loops[step.label - 1] >= over.value:
+                test.loops[step.label - 1] = 0
+                target = over.target
+            else:
+                target = 2 + next(
+                    index
+                    for index, one in enumerate(self._steps)
+                    if one.kind == "Do" and one.label == step.label
+                )
+        self._enter(target, self._at)
+        return True
+
+    def _project(self, step: Step, test: Test, cell: Any) -> Segment:
+        start = max(self._at, self._not_before)
+        timed = [test.step_began + way.value for way in step.exits if way.what == "StepTime"]
+        horizon = max(min([*timed, start + _HORIZON]) - start, 0.0) + 2 * TICK
+        gain = self._gain.get(step.kind, 1.0)
+        if cell is None:
+            return make(step, Flat.of(start, horizon), None, 0.0, gain, test.step_began, self.safety)
+        temperature = float(self._laboratory.temperature_of(cell))
+        course = cell.project(self._drive(step, gain), start, horizon, temperature)
+        return make(step, course, cell, temperature, gain, test.step_began, self.safety)
+
+    def _drive(self, step: Step, gain: float) -> Any:
+        if not step.drives:
+            return Rest()
+        limit = (step.current if step.current is not None else SCALES.get(step.scale, SCALES["4"])) * gain
+        if step.voltage is not None:
+            return Voltage(step.voltage, limit)
+        return Current(limit if step.kind == "Charge" else -limit)
+
+    def _enter(self, number: int, t: float) -> None:
+        test = self.test
+        if test is None:
+            return
+        self._end_drive()
+        test.step, test.step_began, test.charge, test.energy = number, t, 0.0, 0.0
+        self.reason = 0
+        self._segment = None
+        self._at = t
+        step = self._steps[number - 1]
+        self.doing = _DOING.get(step.kind, 0)
+        self._begin_drive()
+        cell = self._laboratory.cell_on(self._name, self.number)
+        if step.kind in _LETTER and (cell is not None or not step.drives):
+            segment = self._segment = self._project(step, test, cell)
+            self._row(test, t, _LETTER[step.kind], 0, segment.values(t))
+
+    def _begin_drive(self) -> None:
+        if self.test is None or not self._steps[self.test.step - 1].drives:
+            return
+        self._driven = self._laboratory.cell_on(self._name, self.number)
+        if self._driven is not None:
+            self._laboratory.source_on(self._driven, self.source)
+
+    def _end_drive(self) -> None:
+        driven, self._driven = self._driven, None
+        if driven is not None:
+            self._laboratory.source_off(driven, self.source)
+
+    def follow(self) -> None:
+        """Bring the cell on the leads to where the channel is; readings alone need only its course."""
+        if self._segment is not None and self.stat == ACTIVE:
+            self._follow(self._segment, self._at)
+
+    def _follow(self, segment: Segment, t: float) -> None:
+        if segment.cell is None:
+            return
+        if segment.drives:
+            segment.cell.follow(segment.course, t)
+        else:
+            segment.cell.settle(t)
+
+    def _carry(self, segment: Segment, test: Test, t: float) -> None:
+        """Book a segment that ends here into the cell and into the step's counters."""
+        self._follow(segment, t)
+        self._render(segment, test)
+        _, _, charge, energy = segment.values(t)
+        test.charge += float(charge)
+        test.energy += float(energy)
+        self._segment = None
+
+    def _stop(self, stat: int, doing: int, code: int, letter: str, values: Any = None) -> None:
+        now = self._laboratory.time()
+        if values is None:
+            self.advance(now)
+        test, segment = self.test, self._segment
+        if test is None or self.stat != ACTIVE:
+            return
+        if segment is not None:
+            values = segment.values(self._at)
+            self._carry(segment, test, self._at)
+        if values is None:
+            values = self._open_values()
+        self._row(test, self._at, letter, code, (values[0], values[1], 0.0, 0.0))
+        test.ended = self._at
+        self._end_drive()
+        self.stat, self.doing, self.reason = stat, doing, code
+        self._flush()
+
+    def _fault(self, code: int, values: Any = None) -> None:
+        self._laboratory.record(self._name, "problem", channel=self.number, code=code)
+        self._stop(PROBLEM, 29, code, "P", values if values is not None else self._open_values())
+
+    def _open_values(self) -> tuple[float, float, float, float]:
+        cell = self._laboratory.cell_on(self._name, self.number)
+        return (float(cell.voltage(self._at)) if cell is not None else 0.0, 0.0, 0.0, 0.0)
+
+    # Records
+
+    def _record_until(self, segment: Segment, test: Test, until: float) -> None:
+        last = int(np.searchsorted(segment.times, until, side="right"))
+        if last > segment.done:
+            test.records += last - segment.done
+            segment.done = last
+            self.reason = int(segment.codes[last - 1])
+
+    def _render(self, segment: Segment, test: Test) -> None:
+        """Turn the records made since the last time into lines."""
+        if segment.done > segment.written:
+            chosen = slice(segment.written, segment.done)
+            times = segment.times[chosen]
+            segment.written = segment.done
+            first = test.records - len(times) + 1
+            self._rows(test, first, times, self._letter(test), segment.codes[chosen], segment.values(times))
+
+    def _letter(self, test: Test) -> str:
+        return _LETTER.get(self._steps[test.step - 1].kind, "O")
+
+    def _row(self, test: Test, t: float, letter: str, code: int, values: Any) -> None:
+        if self._segment is not None:
+            self._render(self._segment, test)
+        test.records += 1
+        voltage, current, charge, energy = (np.atleast_1d(value) for value in values)
+        self._rows(test, test.records, np.array([t]), letter, np.array([code]), (voltage, current, charge, energy))
+
+    def _rows(
+        self, test: Test, first: int, times: Any, letter: str, codes: Any, values: tuple[Any, Any, Any, Any]
+    ) -> None:
+        voltage, current, charge, energy = values
+        self._lines.append(
+            export.rows(
+                first,
+                test.cycle,
+                test.step,
+                letter,
+                codes,
+                times - test.began,
+                times - test.step_began,
+                (voltage, current, charge + test.charge, energy + test.energy),
+                self._laboratory.at(0.0) + timedelta(seconds=test.began),
+                (test.loops[0], test.loops[1], test.loops[2], test.loops[3]),
+                self._steps[test.step - 1].scale,
+            )
+        )
+
+    def _flush(self, *, now: bool = False) -> None:
+        """Write the export: when a test stops, and in between as the tester does, a block at a time."""
+        if self.test is None:
+            return
+        segment = self._segment
+        waiting = 0 if segment is None else segment.done - segment.written
+        if self.stat == ACTIVE and not now and waiting < _BLOCK and self._at < self._flushed + _BLOCK_TIME:
+            return
+        if segment is not None:
+            self._render(segment, self.test)
+        self._flushed = self._at
+        if not self._lines:
+            return
+        data = "".join(self._lines).encode("latin-1", "replace")
+        self._lines.clear()
+        with (self._folder / self.test.file).open("ab", buffering=0) as file:
+            file.write(data)
+        self.test.written += len(data)
+
+    # Between two runs
+
+    def save(self) -> dict[str, Any]:
+        """Whole state as JSON values; a running step is projected anew after :meth:`restore`."""
+        self.advance(self._laboratory.time())
+        test = self.test
+        if test is not None and self._segment is not None:
+            # The counters as they would be if this segment ended here; it is projected anew afterwards.
+            self._carry(self._segment, test, self._at)
+        self._flush(now=True)
+        return {
+            "stat": self.stat,
+            "doing": self.doing,
+            "reason": self.reason,
+            "safety": self.safety,
+            "variables": self.variables,
+            "flags": self.flags,
+            "at": self._at,
+            "test": None if test is None else asdict(test),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up a state of :meth:`save`; what the export got after it is cut off again."""
+        self.stat, self.doing, self.reason = state["stat"], state["doing"], state["reason"]
+        self.safety, self.variables, self.flags = dict(state["safety"]), list(state["variables"]), state["flags"]
+        self._at = state["at"]
+        self._not_before = self._laboratory.time()
+        self._segment = None
+        self.test = None if state["test"] is None else Test(**state["test"])
+        if self.test is None:
+            return
+        self._steps = compile_procedure(self.test.content.encode())
+        file = self._folder / self.test.file
+        if file.is_file() and file.stat().st_size > self.test.written:
+            with file.open("rb+") as export_file:
+                export_file.truncate(self.test.written)
+        if self.stat == ACTIVE:
+            self._begin_drive()

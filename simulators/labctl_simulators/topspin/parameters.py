@@ -1,0 +1,171 @@
+"""The parameters of a dataset: which there are, what they accept, and the files in which TopSpin keeps them.
+
+Values are kept as TopSpin writes them: texts, numbers as text, arrays as lists. A value that does not fit is not taken,
+without a word, as public scripts report it of TopSpin. Left out: most of the few hundred parameters that a real
+``acqus`` has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+Value = str | list[str]
+
+VERSION: Final = "4.1.4"
+#: Basic frequencies in MHz of a 4.7 T magnet (1H at 200.13 MHz).
+BASIC_FREQUENCIES: Final[Mapping[str, float]] = {"1H": 200.13, "7Li": 77.77812, "19F": 188.31, "31P": 81.02}
+#: Pulse programs, and the factor on what is no metal: presaturation leaves a tenth of the electrolyte; invented.
+PULSE_PROGRAMS: Final[Mapping[str, float]] = {"zg": 1.0, "zgpr": 0.1}
+#: The digital filter of an Avance III at this DSPFVS, in complex points.
+GROUP_DELAY: Final = 67.98563
+#: Dead time between pulse and first point, microseconds.
+DEAD_TIME_US: Final = 6.5
+#: Highest receiver gain.
+HIGHEST_GAIN: Final = 203.0
+
+_ARRAYS: Final = {"D": 64, "P": 64, "PLW": 64, "CNST": 64}
+_TEXTS: Final = {
+    "AUNM": "au_zg", "INSTRUM": "virtual", "NUC1": "1H", "NUC2": "off", "PROBHD": "static 5 mm",
+    "PULPROG": "zg", "SOLVENT": "none", "USERA1": "user",
+}  # fmt: skip
+_NUMBERS: Final = {
+    "AQ_mod": "3", "BF1": "200.13", "BF2": "200.13", "BYTORDA": "0", "DATE": "0", "DATE_START": "0",
+    "DE": f"{DEAD_TIME_US:g}", "DECIM": "1", "DIGMOD": "1", "DIGTYP": "13", "DS": "0", "DSPFIRM": "0", "DSPFVS": "20",
+    "DTYPA": "0", "FnMODE": "0", "GRPDLY": f"{GROUP_DELAY}", "MASR": "0", "NBL": "1", "NC": "0", "NS": "8",
+    "O1": "0", "O2": "0", "OVERFLW": "0", "PARMODE": "0", "RG": "101", "SFO1": "200.13", "SFO2": "200.13",
+    "SW": "20", "SW_h": "4002.6", "TD": "16384", "TD0": "1", "TE": "293.15", "YMAX_a": "0", "YMIN_a": "0",
+}  # fmt: skip
+_WRITABLE_WHOLE: Final = {"NS": (1, 2**24), "DS": (0, 2**16), "TD": (4, 2**22), "TD0": (1, 2**16)}
+_WRITABLE: Final = {"O1": (-1e7, 1e7), "SW_h": (100.0, 1e7), "RG": (0.25, HIGHEST_GAIN), "DE": (1.0, 1e4)}
+_ENTRY: Final = re.compile(r"^##\$(\w+)= (.*?)(?=^##)", re.MULTILINE | re.DOTALL)
+
+
+class Parameters:
+    """The parameters of one dataset."""
+
+    def __init__(self, values: Mapping[str, Value] | None = None) -> None:
+        self._values: dict[str, Value] = {name: ["0"] * size for name, size in _ARRAYS.items()}
+        self._values |= _TEXTS | _NUMBERS
+        for name, value in (values or {}).items():
+            self._values[name] = list(value) if isinstance(value, list) else value
+
+    def copy(self) -> Parameters:
+        """Give parameters that can change on their own."""
+        return Parameters(self._values)
+
+    def get(self, name: str) -> str:
+        """Give a value by its name, ``"P 1"`` for one of an array; empty where there is no such parameter."""
+        base, index = _split(name)
+        value = self._values.get(base)
+        if isinstance(value, list):
+            return value[index] if index < len(value) else ""
+        return value if value is not None else ""
+
+    def number(self, name: str) -> float:
+        """Give a value as a number."""
+        return float(self.get(name))
+
+    def put(self, name: str, value: str | float) -> None:
+        """Set a value, as the spectrometer itself does: unchecked."""
+        base, index = _split(name)
+        text = value if isinstance(value, str) else format(value, ".12g")
+        entry = self._values.get(base)
+        if isinstance(entry, list):
+            entry[index] = text
+        else:
+            self._values[base] = text
+
+    def offer(self, name: str, value: str) -> bool:
+        """Set a value as a user does; False where it is not taken."""
+        base, index = _split(name)
+        if base == "NUC1" and value in BASIC_FREQUENCIES:
+            self.put("NUC1", value)
+            self.put("BF1", BASIC_FREQUENCIES[value])
+        elif (base == "PULPROG" and value in PULSE_PROGRAMS) or base in ("SOLVENT", "USERA1"):
+            self.put(base, value)
+        elif base in _WRITABLE_WHOLE and value.isdigit():
+            low, high = _WRITABLE_WHOLE[base]
+            if not low <= int(value) <= high or (base == "TD" and int(value) % 2):
+                return False
+            self.put(base, value)
+        elif base in _WRITABLE:
+            return self._offer_number(base, value, _WRITABLE[base])
+        elif base in _ARRAYS and index < _ARRAYS[base]:
+            return self._offer_number(name, value, (0.0, 1e9))
+        else:
+            return False
+        self._follow()
+        return True
+
+    def _offer_number(self, name: str, value: str, limits: tuple[float, float]) -> bool:
+        try:
+            number = float(value)
+        except ValueError:
+            return False
+        if not limits[0] <= number <= limits[1]:
+            return False
+        self.put(name, number)
+        self._follow()
+        return True
+
+    def _follow(self) -> None:
+        """Bring the parameters that follow from others up to date."""
+        frequency = self.number("BF1") + self.number("O1") * 1e-6
+        self.put("SFO1", frequency)
+        self.put("SW", self.number("SW_h") / frequency)
+
+    def acquisition_file(self, written: str) -> str:
+        """Give the text of ``acqu`` or ``acqus``; ``written`` is the date for the comment."""
+        return jcamp(self._values, _TEXTS, written)
+
+    def processing_file(self, written: str) -> str:
+        """Give the text of ``procs``: unprocessed, referenced to the basic frequency."""
+        basic, width = self.number("BF1"), self.number("SW_h")
+        size = 1 << (int(self.number("TD")) - 1).bit_length()
+        offset = (self.number("SFO1") - basic) / basic * 1e6 + width / basic / 2
+        values: dict[str, Value] = {
+            "ABSF1": "1000", "ABSF2": "-1000", "AXLEFT": "0", "AXNUC": self.get("NUC1"), "AXRIGHT": "0", "BC_mod": "1",
+            "BYTORDP": "0", "DTYPP": "0", "FTSIZE": "0", "FT_mod": "0", "LB": "0", "ME_mod": "0", "NC_proc": "0",
+            "NZP": "0", "OFFSET": format(offset, ".9g"), "PHC0": "0", "PHC1": "0", "PH_mod": "1", "PPARMOD": "0",
+            "SF": self.get("BF1"), "SI": str(size), "STSI": "0", "STSR": "0", "SW_p": format(width, ".12g"),
+            "TDeff": "0", "WDW": "0", "XDIM": "0",
+        }  # fmt: skip
+        return jcamp(values, {"AXNUC"}, written)
+
+
+def jcamp(values: Mapping[str, Value], texts: Mapping[str, str] | set[str], written: str) -> str:
+    """Write a parameter file."""
+    lines = [
+        f"##TITLE= Parameter file, TOPSPIN\t\tVersion {VERSION}",
+        "##JCAMPDX= 5.0",
+        "##DATATYPE= Parameter Values",
+        "##NPOINTS= 1",
+        "##ORIGIN= virtual laboratory",
+        "##OWNER= labctl",
+        f"$$ {written}",
+    ]
+    for name in sorted(values):
+        value = values[name]
+        if isinstance(value, list):
+            lines.append(f"##${name}= (0..{len(value) - 1})")
+            lines.extend(" ".join(value[start : start + 16]) for start in range(0, len(value), 16))
+        else:
+            lines.append(f"##${name}= <{value}>" if name in texts else f"##${name}= {value}")
+    lines.append("##END=\n")
+    return "\n".join(lines)
+
+
+def read_parameters(text: str) -> Parameters:
+    """Read back what :meth:`Parameters.acquisition_file` wrote."""
+    values: dict[str, Value] = {}
+    for name, value in _ENTRY.findall(text):
+        head, _, rest = value.partition("\n")
+        values[name] = rest.split() if head.startswith("(0..") else head.strip().strip("<>")
+    return Parameters(values)
+
+
+def _split(name: str) -> tuple[str, int]:
+    base, _, index = name.partition(" ")
+    return {"SWH": "SW_h"}.get(base, base), int(index) if index.isdigit() else 0

@@ -1,0 +1,307 @@
+"""A TopSpin stand-in: the names of its Python interface above, a virtual spectrometer below, real datasets between.
+
+It stands *below* the gateway, whose wire it knows nothing of. Seen in public code: the interface's names, the order of
+the files, the texts of the audit trail, that an acquisition on an existing fid opens a dialog (here: is ignored), that
+a rejected write is dropped silently. From nmrglue: the form of the data. Guessed: that a second ``zg`` during an
+acquisition is ignored, two seconds of overhead per acquisition, ``status NS`` counting up. Left out: processing,
+tuning, lock, shims, receiver overflow messages, queues.
+
+The lines are those of what is in the probe when the acquisition starts. A sample changed meanwhile goes unnoticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from labctl_simulators.cell import Line, VirtualCell
+from labctl_simulators.topspin import fid, files
+from labctl_simulators.topspin.api import TopspinModule
+from labctl_simulators.topspin.parameters import PULSE_PROGRAMS, VERSION, Parameters
+
+#: Seconds that an acquisition takes beside its scans; invented.
+OVERHEAD: Final = 2.0
+#: Length of the pi/2 pulse on the LiCl standard at 80 W, s; invented.
+REFERENCE_T90_S: Final = 7.0e-6
+#: Lines above this shift are metal's, which presaturation at the electrolyte does not touch, ppm.
+_METAL_ABOVE_PPM: Final = 100.0
+#: Largest offset of the reference, Hz; invented, a few tenths of a ppm.
+_LARGEST_OFFSET: Final = 60.0
+_PATIENCE: Final = 30.0
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Running:
+    """An acquisition that is going on. Laboratory times in s."""
+
+    folder: Path
+    started: float
+    ends: float
+    sample: str
+    t90: float
+    lines: list[Line]
+    parameters: Parameters
+
+
+class TopspinSimulator:
+    """One spectrometer with its TopSpin.
+
+    Parameters
+    ----------
+    name : str
+        The station's name of the instrument.
+    settings : mapping
+        The station's entry; ``data_folder`` is taken below the laboratory's folder.
+    laboratory : Laboratory
+        Gives time, the sample in the probe, and noise.
+    """
+
+    version = VERSION
+
+    def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Any) -> None:
+        self._name = name
+        self._laboratory = laboratory
+        self.folder: Path = (laboratory.folder / str(settings.get("data_folder", "topspin-data"))).resolve()
+        draw = laboratory.rng(name, "spectrometer")
+        #: Hz by which 0 ppm lies above the basic frequency: what a reference spectrum finds out.
+        self.reference_offset = float(draw.choice([-1.0, 1.0]) * draw.uniform(0.3, 1.0) * _LARGEST_OFFSET)
+        #: Phase of the receiver in rad, the same for all spectra of this session.
+        self.phase = float(draw.uniform(-math.pi, math.pi))
+        #: Name of the spectrometer session, for the gateway.
+        self.session = bytes(draw.integers(0, 256, 4, dtype="uint8")).hex()
+        #: What a gateway uses in place of ``bruker.api.topspin``.
+        self.api = TopspinModule(self)
+        self._wanted: dict[Path, Parameters] = {}
+        self._running: Running | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+
+    async def start(self) -> dict[str, Any]:
+        """Switch on; gives the data folder that a gateway must be told."""
+        self._loop = asyncio.get_running_loop()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._arm()
+        return {"data_folder": str(self.folder)}
+
+    async def stop(self) -> None:
+        """Switch off; what is being acquired is kept for :meth:`save`."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._loop = None
+
+    def save(self) -> dict[str, Any]:
+        """Give the whole state as JSON values; datasets are on disk."""
+        now = self._laboratory.now()
+        for folder, parameters in self._wanted.items():
+            files.save_wanted(folder, parameters, now)
+        state: dict[str, Any] = {"session": self.session, "running": None}
+        running = self._running
+        if running is not None:
+            state["running"] = {
+                "folder": running.folder.relative_to(self.folder).as_posix(),
+                "started": running.started,
+                "ends": running.ends,
+                "sample": running.sample,
+                "t90": running.t90,
+                "lines": [asdict(line) for line in running.lines],
+            }
+        return state
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up a saved state, before the start."""
+        self.session = state["session"]
+        saved = state["running"]
+        if saved is not None:
+            folder = self.folder / saved["folder"]
+            lines = [Line(**line) for line in saved["lines"]]
+            parameters = files.load_wanted(folder)
+            self._running = Running(
+                folder, saved["started"], saved["ends"], saved["sample"], saved["t90"], lines, parameters
+            )
+
+    # What the interface's names stand for; called from any thread
+
+    def create(self, folder: Path) -> bool:
+        """Make an EXPNO; False where it exists."""
+        return self._in_loop(lambda: self._create(folder))
+
+    def known(self, folder: Path) -> bool:
+        """Whether there is such an EXPNO."""
+        return folder in self._wanted or (folder / "acqu").is_file()
+
+    def set_parameter(self, folder: Path, name: str, value: str) -> None:
+        """Offer a value; what does not fit, and what is being acquired, stays as it is."""
+        with self._lock:
+            self._parameters(folder).offer(name, value)
+
+    def get_parameter(self, folder: Path, name: str) -> str:
+        """Give a value; with ``status`` in front the one that was used, and NS as it counts up."""
+        if not name.startswith("status "):
+            with self._lock:
+                return self._parameters(folder).get(name)
+        name = name.removeprefix("status ")
+        running = self._running
+        if running is not None and running.folder == folder:
+            return str(self._in_loop(self._scans_done)) if name == "NS" else running.parameters.get(name)
+        used = files.load_used(folder)
+        return "" if used is None else used.get(name)
+
+    def command(self, folder: Path | None, command: str) -> None:
+        """Take a command as typed into TopSpin; what this stand-in doesn't know it writes into its log."""
+        self._in_loop(lambda: self._command(folder, command))
+
+    # In the loop
+
+    def _in_loop(self, function: Callable[[], T]) -> T:
+        """Call where laboratory and timers may be touched, and wait for it."""
+        loop = self._loop
+        if loop is None:
+            raise ConnectionError("TopSpin is not running")
+        try:
+            here = asyncio.get_running_loop() is loop
+        except RuntimeError:
+            here = False
+        if here:
+            return function()
+        answer: Future[T] = Future()
+
+        def call() -> None:
+            try:
+                answer.set_result(function())
+            except (OSError, ValueError, KeyError) as error:
+                answer.set_exception(error)
+
+        loop.call_soon_threadsafe(call)
+        return answer.result(_PATIENCE)
+
+    def _create(self, folder: Path) -> bool:
+        if folder.exists():
+            return False
+        parameters = Parameters()
+        files.make(folder, parameters, self._laboratory.now())
+        self._wanted[folder] = parameters
+        return True
+
+    def _parameters(self, folder: Path) -> Parameters:
+        if folder not in self._wanted:
+            self._wanted[folder] = files.load_wanted(folder)
+        return self._wanted[folder]
+
+    def _command(self, folder: Path | None, command: str) -> None:
+        self._laboratory.record(self._name, "command", command=command, dataset=str(folder) if folder else None)
+        if command == "zg" and folder is not None:
+            self._zg(folder)
+        elif command == "halt" and self._running is not None:
+            self._finish(self._scans_done())
+        elif command == "stop" and self._running is not None:
+            running, self._running = self._running, None
+            self._disarm()
+            files.discard(running.folder)
+        elif command not in ("halt", "stop"):
+            self._laboratory.record(self._name, "ignored", command=command, why="unknown to the stand-in")
+
+    def _zg(self, folder: Path) -> None:
+        if self._running is not None or (folder / "fid").exists():
+            why = "an acquisition is going on" if self._running is not None else "a dialog asks about the existing fid"
+            self._laboratory.record(self._name, "ignored", command="zg", why=why)
+            return
+        with self._lock:
+            parameters = self._wanted.pop(folder, None) or files.load_wanted(folder)
+        now = self._laboratory.time()
+        item = self._laboratory.in_probe(self._name)
+        lines: list[Line] = []
+        t90 = REFERENCE_T90_S
+        if isinstance(item, VirtualCell):
+            self._laboratory.bring_up_to_date(item)
+            t90 = item.t90_s
+        if item is not None:
+            lines = list(item.nmr_lines(now))
+            parameters.put("TE", self._laboratory.temperature_of(item))
+        scans = parameters.number("NS") + parameters.number("DS")
+        repetition = parameters.number("D 1") + parameters.number("TD") / (2 * parameters.number("SW_h"))
+        sample = item.id if item is not None else "empty"
+        self._running = Running(folder, now, now + scans * repetition + OVERHEAD, sample, t90, lines, parameters)
+        files.begin(folder, parameters, self._laboratory.at(now))
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._running is not None and self._loop is not None:
+            left = max(0.0, self._running.ends - self._laboratory.time())
+            self._timer = self._loop.call_later(left, self._complete)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _scans_done(self) -> int:
+        running = self._running
+        if running is None:
+            return 0
+        asked = int(running.parameters.number("NS"))
+        share = (self._laboratory.time() - running.started) / (running.ends - running.started)
+        return max(0, min(asked, int(share * asked)))
+
+    def _complete(self) -> None:
+        if self._running is not None:
+            self._finish(int(self._running.parameters.number("NS")))
+
+    def _finish(self, scans: int) -> None:
+        """Write the data of so many scans."""
+        running, self._running = self._running, None
+        self._disarm()
+        if running is None:
+            return
+        parameters = running.parameters
+        parameters.put("NS", max(1, scans))
+        rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
+        data, exponent = fid.acquire(
+            _as_seen(running.lines, parameters.get("PULPROG")), self._acquisition(running), rng
+        )
+        parameters.put("NC", exponent)
+        now = self._laboratory.now()
+        started = self._laboratory.at(running.started)
+        parameters.put("DATE", int(now.timestamp()))
+        parameters.put("DATE_START", int(started.timestamp()))
+        files.end(running.folder, parameters, data, started, now)
+        self._laboratory.record(self._name, "acquired", dataset=str(running.folder), scans=scans, sample=running.sample)
+
+    def _acquisition(self, running: Running) -> fid.Acquisition:
+        parameters = running.parameters
+        basic = parameters.number("BF1") * 1e6
+        return fid.Acquisition(
+            points=int(parameters.number("TD")) // 2,
+            width=parameters.number("SW_h"),
+            dead_time=parameters.number("DE") * 1e-6,
+            group_delay=parameters.number("GRPDLY"),
+            scans=int(parameters.number("NS")),
+            recycle_delay=parameters.number("D 1"),
+            pulse=parameters.number("P 1") * 1e-6,
+            power=parameters.number("PLW 1"),
+            gain=parameters.number("RG"),
+            t90=running.t90,
+            true_frequency=basic + self.reference_offset,
+            carrier_frequency=basic + parameters.number("O1"),
+            phase=self.phase,
+        )
+
+
+def _as_seen(lines: list[Line], pulse_program: str) -> list[Line]:
+    """Lines as a pulse program leaves them: presaturation weakens what is no metal."""
+    factor = PULSE_PROGRAMS[pulse_program]
+    return [
+        line
+        if factor == 1.0 or line.shift_ppm > _METAL_ABOVE_PPM
+        else Line(line.shift_ppm, line.area_mAh * factor, line.gauss_fwhm_ppm, line.lorentz_fwhm_ppm, line.t1_s)
+        for line in lines
+    ]
