@@ -156,7 +156,7 @@ def _parameters(read_jcamp: Any, path: Path) -> Mapping[str, Any]:
         found = read_jcamp(str(path))
     except (OSError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: unreadable parameters ({error})") from error
-    if not isinstance(found, dict) or "TD" not in found and path.name == "acqus":
+    if not isinstance(found, dict) or ("TD" not in found and path.name == "acqus"):
         raise DataError(f"{path}: no Bruker parameter file, or truncated")
     return found
 

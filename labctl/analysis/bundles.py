@@ -124,7 +124,9 @@ class Campaign:
 
     def by_token(self, token: str | None, kind: str) -> Operation | None:
         """Give the bundle with this token and kind."""
-        return next((one for one in self.operations if one.kind == kind and one.token == token), None) if token else None
+        if not token:
+            return None
+        return next((one for one in self.operations if one.kind == kind and one.token == token), None)
 
 
 def find(paths: Sequence[Path]) -> list[Campaign]:

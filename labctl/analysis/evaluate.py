@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,14 +12,14 @@ from labctl.analysis.bundles import Campaign, Operation
 from labctl.analysis.cycling import Course, CycleCapacities
 from labctl.analysis.groups import group_results
 from labctl.analysis.impedance import ImpedanceSpectrum
+from labctl.analysis.judgement import judged, standing
 from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
 from labctl.analysis.settings import Settings
 from labctl.errors import AnalysisError, DataError
 
 _SPECTRA: Final = ("charged", "discharged", "dead")
-_UNCALIBRATED: Final = {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}
-_COATED: Final = re.compile(r"coat|alloy|\bSn\b|SnF|SrF", re.IGNORECASE)
+_UNCALIBRATED: Final[Mapping[str, Any]] = {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}
 _NOTES: Final = (
     "Shares are percent of the cell's own first charge capacity and add up to 100; interphase is what is missing to "
     "it, so it also holds alloyed lithium and lithium that stayed in the positive electrode.",
@@ -104,8 +103,8 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
     area = float(entry.get("area_m2") or 0.0)
     result = CellResult(campaign.name, name, str(entry.get("group") or ""), str(entry.get("chemistry") or ""), area,
                         factor, measure_at, (), tuple(cycles))  # fmt: skip
-    flags[:0] = _standing_flags(result, session.settings)
-    flags += _judged(result, operations)
+    flags[:0] = standing(result, session.settings)
+    flags += judged(result, operations)
     return CellResult(campaign.name, name, result.group, result.chemistry, area, factor, measure_at,
                       tuple(dict.fromkeys(flags)), result.cycles)  # fmt: skip
 
@@ -202,50 +201,6 @@ def _impedance(operations: Sequence[Operation], flag: Callable[[str], None]) -> 
 
 
 def _factor(entry: Mapping[str, Any]) -> SocFactor:
-    given = entry.get("soc_factor") or _UNCALIBRATED
-    return SocFactor(float(given["value"]), float(given.get("sd") or 0.0), str(given.get("source") or "no source given"))
-
-
-def _standing_flags(cell: CellResult, settings: Settings) -> list[str]:
-    flags = []
-    factor = cell.soc_factor
-    if not factor.calibrated:
-        flags.append(f"SOC factor {factor.value:g} ± {factor.sd:g}: {factor.source}")
-    first = cell.first_charge_mAh
-    if first is not None and cell.area_m2 > 0 and first / (cell.area_m2 * 1e4) > settings.linear_up_to_mAh_cm2:
-        flags.append(
-            f"first charge of {first / (cell.area_m2 * 1e4):.2f} mAh/cm2 lies beyond "
-            f"{settings.linear_up_to_mAh_cm2:g} mAh/cm2, up to which the integral is shown to be linear"
-        )
-    if _COATED.search(f"{cell.group} {cell.chemistry}"):
-        flags.append("coated substrate: lithium alloyed with the coating counts as interphase")
-    return flags
-
-
-def _judged(cell: CellResult, operations: Sequence[Operation]) -> list[str]:
-    flags = []
-    for one in cell.cycles:
-        measured = one.measured
-        if measured is None or measured.allocation is None:
-            continue
-        allocation, missing, sd = measured.allocation, one.ledger.not_re_extracted_mAh, one.ledger.not_re_extracted_sd_mAh
-        coulometric, coulometric_sd = measured.excess_coulometric_percent, measured.excess_coulometric_percent_sd
-        if coulometric is not None and coulometric_sd is not None:
-            apart = allocation.excess_percent - coulometric
-            width = (allocation.excess_percent_sd**2 + coulometric_sd**2) ** 0.5
-            if abs(apart) > 2.0 * width:
-                flags.append(
-                    f"cycle {one.cycle}: excess by NMR {allocation.excess_percent:.2f} % and by the hold's charge "
-                    f"{coulometric:.2f} % differ by more than 2 SD ({width:.2f} %)"
-                )
-        floor = 1e-6 * (cell.first_charge_mAh or 0.0)
-        if missing is not None and sd is not None and missing > max(2.0 * sd, floor):
-            flags.append(
-                f"cycle {one.cycle}: {missing:.3f} ± {sd:.3f} mAh of the first charge were not taken out of the positive "
-                "electrode again; the shares count them as interphase"
-            )
-    strips = [one for one in operations if one.kind == "hold"]
-    for strip in strips:
-        if any(one.kind == "charge" and one.started > strip.started and one.cycle > strip.cycle for one in operations):
-            flags.append(f"went on after the stripping hold of cycle {strip.cycle}: later results are of a changed cell")
-    return flags
+    given: Mapping[str, Any] = entry.get("soc_factor") or _UNCALIBRATED
+    source = str(given.get("source") or "no source given")
+    return SocFactor(float(given["value"]), float(given.get("sd") or 0.0), source)

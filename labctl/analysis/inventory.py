@@ -165,7 +165,7 @@ def allocate(
     }
     budget = {
         share: {
-            "integrals": percent * math.hypot(*(slope * sigma for slope, sigma in zip(by_integral, sigmas, strict=True))),
+            "integrals": percent * math.hypot(*(a * sigma for a, sigma in zip(by_integral, sigmas, strict=True))),
             "soc_factor": percent * abs(by_factor) * sigma_soc_factor,
             "capacity": percent * abs(by_capacity) * sigma_capacity,
         }

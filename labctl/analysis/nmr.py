@@ -201,14 +201,13 @@ def _axis(key: _Key, recipe: Recipe) -> _Axis:
 def _functional(key: _Key, recipe: Recipe) -> tuple[_Complex, float]:
     """Weights of the decay's points in the complex integral, and the norm that turns noise into its deviation."""
     axis = _axis(key, recipe)
-    count, width = key[0], key[1]
     window = _coverage(axis, recipe.metal)
     base = _inside(axis.ppm, recipe.baseline)
     in_spectrum = window.copy()
     in_spectrum[base] -= (window @ _polynomial(axis.ppm, recipe)) @ np.linalg.pinv(_polynomial(axis.ppm[base], recipe))
     full = np.zeros(axis.length, dtype=np.complex128)
     full[axis.index] = in_spectrum * axis.ramp * (2.0 / axis.length)
-    weights = axis.taper * np.fft.fft(full)[:count]
+    weights = axis.taper * np.fft.fft(full)[: key[0]]
     weights.setflags(write=False)
     return weights, float(np.linalg.norm(weights))
 

@@ -17,6 +17,8 @@ from labctl.errors import AnalysisError
 _SMALLEST_SNR = 20.0
 #: A standard further than this from the basic frequency is the wrong line, the wrong nucleus or the wrong field (ppm).
 _FARTHEST_PPM = 200.0
+#: Parts of the acquisition time that are tried as the length of the window.
+_SPANS = (1.0, 0.25, 0.0625, 0.015625)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Reference:
     sr_Hz : float
         ``sf_Hz`` less the basic frequency BF1.
     width_Hz : float
-        Full width at half maximum as processed: never below the inverse of the acquisition time.
+        Full width at half maximum as processed: the window that suits the line about doubles it.
     snr : float
         Height of the line over the noise of one point.
     """
@@ -59,17 +61,22 @@ def evaluate(dataset_dir: Path) -> Reference:
     data = bruker.read(dataset_dir)
     count = len(data.fid)
     time = np.arange(count) / data.sweep_width_Hz
-    taper = np.cos(0.5 * np.pi * time / data.acquisition_s) ** 2
-    decay = data.fid * taper
     length = 4 << (count - 1).bit_length()
     frequency = np.fft.fftfreq(length, 1.0 / data.sweep_width_Hz)
-    magnitude = np.abs(np.fft.fft(decay, length))
-    snr = float(magnitude.max() / (noise(data) * np.linalg.norm(taper)))
+    sigma = noise(data)
+    snr, line, span = 0.0, 0.0, data.acquisition_s
+    # The taper that suits the line is the one under which it stands out most: a decay may end long before its record.
+    for part in _SPANS:
+        taper = _taper(time, data.acquisition_s * part)
+        magnitude = np.abs(np.fft.fft(data.fid * taper, length))
+        found = float(magnitude.max() / (sigma * np.linalg.norm(taper)))
+        if found > snr:
+            snr, line, span = found, float(frequency[int(np.argmax(magnitude))]), data.acquisition_s * part
     if snr < _SMALLEST_SNR:
         raise AnalysisError(f"{dataset_dir}: no reference line (signal-to-noise ratio {snr:.1f})",
                             hint="is the LiCl standard in the probe?")  # fmt: skip
+    decay, step = data.fid * _taper(time, span), 0.5 / span
     # Parabola through the logarithm at points half a natural width apart: the top of a line that is symmetric.
-    line, step = float(frequency[int(np.argmax(magnitude))]), 0.5 / data.acquisition_s
     for _ in range(4):
         low, top, high = (math.log(abs(_at(decay, time, line + shift))) for shift in (-step, 0.0, step))
         line += 0.5 * step * (low - high) / (low - 2.0 * top + high)
@@ -79,6 +86,10 @@ def evaluate(dataset_dir: Path) -> Reference:
         raise AnalysisError(f"{dataset_dir}: the strongest line lies {sr / data.basic_Hz * 1e6:.0f} ppm from BF1",
                             hint="that is no LiCl standard")  # fmt: skip
     return Reference(sf, sr, _width(decay, time, line, step), snr)
+
+
+def _taper(time: NDArray[np.float64], span: float) -> NDArray[np.float64]:
+    return np.asarray(np.cos(0.5 * np.pi * np.minimum(time / span, 1.0)) ** 2, dtype=np.float64)
 
 
 def _at(decay: NDArray[np.complex128], time: NDArray[np.float64], frequency: float) -> complex:

@@ -67,7 +67,7 @@ def write_report(analysis: Analysis, folder: Path, *, truth: Mapping[str, Any] |
             overview = figures.overview_figure(analysis, truth)
             body += [heading("Groups"), writer.picture("overview", overview, caption)]
             body.append(_group_table(analysis, truth))
-            body.append(flags([f"{g.group}, cycle {g.cycle}: {text}" for g in analysis.groups for text in g.flags]))
+            body.append(flags(_gathered(analysis)))
         for group in dict.fromkeys(cell.group for cell in analysis.cells):
             caption = (
                 f"Group {group}. Dots are single cells, bars their mean ± sample standard deviation. Impedance: filled "
@@ -91,6 +91,15 @@ def _summary(analysis: Analysis) -> str:
     times = [time for cell in analysis.cells for one in cell.cycles for time in (one.started, one.ended) if time]
     span = f" from {min(times)} to {max(times)} (UTC)" if times else ""
     return f"Campaign {campaigns}: {len(analysis.cells)} cells, {measured} of them evaluated by NMR{span}."
+
+
+def _gathered(analysis: Analysis) -> list[str]:
+    """Give the groups' flags, each text once with all to whom it applies."""
+    whose: dict[str, list[str]] = {}
+    for group in analysis.groups:
+        for text in group.flags:
+            whose.setdefault(text, []).append(f"{group.group} cycle {group.cycle}")
+    return [f"{', '.join(names)}: {text}" for text, names in whose.items()]
 
 
 def _group_table(analysis: Analysis, truth: Mapping[str, Any] | None) -> str:

@@ -26,11 +26,12 @@ STATE_COLOURS: Final[Mapping[str, str]] = {
 SERIES_COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
-RC: Final[dict[str, Any]] = {
+RC: Final[Any] = {
     "font.size": 9.0,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.01,  # said, so that no title has to look for its place: a fifth of the drawing time
     "axes.labelsize": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -60,6 +61,14 @@ def new_figure(title: str, mode: str, size: tuple[float, float]) -> Figure:
         bbox={"boxstyle": "round,pad=0.3", "facecolor": "#00543D" if live else "#7A3E00", "edgecolor": "none"},
     )  # fmt: skip
     return figure
+
+
+def few_ticks(*several: Axes, x: bool = True, y: bool = True) -> None:
+    """Keep the number of ticks small: each is drawn as two lines and a text, and that is most of a figure's time."""
+    for axes in several:
+        for wanted, name in ((x, "x"), (y, "y")):
+            if wanted:
+                axes.locator_params(axis=name, nbins=5)
 
 
 def empty(axes: Axes, text: str) -> None:

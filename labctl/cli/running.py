@@ -87,6 +87,16 @@ class Outcome:
     violations: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who is told what happens during a run; see :func:`run`."""
+
+    on_progress: Callable[[str, str], None]
+    on_begin: Callable[[Campaign, datetime], None]
+    on_simulation: Callable[[Simulation], None]
+    warn: Callable[[str], None]
+
+
 def resolve_secret(value: Any) -> str:
     """Resolve a credential of the station file.
 
@@ -163,9 +173,18 @@ def run(
     *,
     on_progress: Callable[[str, str], None] = lambda cell, step: None,
     on_begin: Callable[[Campaign, datetime], None] = lambda campaign, at: None,
+    on_simulation: Callable[[Simulation], None] = lambda simulation: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
     """Run a campaign to its end, or to where it was interrupted.
+
+    Parameters
+    ----------
+    request : RunRequest
+        What was asked.
+    on_progress, on_begin, on_simulation, warn : callable
+        Told of each step of a cell, of the campaign, of the simulated laboratory once it stands, and of what a person
+        should know.
 
     Raises
     ------
@@ -186,7 +205,7 @@ def run(
         saved = read_saved(request.folder) if request.simulate else None
 
         async def main(clock: LoopClock) -> Outcome:
-            return await _run(request, wanted, clock, lock, saved, on_progress, on_begin, warn)
+            return await _run(request, wanted, clock, lock, saved, Listener(on_progress, on_begin, on_simulation, warn))
 
         epoch = saved_clock(saved)
         if request.accelerate:
@@ -202,23 +221,21 @@ async def _run(
     clock: LoopClock,
     lock: LaboratoryLock,
     saved: Mapping[str, Any] | None,
-    on_progress: Callable[[str, str], None],
-    on_begin: Callable[[Campaign, datetime], None],
-    warn: Callable[[str], None],
+    listener: Listener,
 ) -> Outcome:
     log, file = open_log(request.folder, clock)
     journal = Journal(request.folder / JOURNAL, clock)
     try:
         campaign, changed = _resume_or_begin(journal, request, wanted)
         for message in changed:
-            warn(message)
+            listener.warn(message)
         if saved is None and request.simulate and journal.operations(campaign=campaign.name):
             raise LabctlError(
                 f"{request.folder}: campaign {campaign.name} has begun, but its simulated laboratory is gone",
                 hint="begin anew in another laboratory folder",
             )
-        on_begin(campaign, clock.now())
-        return await _orchestrate(request, campaign, clock, lock, saved, journal, log, on_progress)
+        listener.on_begin(campaign, clock.now())
+        return await _orchestrate(request, campaign, clock, lock, saved, journal, log, listener)
     finally:
         journal.close()
         file.close()
@@ -232,7 +249,7 @@ async def _orchestrate(
     saved: Mapping[str, Any] | None,
     journal: Journal,
     log: Any,
-    on_progress: Callable[[str, str], None],
+    listener: Listener,
 ) -> Outcome:
     simulation = None
     entries = campaign.station.entries()
@@ -248,6 +265,7 @@ async def _orchestrate(
             faults=request.faults,
         )
         await simulation.start(saved)
+        listener.on_simulation(simulation)
         entries = simulation.entries
 
     def report(hiccup: Hiccup) -> None:
@@ -268,7 +286,7 @@ async def _orchestrate(
             log=log,
             lock=lock,
             laboratory=laboratory,
-            on_progress=on_progress,
+            on_progress=listener.on_progress,
         )
         outcome.states = {cell: machine.state for cell, machine in orchestrator.machines.items()}
         people = simulation.people if simulation is not None else (lambda port, token: ())

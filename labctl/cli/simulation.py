@@ -100,7 +100,7 @@ class Simulation:
             reached = await made.start()
             reached.update(await self._start_gateway(name, entry["driver"], made, reached))
             self.entries[name] = {**entry, **reached}
-        self._note("running")
+        self._note("running", control=self.laboratory.control_port)
 
     async def _start_gateway(
         self, name: str, driver: str, simulator: Any, reached: Mapping[str, Any]

@@ -242,6 +242,10 @@ def _compose(text: str, file: str, mistakes: list[Mistake]) -> _Node | None:
                 raise _invalid(file, line, column, found, f"define it before with '&{event.anchor}'")
             node = anchors[event.anchor]
         elif isinstance(event, ScalarEvent):
+            strange = _NOT_TEXT.search(event.value)
+            if strange:  # by an escape in double quotes
+                found = f"an escape for the character U+{ord(strange[0]):04X}, which does not belong into text"
+                raise _invalid(file, line, column, found, "write the text without it")
             node = _Node(line, column, event.value, plain=not event.style)
             if event.anchor:
                 anchors[event.anchor] = node

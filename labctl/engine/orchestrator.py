@@ -76,6 +76,7 @@ class Orchestrator:
         self._on_progress = on_progress
         self._results = folder / "results"
         self._homes = {cell.id: cell.place for cell in campaign.cells.cells}
+        self._moving: set[str] = set()
         self._arbiter = Arbiter(self._blocked)
         self._life = LifeCycle(journal, self._arbiter, clock, log, self._results)
         self._references = References(campaign, journal, bench, self._life, self.move, laboratory)
@@ -137,7 +138,13 @@ class Orchestrator:
             self._journal.alarm("trip", f"internal error: {error!r}; its operation keeps its lease", cell=cell)
             if self.machines[cell].step is not None:
                 self.machines[cell].fire("hold")
-            self._on_progress(cell, self.machines[cell].state)
+            self._ended(cell)
+
+    def _ended(self, cell: str) -> None:
+        state = self.machines[cell].state
+        self._journal.cell_ended(self._campaign.name, cell, state)
+        self._on_progress(cell, state)
+        self._log.info("a cell has come to its end", cell=cell, state=state)
 
     async def _drive(self, cell: str) -> None:
         """Walk one cell through its plan."""
@@ -163,8 +170,7 @@ class Orchestrator:
                 machine.fire("abort")
             else:
                 machine.fire("hold")
-        self._on_progress(cell, machine.state)
-        self._log.info("cell has come to an end", cell=cell, state=machine.state)
+        self._ended(cell)
 
     async def _step(self, cell: str, planned: PlannedOperation) -> OperationRow:
         spectrometer = self._spectrometer() if ROLE_OF[planned.kind] == "spectrometer" else None
@@ -208,7 +214,11 @@ class Orchestrator:
             token=token_for(self._laboratory, name, cell),
             result={"request": {"source": source, "target": target}},
         )
-        row = await self._life.run(name, TransferJob(self._journal, self._request_of(row), self._priority(cell)))
+        self._moving.add(name)
+        try:
+            row = await self._life.run(name, TransferJob(self._journal, self._request_of(row), self._priority(cell)))
+        finally:
+            self._moving.discard(name)
         self._arbiter.pump()
         if row.status is not Status.DONE:
             raise LabctlError(f"{cell} was not moved to {target}: {row.error or row.status}")
@@ -252,8 +262,8 @@ class Orchestrator:
         }
 
     def _requests(self) -> list[TransferRequest]:
-        rows = self._journal.operations(campaign=self._campaign.name, status=[Status.RUNNING])
-        return [self._request_of(row) for row in rows if row.kind == "transfer"]
+        rows = [self._journal.operation(name) for name in self._moving]
+        return [self._request_of(row) for row in rows if row.status is Status.RUNNING]
 
     async def _serve_requests(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         return {
@@ -294,7 +304,7 @@ class Orchestrator:
             return {"cell": cell, "state": machine.state}
         why = f"aborted by {request.get('user', 'operator')}: {request.get('reason') or 'no reason given'}"
         rows = self._journal.operations(
-            campaign=self._campaign.name, cell=cell, status=[Status.REQUESTED, *sorted(HELD_STATUSES)]
+            campaign=self._campaign.name, cell=cell, status={Status.REQUESTED, *HELD_STATUSES}
         )
         self._journal.note("command", why, cell=cell)
         self._life.abort([row.operation for row in rows], why)

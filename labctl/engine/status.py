@@ -61,6 +61,7 @@ def status_report(
     now = journal.now()
     mode = next((row.mode for row in journal.campaigns() if row.campaign == campaign), None)
     places = journal.places()
+    ended = journal.cell_states(campaign) if campaign is not None else {}
     return {
         "schema": SCHEMA,
         "time": now,
@@ -74,7 +75,7 @@ def status_report(
                 **_cell(
                     by_cell.get(cell, []),
                     now,
-                    (states or {}).get(cell),
+                    (states or ended).get(cell),
                     (live or {}).get(cell) if bench is not None else None,
                     (waits_for or {}).get(cell),
                 ),
@@ -170,7 +171,9 @@ def _last_word(rows: list[OperationRow]) -> tuple[str | None, float | None, dict
 def _age(seen: str | None, now: str) -> float | None:
     if seen is None:
         return None
-    return round(max(0.0, (datetime.fromisoformat(now) - datetime.fromisoformat(seen)).total_seconds()), 1)
+    age = (datetime.fromisoformat(now) - datetime.fromisoformat(seen)).total_seconds()
+    # A hurried simulation leaves times that are still to come; how old those are can't be said.
+    return round(age, 1) if age >= 0 else None
 
 
 def _instruments(bench: Bench | None, ovens: Mapping[str, Mapping[str, Any]], journal: Journal) -> list[dict[str, Any]]:

@@ -1,18 +1,20 @@
 """The journal: every change of state is one commit, durable before the next thing happens.
 
 SQLite with write-ahead log and ``synchronous=FULL`` by default. An operation's row is its lease: entering ``done``
-and giving the lease back are the same commit.
+and giving the lease back are the same commit. One orchestrator is the only writer of a laboratory, so what was read or
+committed once is answered from memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, create_engine, event, func, insert, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, create_engine, delete, event, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from labctl.errors import JournalError
 from labctl.instruments import Clock, Confirmation
@@ -60,6 +62,12 @@ class Journal:
         except SQLAlchemyError as error:
             raise JournalError(f"{path}: not a journal that can be used ({error})") from error
         self._connection = self._engine.connect()
+        self._operations = {row.operation: row for row in self._rows(select(_ops).order_by(_ops.c.order))}
+        self._by_cell: dict[str, list[str]] = {}
+        for name, row in self._operations.items():
+            self._by_cell.setdefault(row.cell, []).append(name)
+        self._positions = {row["cell"]: row["place"] for row in self._all(select(schema.positions))}
+        self._states = {(row["campaign"], row["cell"]): row["state"] for row in self._all(select(schema.cell_states))}
 
     def close(self) -> None:
         """Close the file."""
@@ -109,6 +117,7 @@ class Journal:
             for cell, place in places.items():
                 self._place(connection, cell, place)
             self._event(connection, "campaign", f"campaign {row.campaign} begins")
+        self._positions.update(places)
 
     def end_campaign(self, campaign: str) -> None:
         """Note that nothing more will happen in this campaign."""
@@ -135,60 +144,74 @@ class Journal:
         result: Mapping[str, Any] | None = None,
     ) -> OperationRow:
         """Ask for an operation; asking again gives the one that is there."""
-        try:
-            with self._commit() as connection:
-                connection.execute(
-                    insert(_ops).values(
-                        operation=operation,
-                        campaign=campaign,
-                        cell=cell,
-                        step=step,
-                        kind=kind,
-                        attempt=attempt,
-                        token=token,
-                        status=Status.REQUESTED.value,
-                        resources=[],
-                        result=dict(result or {}),
-                        times={Status.REQUESTED.value: self.now()},
-                    )
+        known = self._operations.get(operation)
+        if known is not None:
+            return known
+        times = {Status.REQUESTED.value: self.now()}
+        with self._commit() as connection:
+            inserted = connection.execute(
+                insert(_ops).values(
+                    operation=operation,
+                    campaign=campaign,
+                    cell=cell,
+                    step=step,
+                    kind=kind,
+                    attempt=attempt,
+                    token=token,
+                    status=Status.REQUESTED.value,
+                    resources=[],
+                    result=dict(result or {}),
+                    times=times,
                 )
-        except JournalError as error:
-            if not isinstance(error.__cause__, IntegrityError) or self.find(operation) is None:
-                raise
-        return self.operation(operation)
-
-    def find(self, operation: str) -> OperationRow | None:
-        """Look an operation up."""
-        found = self._rows(select(_ops).where(_ops.c.operation == operation))
-        return found[0] if found else None
+            )
+        row = OperationRow(
+            operation=operation,
+            order=int((inserted.inserted_primary_key or (0,))[0]),
+            campaign=campaign,
+            cell=cell,
+            step=step,
+            kind=kind,
+            attempt=attempt,
+            token=token,
+            status=Status.REQUESTED,
+            resources=(),
+            fence=None,
+            handle=None,
+            bundle=None,
+            result=dict(result or {}),
+            error=None,
+            times=times,
+        )
+        self._operations[operation] = row
+        self._by_cell.setdefault(cell, []).append(operation)
+        return row
 
     def operation(self, operation: str) -> OperationRow:
         """Look an operation up that must be there."""
-        found = self.find(operation)
+        found = self._operations.get(operation)
         if found is None:
             raise JournalError(f"no operation {operation} in {self.path}")
         return found
 
     def operations(
-        self, *, campaign: str | None = None, cell: str | None = None, status: Sequence[Status] | None = None
+        self, *, campaign: str | None = None, cell: str | None = None, status: Collection[Status] | None = None
     ) -> list[OperationRow]:
         """Operations in the order in which they were requested."""
-        statement = select(_ops).order_by(_ops.c.order)
-        if campaign is not None:
-            statement = statement.where(_ops.c.campaign == campaign)
-        if cell is not None:
-            statement = statement.where(_ops.c.cell == cell)
-        if status is not None:
-            statement = statement.where(_ops.c.status.in_([one.value for one in status]))
-        return self._rows(statement)
+        names = self._by_cell.get(cell, []) if cell is not None else self._operations
+        rows = [self._operations[name] for name in names]
+        return [
+            row
+            for row in rows
+            if (campaign is None or row.campaign == campaign) and (status is None or row.status in status)
+        ]
 
     def held(self) -> list[OperationRow]:
         """Give the operations that hold something, oldest first: these are the leases."""
-        return self.operations(status=sorted(HELD))
+        return self.operations(status=HELD)
 
     def leased(self, operation: str, resources: Sequence[str]) -> OperationRow:
         """Give ``resources`` to an operation, with a fence that only ever grows."""
-        fence = select(func.coalesce(func.max(_ops.c.fence), 0) + 1).scalar_subquery()
+        fence = 1 + max((row.fence or 0 for row in self._operations.values()), default=0)
         return self._enter(operation, Status.LEASED, resources=list(resources), fence=fence)
 
     def intent(self, operation: str) -> OperationRow:
@@ -235,7 +258,13 @@ class Journal:
                 self._place(connection, before.cell, place)
             message = f"{before.step} {status.value}" + (f": {values['error']}" if values.get("error") else "")
             self._event(connection, "operation", message, cell=before.cell, operation=operation)
-        return self.operation(operation)
+        if "resources" in values:
+            values["resources"] = tuple(values["resources"])
+        row = replace(before, status=status, times=times, **values)
+        self._operations[operation] = row
+        if place is not None:
+            self._positions[before.cell] = place
+        return row
 
     def _rows(self, statement: Any) -> list[OperationRow]:
         return [
@@ -252,7 +281,20 @@ class Journal:
 
     def places(self) -> dict[str, str]:
         """Where every cell sits."""
-        return {row["cell"]: row["place"] for row in self._all(select(schema.positions))}
+        return dict(self._positions)
+
+    def cell_ended(self, campaign: str, cell: str, state: str) -> None:
+        """Note where a cell's way ended: finished, held or aborted."""
+        table = schema.cell_states
+        with self._commit() as connection:
+            connection.execute(delete(table).where(table.c.campaign == campaign, table.c.cell == cell))
+            connection.execute(insert(table).values(campaign=campaign, cell=cell, state=state, at=self.now()))
+            self._event(connection, "cell", f"{cell} is {state}", cell=cell)
+        self._states[campaign, cell] = state
+
+    def cell_states(self, campaign: str) -> dict[str, str]:
+        """Cells whose way has ended, and how."""
+        return {cell: state for (of, cell), state in self._states.items() if of == campaign}
 
     def confirm(self, token: str, confirmation: Confirmation) -> None:
         """Store a person's confirmation; repeating it changes nothing."""

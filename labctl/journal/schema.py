@@ -49,6 +49,15 @@ positions = Table(
     Column("since", String, nullable=False),
 )
 
+cell_states = Table(
+    "cell_states",
+    metadata,
+    Column("campaign", String, primary_key=True),
+    Column("cell", String, primary_key=True),
+    Column("state", String, nullable=False),
+    Column("at", String, nullable=False),
+)
+
 confirmations = Table(
     "confirmations",
     metadata,

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime, time
 from typing import Any
 
-LOOKS_EVERY = 120.0
+LOOKS_EVERY = 300.0
 """Seconds between looks at the list of requests, when nothing was to be done."""
 
 TAKES = 300.0

@@ -46,6 +46,7 @@ BARE_FILES = [
     ("plain text", b"hello\n", 1, 1, "the file is plain text"),
     ("deep", b"[" * 5000, 1, 41, "more than 40 levels deep"),
     ("an odd escape", b'labctl: "\\UFFFFFFFF"\n', 1, 1, "not readable as YAML"),
+    ("an escaped half character", b'labctl: "\\ud800"\n', 1, 9, "an escape for the character U+D800"),
     ("another YAML", b"%YAML 1.1\n---\nlabctl: 1\n", 2, 1, "write YAML 1.2"),
     ("huge", b"#" * 2_000_001, 1, 1, "2000001 characters"),
     ("aliases of aliases", aliases_of_aliases(), 1, 35, "more than 100000 values"),

@@ -48,7 +48,9 @@ def rest(seconds: float, every: float = 60.0) -> CyclerProgram:
     return CyclerProgram("c/rest", (step,), SAFETY)
 
 
-def charge(amperes: float = 2e-4, volts: float = 4.3, hours: float = 16.0, safety: SafetyLimits = SAFETY) -> CyclerProgram:
+def charge(
+    amperes: float = 2e-4, volts: float = 4.3, hours: float = 16.0, safety: SafetyLimits = SAFETY
+) -> CyclerProgram:
     ends = (End("voltage", True, volts), End("time", True, hours * 3600, guard=True))
     return CyclerProgram("c/charge", (CyclerStep(Mode.CHARGE, amperes, None, ends, 60.0, 0.005),), safety)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from maccor_bench import Bench, bench, charge, discharge, hold, rest
 
 from labctl.engine.clock import run_virtual
 from labctl.errors import DataError
@@ -28,7 +29,6 @@ from labctl.instruments import (
     State,
 )
 from labctl_simulators.faults import FaultPlan, FaultProxy
-from maccor_bench import Bench, bench, charge, discharge, hold, rest
 
 Story = Callable[[Bench], Coroutine[Any, Any, None]]
 
@@ -430,6 +430,7 @@ def test_a_start_with_any_of_its_answers_lost_happens_exactly_once(tmp_path: Pat
             assert [entry["test"] for entry in started].count(token) == 1
             assert (await b.wait(cleaner, handle)).state is State.DONE
             await driver.close()
+            await asyncio.sleep(1.0)
             for proxy in proxies:
                 await proxy.stop()
             if plan.left > 0:

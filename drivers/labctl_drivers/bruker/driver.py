@@ -230,6 +230,8 @@ class BrukerSpectrometer:
         if elapsed is None:
             now = self._context.clock.now()
             elapsed = (now - self._seen.setdefault((token, expno), now)).total_seconds()
+            # Seen for the first time while it was going on: the scans say how far it was.
+            elapsed = max(elapsed, (found["scans"] or 0) / int(sent["NS"]) * duration(sent))
         if elapsed > allowed(sent):
             message = f"EXPNO {expno} still runs after {elapsed:.0f} s where {duration(sent):.0f} s were expected"
             try:

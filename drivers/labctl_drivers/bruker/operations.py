@@ -83,7 +83,7 @@ class Operations:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="topspin")
         self._stuck: asyncio.Future[Any] | None = None
         self._version = ""
-        self._starting = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
         self._occupation = Occupation(folder)
         self._table = {
             "create": self._create,
@@ -128,7 +128,9 @@ class Operations:
         if operation is None:
             raise GatewayError("REQUEST", f"there is no operation '{op}'")
         try:
-            return await operation(request)
+            # A client that lost its connection asks what became of its command: not before that has ended.
+            async with self._one_at_a_time:
+                return await operation(request)
         except OSError as error:
             raise GatewayError("TOPSPIN", f"the data folder: {error}") from error
 
@@ -193,21 +195,20 @@ class Operations:
     async def _start(self, request: Mapping[str, Any]) -> Reply:
         name, expno = _name(request), _expno(request)
         command = _matching(_COMMAND, request.get("cmd", "zg"), "command")
-        async with self._starting:
-            taken = self._occupation.refresh()
-            if taken is not None:
-                raise GatewayError("BUSY", f"{taken.name}/{taken.expno} is being acquired")
-            found = self._occupation.verdict(name, expno)
-            if found.state == "absent":
-                raise GatewayError("NODATA", f"there is no dataset {name}/{expno}")
-            if found.state != PREPARED:
-                raise GatewayError("EXISTS", f"{name}/{expno} holds an acquisition already ({found.state})")
-            self._occupation.begin(name, expno)
-            # Where TopSpin reports a fault or stays silent, the start may have come through: the dataset tells.
-            taken_up = await self._call(lambda: self._api.launch(self._folder, name, expno, [command], wait=False))
-            if not taken_up:
-                self._occupation.end()
-                raise GatewayError("NODATA", f"TopSpin knows no dataset {name}/{expno}")
+        taken = self._occupation.refresh()
+        if taken is not None:
+            raise GatewayError("BUSY", f"{taken.name}/{taken.expno} is being acquired")
+        found = self._occupation.verdict(name, expno)
+        if found.state == "absent":
+            raise GatewayError("NODATA", f"there is no dataset {name}/{expno}")
+        if found.state != PREPARED:
+            raise GatewayError("EXISTS", f"{name}/{expno} holds an acquisition already ({found.state})")
+        self._occupation.begin(name, expno)
+        # Where TopSpin reports a fault or stays silent, the start may have come through: the dataset tells.
+        taken_up = await self._call(lambda: self._api.launch(self._folder, name, expno, [command], wait=False))
+        if not taken_up:
+            self._occupation.end()
+            raise GatewayError("NODATA", f"TopSpin knows no dataset {name}/{expno}")
         return {"name": name, "expno": expno}
 
     async def _status(self, request: Mapping[str, Any]) -> Reply:

@@ -288,7 +288,7 @@ class MaccorCycler:
 
         state = await self._state(int(handle.place))
         last = self._last_records.get(handle.token)
-        if await self._name(int(handle.place)) == handle.token and state.status not in codes.IDLE:
+        if state.status not in codes.IDLE and await self._owns(int(handle.place), handle.token):
             last = state.last_record
         raw, records = await deliver.wait_for_records(self._file(handle), last)
         plan = await self._plan(handle.token)
@@ -299,7 +299,7 @@ class MaccorCycler:
         """To open circuit, now: suspend, reset, and see that both were done. Idempotent."""
         channel = int(handle.place)
         state = await self._state(channel)
-        if await self._name(channel) != handle.token or state.status in codes.IDLE | {codes.COMPLETED}:
+        if state.status in codes.IDLE | {codes.COMPLETED} or not await self._owns(channel, handle.token):
             return
         if state.status in codes.RUNNING:
             await self._act(channel, handle.token, 3, {codes.SUSPENDED, codes.COMPLETED, codes.PROBLEM}, "suspend")
@@ -321,7 +321,7 @@ class MaccorCycler:
         words: str | None = None
         for _ in range(ATTEMPTS):
             state = await self._state(channel)
-            if await self._name(channel) != token or state.status in goal:
+            if state.status in goal or not await self._owns(channel, token):
                 return
             try:
                 reply = await self._session.command(6, number, Chan=channel - 1)

@@ -84,10 +84,8 @@ def parse(data: bytes, file: str) -> Records:
     DataError
         It is no export, or a line in its middle can't be read.
     """
-    text = data.decode("latin-1")
-    lines = text.splitlines()
-    if lines and not text.endswith("\n"):
-        lines.pop()
+    # What follows the last line end is a line that is still being written, or nothing.
+    *lines, _ = data.decode("latin-1").split("\n")
     if len(lines) < 2:
         raise DataError(f"{file}: no heading yet; is this the tester's text export?")
     heading = [name.strip() for name in lines[1].split("\t")]
@@ -151,7 +149,7 @@ def _clock(text: str) -> float:
 
 def begun_at(data: bytes) -> datetime | None:
     """When the first record was made, by the tester's clock taken for UTC; None where that can't be told."""
-    lines = data.decode("latin-1").splitlines()[1:3]
+    lines = data.decode("latin-1").split("\n", 3)[1:3]
     if len(lines) < 2:
         return None
     row = dict(zip((name.strip() for name in lines[0].split("\t")), lines[1].split("\t"), strict=False))

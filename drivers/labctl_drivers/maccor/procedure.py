@@ -228,7 +228,7 @@ def _hold(
     steps = [TesterStep(program, kind, step.current, step.voltage, exits, *reports, "A", guard=_guarded(step))]
     for end in lasting:
         ways = (
-            Exit("Current", True, end.value * _BACK_ABOVE, first),
+            Exit("Current", True, float(number_text(end.value * _BACK_ABOVE)), first),
             Exit("StepTime", True, end.held, after),
         )
         steps.append(TesterStep(program, kind, step.current, step.voltage, ways, *reports, "A", confirm=True))

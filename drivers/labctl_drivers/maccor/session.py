@@ -72,6 +72,18 @@ class Session:
         return kind(fault.message, instrument=self._context.name, address=fault.address or self.address)
 
     async def _open(self) -> Identity:
+        """Connect both ports anew and identify; whatever goes wrong, nothing stays open."""
+        await self._drop()
+        identified = False
+        try:
+            identity = await self._introduced()
+            identified = True
+            return identity
+        finally:
+            if not identified:
+                await self._drop()
+
+    async def _introduced(self) -> Identity:
         for line in (self._json, self._binary):
             line.timeout = _CONNECT_TIMEOUT
             await line.open()

@@ -1,0 +1,131 @@
+"""pymacnet, unmodified, does its work against the simulated tester: identify, status, start, reset."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labctl.engine.clock import run_real
+from labctl.instruments import CyclerProgram, CyclerStep, End, Mode, SafetyLimits
+from labctl_drivers.maccor.procedure import compile_program, write
+from labctl_drivers.maccor.wire import BinaryLine
+from labctl_simulators.laboratory import Laboratory
+from labctl_simulators.macnet import MacnetSimulator
+
+pymacnet = pytest.importorskip("pymacnet", reason="needs the extra `conformance` (pymacnet)")
+pytestmark = pytest.mark.conformance
+
+DESCRIPTION: dict[str, Any] = {
+    "cells": [{"id": "one", "barcode": "B1", "area_m2": 1e-4, "place": "cabinet/1"}],
+    "places": {"cabinet": {"count": 1, "temperature": None, "leads": {"maccor": [3]}}},
+}
+PROGRAM = CyclerProgram(
+    "conformance",
+    (CyclerStep(Mode.CHARGE, 2e-4, None, (End("voltage", True, 4.3), End("time", True, 3600, guard=True))),),
+    SafetyLimits(2.5, 4.4, 5e-3, 5e-3),
+)
+
+
+class Quiet:
+    def debug(self, event: str, **fields: Any) -> None: ...
+
+    info = warning = error = debug
+
+
+def config(ports: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {
+        "server_ip": ports["address"],
+        "json_msg_port": ports["json_port"],
+        "bin_msg_port": ports["binary_port"],
+        "msg_buffer_size_bytes": 4096,
+        "channel": 3,
+        "test_name": "conform-1",
+        "test_procedure": "conform",
+        "c_rate_ah": 1.0,
+        "v_max_safety_limit_v": 4.4,
+        "v_min_safety_limit_v": 2.5,
+        "i_max_safety_limit_a": 0.005,
+        "i_min_safety_limit_a": 0.005,
+        "power_safety_limit_chg_w": 1.0,
+        "power_safety_limit_dsg_w": 1.0,
+        "v_max_v": 4.3,
+        "v_min_v": 3.0,
+        "data_record_time_s": 1.0,
+        "data_record_voltage_delta_vbys": 0.0,
+        "data_record_current_delta_abys": 0.0,
+        **changes,
+    }
+
+
+def against_the_tester(folder: Path, client_work: Callable[[dict[str, Any]], None]) -> None:
+    """Run a blocking client in a thread, the simulated tester on this loop."""
+
+    async def main(clock: Any) -> None:
+        laboratory = Laboratory(DESCRIPTION, folder=folder, seed=3, clock=clock, log=Quiet())
+        simulator = MacnetSimulator("maccor", {"channels": "1-8", "export_folder": "export"}, laboratory)
+        ports = await simulator.start()
+        line = BinaryLine(ports["address"], ports["binary_port"], 2.0)
+        await line.open()
+        await line.put_file("conform.000", write(compile_program(PROGRAM, lambda current: "2")))
+        await line.close()
+        try:
+            await asyncio.to_thread(client_work, ports)
+        finally:
+            await simulator.stop()
+
+    run_real(main)
+
+
+def closed(client: Any) -> None:
+    """Close its sockets, which the client itself offers no way to."""
+    client._CyclerInterface__json_msg_socket.close()
+    client._CyclerInterface__bin_msg_socket.close()
+
+
+def test_it_identifies_the_tester_and_reads_a_channel(tmp_path: Path) -> None:
+    def work(ports: dict[str, Any]) -> None:
+        client = pymacnet.ChannelInterface(config(ports))
+        assert client.get_num_channels() == 16
+        assert client.read_general_info()["SystemID"] == "LABCTL-SIM-4000"
+        assert client.read_system_info()["APIVersion"] == 5
+        status = client.read_channel_status()
+        assert (status["Chan"], status["Stat"], status["RF1"]) == (3, 0, 0)
+        assert 2.5 < status["Voltage"] < 4.0
+        assert len(client.read_all_channel_statuses()) == 16
+        assert client.read_aux() == []
+        assert client.set_channel_variable(var_num=2, var_value=1.5)
+        closed(client)
+
+    against_the_tester(tmp_path, work)
+
+
+def test_it_starts_a_procedure_sees_it_run_and_resets_it(tmp_path: Path) -> None:
+    def work(ports: dict[str, Any]) -> None:
+        client = pymacnet.ChannelInterface(config(ports))
+        assert client.start_test_with_procedure()
+        status = client.read_channel_status()
+        assert (status["RF1"], status["Stat"], status["Step"]) == (1, 2, 1)
+        assert status["Current"] == pytest.approx(2e-4)
+        # A second start is refused while the channel is in use, and the running test is left alone.
+        other = pymacnet.ChannelInterface(config(ports, test_name="conform-2"))
+        assert not other.start_test_with_procedure()
+        assert client.read_channel_status()["Stat"] == 2
+        reply = client._send_receive_json_msg(
+            {"jsonrpc": "2.0", "method": "MacNet", "params": {"FClass": 6, "FNum": 3, "Chan": 3}, "id": 1987}
+        )
+        assert reply["result"]["Result"] == "OK"
+        assert (client.read_channel_status()["RF1"], client.read_channel_status()["Stat"]) == (30, 3)
+        assert client.reset_channel()
+        assert client.read_channel_status()["Stat"] == 0
+        # The name is in the archive now, and cannot be used again.
+        assert not client.start_test_with_procedure()
+        assert other.start_test_with_procedure()
+        assert other.reset_channel()
+        closed(client)
+        closed(other)
+
+    against_the_tester(tmp_path, work)
