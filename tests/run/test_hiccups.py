@@ -1,13 +1,12 @@
 """A dropped connection and a garbled reply on each instrument leave a complete, correct result and a journal entry."""
 
 import pytest
+from laboratory_folder import Laboratory
 
 from labctl import analysis
 from labctl.cli.running import RunRequest, run
 from labctl.engine.clock import WallClock
 from labctl.journal import Journal
-
-from .conftest import Laboratory
 
 #: At the beginning of which step what is spoiled.
 WHEN = {

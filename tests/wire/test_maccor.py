@@ -28,7 +28,9 @@ from labctl.instruments import (
     SafetyLimits,
     State,
 )
+from labctl_drivers.maccor import procedure
 from labctl_simulators.faults import FaultPlan, FaultProxy
+from labctl_simulators.macnet import messages
 
 Story = Callable[[Bench], Coroutine[Any, Any, None]]
 
@@ -221,6 +223,73 @@ def test_what_the_channel_cannot_do_is_refused_before_anything_is_sent(tmp_path:
         with pytest.raises(Refused, match="no token"):
             await driver.start("Not A Token", 1, charge())
         assert list(b.simulator.procedure_folder.iterdir()) == []
+
+    tell(tmp_path, story)
+
+
+def lying(message: tuple[int, int], **members: Any) -> Callable[..., dict[str, Any]]:
+    """The simulated tester's own handler of a message, with some members of its answer changed."""
+    honest = messages.MESSAGES[message]
+    return lambda tester, params: {**honest(tester, params), **members}
+
+
+@pytest.mark.parametrize(
+    ("message", "members", "kind", "words"),
+    [
+        ((6, 10), {"VSafeMax": 4.5}, Refused, "VSafeMax was sent as 4.4 and read back as 4.5"),
+        ((6, 10), {"ISafeDis": 0.0050001}, Refused, "ISafeDis"),
+        ((6, 10), {"ISafeChg": None}, Refused, "read back as None"),
+        ((1, 3), {"ProcedurExists": "FALSE"}, Refused, "does not list procedure"),
+        ((6, 11), {"Result": 7}, Refused, "compile error"),
+        ((6, 11), {"Result": "1"}, Refused, "channel not available or selected"),
+        ((6, 11), {"Result": {}}, Refused, "unreadable result"),
+    ],
+)
+def test_nothing_starts_unless_every_check_before_it_holds(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    message: tuple[int, int],
+    members: dict[str, Any],
+    kind: type[Exception],
+    words: str,
+) -> None:
+    monkeypatch.setitem(messages.MESSAGES, message, lying(message, **members))
+
+    async def story(b: Bench) -> None:
+        driver = await b.connected()
+        with pytest.raises(kind, match=words):
+            await driver.start("careful", 1, charge())
+        assert b.laboratory.records("maccor") == []
+        assert b.laboratory.cells["one"].truth()["first_charge_mAh"] in (None, 0)
+
+    tell(tmp_path, story)
+
+
+def test_a_start_that_the_tester_declines_or_forgets_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story(b: Bench) -> None:
+        driver = await b.connected()
+        for result, kind, words in (
+            ("Channel in use", Busy, "Channel in use"),
+            (19, Refused, "name is not a unique filename"),
+            ("OK", Refused, "agreed to start, but does not run"),
+        ):
+            answer = {"Chan": 0, "Result": result}
+            monkeypatch.setitem(messages.MESSAGES, (6, 2), lambda tester, params, answer=answer: answer)
+            with pytest.raises(kind, match=words):
+                await driver.start("declined", 1, charge())
+
+    tell(tmp_path, story)
+
+
+def test_the_compilers_words_are_in_the_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procedure, "number_text", lambda value: "plenty")
+
+    async def story(b: Bench) -> None:
+        driver = await b.connected()
+        with pytest.raises(Refused, match=r"Compile error \(Step 001: Invalid value 'plenty' of Voltage"):
+            await driver.start("wrong", 1, charge())
 
     tell(tmp_path, story)
 

@@ -15,7 +15,7 @@ from labctl_drivers.maccor.procedure import compile_program
 from labctl_drivers.maccor.readings import ChannelState, continues, remaining
 from labctl_drivers.maccor.station import ChannelSpec, channel_list
 
-HEAD = "Today's Date 11/21/2026  Date of Test:\t11/21/2026\t Filename:\tx.001 Procedure: x.000\tComment/Barcode: \x85\r\n"
+HEAD = "Today's Date 11/21/2026  Date of Test:\t11/21/2026\t Filename:\tx.001 Procedure: x.000\tBarcode: \x85\r\n"
 SECONDS = "Rec#\tCyc#\tStep\tTest (Sec)\tStep (Sec)\tAmp-hr\tWatt-hr\tAmps\tVolts\tState\tES\tDPt Time\r\n"
 CLOCKS = SECONDS.replace("Test (Sec)", "TestTime").replace("Step (Sec)", "StepTime")
 DATE = "11/21/2026 10:00:00"

@@ -15,12 +15,13 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Final
 
 from labctl.instruments.cycler import CyclerProgram, CyclerStep, End, Mode
 from labctl.instruments.faults import OutOfRange
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 #: Rests are split here: times beyond 99 h have no verified spelling, and a day is easy on the eye.
 LONGEST_REST: Final = 24 * 3600.0
@@ -276,9 +277,9 @@ def _exit_text(way: Exit) -> str:
     if way.what == "StepTime":
         sign, value = " = ", clock_text(way.value)
     else:
-        sign, value = (">= " if way.above else "<= "), number_text(way.value)
+        sign, value = ("&gt;= " if way.above else "&lt;= "), number_text(way.value)
     return (
-        f"<EndEntry><EndType>{way.what:<8}</EndType><SpecialType> </SpecialType><Oper>{escape(sign)}</Oper>"
+        f"<EndEntry><EndType>{way.what:<8}</EndType><SpecialType> </SpecialType><Oper>{sign}</Oper>"
         f"<Step>{way.target:03d}</Step><Value>{value}</Value></EndEntry>\n"
     )
 
@@ -291,6 +292,8 @@ def read(data: bytes) -> tuple[TesterStep, ...]:
     ValueError
         It is not one of ours.
     """
+    from xml.etree import ElementTree
+
     try:
         root = ElementTree.fromstring(data)  # noqa: S314 - our own file, from the tester's folder of procedures
     except ElementTree.ParseError as error:
@@ -305,7 +308,7 @@ def read(data: bytes) -> tuple[TesterStep, ...]:
     return tuple(_read_step(step, mark) for step, mark in zip(found, marks, strict=True))
 
 
-def _read_step(step: ElementTree.Element, mark: str) -> TesterStep:
+def _read_step(step: Element, mark: str) -> TesterStep:
     def text(path: str) -> str:
         return (step.findtext(path) or "").strip()
 
