@@ -190,11 +190,11 @@ def _axis(key: _Key, recipe: Recipe) -> _Axis:
         )
     # cos² ends at zero with the decay, so that the electrolyte's cut-off line has no feet that reach the metal.
     since = np.clip(np.arange(count) / width + min(start, 0.0), 0.0, None)
-    taper = np.cos(0.5 * np.pi * since / (count / width + min(start, 0.0))) ** 2
+    taper = np.asarray(np.cos(0.5 * np.pi * since / (count / width + min(start, 0.0))) ** 2, dtype=np.float64)
     if abs(start) < 0.5 / width:
         taper[0] *= 0.5  # the transform's sum counts a point at the pulse itself by half
     ramp = np.exp(-2j * np.pi * frequency[index] * start)
-    return _Axis(index, ppm[index], ramp, taper, length, width / length / reference * 1e6)
+    return _Axis(index, np.asarray(ppm[index], dtype=np.float64), ramp, taper, length, width / length / reference * 1e6)
 
 
 @lru_cache(maxsize=8)
@@ -220,17 +220,18 @@ def _coverage(axis: _Axis, window: Window) -> _Real:
     """Say how much of each point's cell lies in ``window``: an edge between points moves the sum smoothly."""
     half = 0.5 * axis.step_ppm
     overlap = np.minimum(axis.ppm + half, window[1]) - np.maximum(axis.ppm - half, window[0])
-    return np.clip(overlap / axis.step_ppm, 0.0, 1.0)
+    return np.asarray(np.clip(overlap / axis.step_ppm, 0.0, 1.0), dtype=np.float64)
 
 
 def _inside(ppm: _Real, windows: tuple[Window, ...]) -> NDArray[np.bool_]:
-    return np.any([(ppm >= low) & (ppm <= high) for low, high in windows], axis=0)
+    return np.asarray(np.any([(ppm >= low) & (ppm <= high) for low, high in windows], axis=0))
 
 
 def _polynomial(ppm: _Real, recipe: Recipe, order: int | None = None) -> _Real:
     low, high = recipe.span
     scaled = (ppm - 0.5 * (low + high)) / (0.5 * (high - low))
-    return np.polynomial.legendre.legvander(scaled, recipe.order if order is None else order)
+    basis = np.polynomial.legendre.legvander(scaled, recipe.order if order is None else order)
+    return np.asarray(basis, dtype=np.float64)
 
 
 def _fitted(ppm: _Real, part: NDArray[np.bool_], order: int, recipe: Recipe) -> _Real:

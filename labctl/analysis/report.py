@@ -171,8 +171,8 @@ def _facts(one: CycleResult, measured: Measured) -> str:
         value = _with_sd(one.ledger.not_re_extracted_mAh, one.ledger.not_re_extracted_sd_mAh, 3)
         facts.append(f"Not taken out of the positive electrode again: {value} mAh.")
     if measured.allocation is not None:
-        facts.append(f"Conversion k: {measured.allocation.conversion:.5g} mAh per unit of integral "
-                     f"± {100 * measured.allocation.conversion_sd / measured.allocation.conversion:.1f} %.")  # fmt: skip
+        factor, sd = measured.allocation.conversion, measured.allocation.conversion_sd
+        facts.append(f"Conversion k: {factor:.5g} mAh per unit of integral ± {100 * sd / factor:.1f} %.")
     if measured.nutation is not None:
         curve = measured.nutation
         facts.append(f"π/2 pulse {curve.t90_s * 1e6:.3f} ± {curve.t90_sd_s * 1e6:.3f} µs (B1 {curve.b1_Hz / 1e3:.1f} "

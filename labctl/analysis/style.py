@@ -66,9 +66,10 @@ def new_figure(title: str, mode: str, size: tuple[float, float]) -> Figure:
 def few_ticks(*several: Axes, x: bool = True, y: bool = True) -> None:
     """Keep the number of ticks small: each is drawn as two lines and a text, and that is most of a figure's time."""
     for axes in several:
-        for wanted, name in ((x, "x"), (y, "y")):
-            if wanted:
-                axes.locator_params(axis=name, nbins=5)
+        if x:
+            axes.locator_params(axis="x", nbins=5)
+        if y:
+            axes.locator_params(axis="y", nbins=5)
 
 
 def empty(axes: Axes, text: str) -> None:

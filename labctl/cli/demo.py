@@ -20,8 +20,8 @@ from labctl.errors import LabctlError
 PROTOCOL = "dead-lithium.yaml"
 
 
-def demo_run(folder: Path, seed: int, progress: Any = lambda cell, step: None) -> tuple[dict[str, Any], Outcome, Any]:
-    """Run the demo in ``folder``; give the analysis as JSON with the truth, the outcome, and the analysis itself."""
+def demo_run(folder: Path, seed: int, progress: Any = lambda cell, step: None) -> tuple[dict[str, Any], Outcome]:
+    """Run the demo in ``folder``; give the analysis as JSON with the truth beside it, and the outcome."""
     make_laboratory(folder, quiet=True)
     outcome = run(
         RunRequest(
@@ -40,11 +40,10 @@ def demo_run(folder: Path, seed: int, progress: Any = lambda cell, step: None) -
         raise LabctlError(f"{folder}: not every cell finished: {unfinished}", hint=f"labctl status --lab {folder}")
     if outcome.violations:
         raise LabctlError(f"{folder}: the laboratory saw what must not happen: {outcome.violations[0]}")
-    result = analysis.analyze([folder])
-    data = result.to_json()
+    data = outcome.analysis.to_json()
     if outcome.truth is not None:
         add_truth(data, outcome.truth)
-    return data, outcome, result
+    return data, outcome
 
 
 def add_truth(data: dict[str, Any], truth: Mapping[str, Any]) -> None:
@@ -85,9 +84,9 @@ def run_demo(directory: Path | None, *, seed: int, as_json: bool) -> None:
     folder = directory or Path(tempfile.mkdtemp(prefix="labctl-demo-"))
     say(f"SIMULATED laboratory in {folder}: eight cells, two coppers, measured after cycle 1 and after cycle 15")
     progress = _Progress()
-    data, outcome, result = demo_run(folder, seed, progress)
+    data, outcome = demo_run(folder, seed, progress)
     progress.end()
-    report = analysis.write_report(result, folder / "report", truth=outcome.truth)
+    report = analysis.write_report(outcome.analysis, folder / "report", truth=outcome.truth)
     if as_json:
         put_json(data)
     else:

@@ -26,7 +26,7 @@ def run_campaign(
     for cell in held:
         say(f"  {cell} is {outcome.states[cell]}; 'labctl status' says why")
     if outcome.analysis is not None:
-        say(f"evaluated: {outcome.analysis}")
+        say(f"evaluated: {lab / 'results' / outcome.campaign / 'analysis.json'}")
         say(f"look at it: labctl analyze {lab} --report report")
     return 1 if held else 0
 

@@ -73,8 +73,8 @@ class Outcome:
         Cell to state.
     detached : bool
         Whether it was interrupted before its end.
-    analysis : Path or None
-        What the analysis core wrote.
+    analysis : Analysis or None
+        What the analysis core made of it; ``analysis.json`` is in the campaign's results.
     truth : mapping or None
         Of a simulated laboratory.
     """
@@ -82,7 +82,7 @@ class Outcome:
     campaign: str
     states: Mapping[str, str]
     detached: bool = False
-    analysis: Path | None = None
+    analysis: Any = None
     truth: Mapping[str, Any] | None = None
     violations: list[dict[str, Any]] = field(default_factory=list)
 

@@ -296,7 +296,10 @@ class ImpedanceAction:
 
 
 def next_look(progress: Progress, elapsed: float) -> float:
-    """Seconds until the next look: coarse while far from the end, fine near it."""
+    """Seconds until the next look: coarse while far from the end, fine near it.
+
+    A driver's ``remaining`` is never late where it is exact, and cautious where it is a guess, so it can be waited out.
+    """
     if progress.remaining is None:
         return min(max(elapsed / 10.0, 10.0), 300.0)
-    return min(max(progress.remaining * 0.7, 2.0), 1800.0)
+    return min(max(progress.remaining + 0.5, 2.0), 1800.0)

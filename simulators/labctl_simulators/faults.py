@@ -131,8 +131,9 @@ class FaultProxy:
         finally:
             for task in (upward, downward):
                 task.cancel()
-            await asyncio.gather(upward, downward, return_exceptions=True)
+            # Closed before anything is awaited: a second cancellation must not leave it open.
             far_writer.close()
+            await asyncio.gather(upward, downward, return_exceptions=True)
             with contextlib.suppress(OSError):
                 await far_writer.wait_closed()
 

@@ -194,8 +194,9 @@ def test_shares_agree_with_the_truth_and_add_up(ran):
 
 
 def test_the_results_were_delivered_to_the_analysis_core(ran):
-    delivered = json.loads(ran[1].analysis.read_text())
-    assert delivered == analysis.analyze([ran[0].folder / "results" / ran[1].campaign]).to_json()
+    folder = ran[0].folder / "results" / ran[1].campaign
+    delivered = json.loads((folder / "analysis.json").read_text())
+    assert delivered == analysis.analyze([folder]).to_json()
 
 
 def test_impedance_covers_the_band_that_was_asked_for(ran):

@@ -166,7 +166,9 @@ class World:
         (folder / "operation.json").write_text(json.dumps(document))
         return folder
 
-    def cycling(self, cell: str, group: str, cycle: int, step: str, kind: str, mAh: float, end: str = "voltage") -> None:
+    def cycling(
+        self, cell: str, group: str, cycle: int, step: str, kind: str, mAh: float, end: str = "voltage"
+    ) -> None:
         import polars
 
         folder = self.folder / cell / step / "a1"
@@ -256,9 +258,11 @@ class World:
                 self.impedance(cell, group, n, f"{step}/09-eis", "stripped", 80 if coated else 400)
         self.nmr(cell, group, 0, "c000/02-nmr-pristine", "pristine", ())
         self.truth["cells"][cell] = {"first_charge_mAh": total, "soc_factor": f, "cycles": rows}
-        self.cells.append({"cell": cell, "group": group, "area_m2": 1e-4, "measure_at": [measured],
-                           "chemistry": "coated Cu||NMC622" if coated else "Cu||NMC622",
-                           "soc_factor": {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}})  # fmt: skip
+        self.cells.append(
+            {"cell": cell, "group": group, "area_m2": 1e-4, "measure_at": [measured],
+             "chemistry": "coated Cu||NMC622" if coated else "Cu||NMC622",
+             "soc_factor": {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}}
+        )  # fmt: skip
 
     def finish(self) -> Path:
         self.reference()

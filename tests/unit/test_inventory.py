@@ -40,8 +40,8 @@ def test_the_worked_errors_agree_with_theory_and_with_drawing():
 positive = st.floats(0.05, 20.0)
 
 
-@given(first=positive, part=st.floats(0.1, 1.1), Ic=st.floats(1.0, 1e6), d=st.floats(-0.05, 0.8), v=st.floats(-0.05, 0.8),
-       f=st.floats(0.9, 1.2))  # fmt: skip
+@given(first=positive, part=st.floats(0.1, 1.1), Ic=st.floats(1.0, 1e6), d=st.floats(-0.05, 0.8),
+       v=st.floats(-0.05, 0.8), f=st.floats(0.9, 1.2))  # fmt: skip
 def test_the_four_shares_always_add_up_to_a_hundred(first, part, Ic, d, v, f):
     a = allocate(first, first * part, Ic, d * Ic, v * Ic, soc_factor=f)
     assert sum(a.percent(share) for share in SHARES) == pytest.approx(100.0, abs=1e-9)

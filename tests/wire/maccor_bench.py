@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from labctl.engine.clock import run_virtual
 from labctl.instruments import (
     CyclerProgram,
     CyclerStep,
@@ -124,3 +125,13 @@ async def bench(
             await driver.close()
         await simulator.stop()
         await laboratory.stop()
+
+
+def tell(tmp_path: Path, story: Callable[[Bench], Coroutine[Any, Any, None]], **options: Any) -> None:
+    """Run a story on a bench, in virtual time."""
+
+    async def main(clock: Any) -> None:
+        async with bench(clock, tmp_path, **options) as one:
+            await story(one)
+
+    run_virtual(main)

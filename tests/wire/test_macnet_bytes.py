@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from maccor_bench import Bench, bench, charge, discharge, hold, rest
+from maccor_bench import Bench, charge, discharge, hold, rest, tell
 
 from labctl.engine.clock import run_virtual
 from labctl.instruments import CyclerProgram, Garbled, NotReachable, Refused, TimedOut
@@ -96,14 +96,6 @@ ERROR_TABLE: list[tuple[bytes, int, str]] = [
 ]
 
 
-def on_bench(tmp_path: Path, story: Callable[[Bench], Coroutine[Any, Any, None]]) -> None:
-    async def main(clock: Any) -> None:
-        async with bench(clock, tmp_path) as one:
-            await story(one)
-
-    run_virtual(main)
-
-
 async def talk(port: int, *parts: bytes) -> bytes:
     """Send each part by itself, and give everything up to the last reply's end."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -125,7 +117,7 @@ def test_every_json_message_is_answered_as_the_table_says(tmp_path: Path) -> Non
             assert answer.count(b"\r") == 1, what
             assert json.loads(answer) == json.loads(expected), what
 
-    on_bench(tmp_path, story)
+    tell(tmp_path, story)
 
 
 def test_every_mistake_gets_an_error_object(tmp_path: Path) -> None:
@@ -135,7 +127,7 @@ def test_every_mistake_gets_an_error_object(tmp_path: Path) -> None:
             assert error["code"] == code, request
             assert error["message"].startswith(text), request
 
-    on_bench(tmp_path, story)
+    tell(tmp_path, story)
 
 
 def test_requests_may_come_in_pieces_or_in_one_piece(tmp_path: Path) -> None:
@@ -152,7 +144,7 @@ def test_requests_may_come_in_pieces_or_in_one_piece(tmp_path: Path) -> None:
         assert json.loads(first)["result"]["FNum"] == 1
         assert json.loads(second)["result"]["SystemID"] == "LABCTL-SIM-4000"
 
-    on_bench(tmp_path, story)
+    tell(tmp_path, story)
 
 
 def test_binary_headers_echo_the_message_and_count_bytes(tmp_path: Path) -> None:
@@ -167,7 +159,7 @@ def test_binary_headers_echo_the_message_and_count_bytes(tmp_path: Path) -> None
         start = bytes([2, 1]) + b"t".ljust(25) + b"none".ljust(25) + b"".ljust(80) + bytes(54)
         assert await talk(port, HEADER.pack(6, 2, 0, len(start)) + start) == HEADER.pack(6, 2, 0, 2) + b"\x0e\x00"
 
-    on_bench(tmp_path, story)
+    tell(tmp_path, story)
 
 
 def test_files_go_up_and_down_in_blocks_of_500(tmp_path: Path) -> None:
@@ -188,7 +180,7 @@ def test_files_go_up_and_down_in_blocks_of_500(tmp_path: Path) -> None:
             await line.get_file("some.000", kind=4)
         await line.close()
 
-    on_bench(tmp_path, story)
+    tell(tmp_path, story)
 
 
 def test_the_compilers_words_come_line_by_line_until_there_are_no_more(tmp_path: Path) -> None:
@@ -202,7 +194,7 @@ def test_the_compilers_words_come_line_by_line_until_there_are_no_more(tmp_path:
         assert words.startswith("Step 001: Invalid step type 'Rest'; Step 001: Step has no end")
         assert await driver._session.compiler_words(0) == ""
 
-    on_bench(tmp_path, story)
+    tell(tmp_path, story)
 
 
 # --- what the driver sends -------------------------------------------------------------------------------------------
@@ -430,4 +422,4 @@ def test_loops_and_cycle_counts_run_as_written(tmp_path: Path) -> None:
         ended = json.loads(await talk(port, rpc(FClass=4, FNum=10, Chan=0)))["result"]
         assert (ended["NumOfEnds"], ended["EndNum"]) == (1, 1)
 
-    on_bench(tmp_path, story)
+    tell(tmp_path, story)
