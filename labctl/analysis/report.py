@@ -116,9 +116,7 @@ def _group_table(analysis: Analysis, truth: Mapping[str, Any] | None) -> str:
     return table(["group", "cycle", "n", *_share_heads(truth)], rows)
 
 
-def _cell(
-    analysis: Analysis, cell: CellResult, writer: _Writer, truth: Mapping[str, Any] | None
-) -> Iterator[str]:
+def _cell(analysis: Analysis, cell: CellResult, writer: _Writer, truth: Mapping[str, Any] | None) -> Iterator[str]:
     from labctl.analysis import figures
 
     yield heading(f"{cell.cell} ({cell.group}, {cell.chemistry})", 3)

@@ -171,8 +171,15 @@ def pause(seconds: float) -> None:
 def _run(
     loop: asyncio.AbstractEventLoop, main: Callable[[LoopClock], Coroutine[Any, Any, T]], epoch: datetime | None
 ) -> T:
+    results: list[T] = []
+
+    async def keep() -> None:
+        # Not handed back by the task itself: restoring the signal handler writes out the whole task, result and all.
+        results.append(await main(LoopClock(loop, epoch or real_now())))
+
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(main(LoopClock(loop, epoch or real_now())))
+        runner.run(keep())
+    return results[0]
 
 
 def run_real(main: Callable[[LoopClock], Coroutine[Any, Any, T]], epoch: datetime | None = None) -> T:

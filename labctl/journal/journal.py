@@ -67,6 +67,13 @@ class Journal:
         for name, row in self._operations.items():
             self._by_cell.setdefault(row.cell, []).append(name)
         self._positions = {row["cell"]: row["place"] for row in self._all(select(schema.positions))}
+        self._confirmations = {
+            row["token"]: Confirmation(row["cell"], row["barcode"], row["user"], row["at"])
+            for row in self._all(select(schema.confirmations))
+        }
+        self._alarms = {
+            row["alarm"]: Alarm(**row) for row in self._all(select(schema.alarms).order_by(schema.alarms.c.alarm))
+        }
         self._states = {(row["campaign"], row["cell"]): row["state"] for row in self._all(select(schema.cell_states))}
 
     def close(self) -> None:
@@ -312,15 +319,11 @@ class Journal:
             )
             message = f"{confirmation.user} confirmed {confirmation.cell} ({confirmation.barcode})"
             self._event(connection, "confirmation", message, cell=confirmation.cell)
+        self._confirmations[token] = confirmation
 
     def confirmation(self, token: str) -> Confirmation | None:
         """Look up what a person confirmed for a request."""
-        table = schema.confirmations
-        found = self._all(select(table).where(table.c.token == token))
-        if not found:
-            return None
-        row = found[0]
-        return Confirmation(row["cell"], row["barcode"], row["user"], row["at"])
+        return self._confirmations.get(token)
 
     # -- events and alarms --------------------------------------------------------------------------------------
     def _event(
@@ -367,29 +370,25 @@ class Journal:
         for standing in self.alarms():
             if (standing.message, standing.cell, standing.instrument) == (message, cell, instrument):
                 return standing.alarm
-        table = schema.alarms
+        at = self.now()
+        row = {"at": at, "severity": severity, "message": message, "cell": cell, "instrument": instrument}
         with self._commit() as connection:
-            raised = connection.execute(
-                insert(table).values(
-                    at=self.now(), severity=severity, message=message, cell=cell, instrument=instrument
-                )
-            )
+            raised = connection.execute(insert(schema.alarms).values(**row))
             self._event(connection, "alarm", message, cell=cell, instrument=instrument)
-        key = raised.inserted_primary_key
-        return int(key[0]) if key else 0
+        number = int((raised.inserted_primary_key or (0,))[0])
+        self._alarms[number] = Alarm(number, at, severity, message, cell, instrument, None)
+        return number
 
     def clear_alarm(self, alarm: int) -> None:
         """Note that the cause of an alarm is gone."""
-        table = schema.alarms
+        standing = self._alarms.get(alarm)
+        if standing is None or standing.cleared is not None:
+            return
+        table, at = schema.alarms, self.now()
         with self._commit() as connection:
-            connection.execute(
-                update(table).where(table.c.alarm == alarm, table.c.cleared.is_(None)).values(cleared=self.now())
-            )
+            connection.execute(update(table).where(table.c.alarm == alarm).values(cleared=at))
+        self._alarms[alarm] = replace(standing, cleared=at)
 
     def alarms(self, *, standing: bool = True) -> list[Alarm]:
         """Alarms, oldest first; only those that stand unless told otherwise."""
-        table = schema.alarms
-        statement = select(table).order_by(table.c.alarm)
-        if standing:
-            statement = statement.where(table.c.cleared.is_(None))
-        return [Alarm(**row) for row in self._all(statement)]
+        return [alarm for alarm in self._alarms.values() if not standing or alarm.cleared is None]
