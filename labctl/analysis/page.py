@@ -48,11 +48,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
 
 
-def picture(png: bytes, alternative: str, caption: str) -> str:
+def picture(svg: bytes, alternative: str, caption: str) -> str:
     """Give a figure whose picture is in the page itself."""
-    source = base64.b64encode(png).decode("ascii")
+    source = base64.b64encode(svg).decode("ascii")
     return (
-        f'<figure><img alt="{escape(alternative, quote=True)}" src="data:image/png;base64,{source}">'
+        f'<figure><img alt="{escape(alternative, quote=True)}" src="data:image/svg+xml;base64,{source}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from labctl.analysis.inventory import SHARES
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured
@@ -16,8 +16,6 @@ from labctl.analysis.truth import truth_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-_DPI: Final = 110
 
 
 @dataclass(frozen=True)
@@ -28,15 +26,15 @@ class _Writer:
 
     def picture(self, name: str, figure: Figure, caption: str) -> str:
         buffer = io.BytesIO()
-        # Light compression: the pictures are small, and time is what a reader waits for.
-        figure.savefig(buffer, format="png", dpi=_DPI, pil_kwargs={"compress_level": 3})
-        png = buffer.getvalue()
-        _write(self.folder / f"{_file_name(name)}.png", png)
-        return picture(png, name, caption)
+        # Lines and letters instead of dots: sharp in print, and drawn in half the time.
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        svg = buffer.getvalue()
+        _write(self.folder / f"{_file_name(name)}.svg", svg)
+        return picture(svg, name, caption)
 
 
 def write_report(analysis: Analysis, folder: Path, *, truth: Mapping[str, Any] | None = None) -> Path:
-    """Write ``report.html`` and ``figures/*.png`` into ``folder``.
+    """Write ``report.html`` and ``figures/*.svg`` into ``folder``.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ from labctl.errors import InstrumentError
 from labctl.instruments import Chamber, Clock
 from labctl.units import show
 
-# Seconds between looks at a chamber that is on its way, and at one that only needs to stay.
-LOOK = 30.0
+# Seconds between looks at a chamber on its way.
+LOOK = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,9 +78,8 @@ def _tabulate(folder: Path) -> str | None:
         raise DataError(f"{source}: no column {', '.join(missing)}")
     target = folder / "records.parquet"
     partial = folder / "records.parquet.partial"
-    table.select([(polars.col(column) * factor).alias(name) for name, (column, factor) in _BDF.items()]).write_parquet(
-        partial
-    )
+    columns = {name: table[column] * factor for name, (column, factor) in _BDF.items()}
+    polars.DataFrame(columns).write_parquet(partial)
     partial.replace(target)
     return target.name
 

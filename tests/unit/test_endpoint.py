@@ -87,8 +87,10 @@ def test_a_second_orchestrator_is_refused_with_the_first_ones_name(tmp_path):
     holder.take()
     holder.publish(port=1, token="x")
     other = (
-        "import sys; from pathlib import Path; from labctl.engine.lock import LaboratoryLock; from labctl.errors import "
-        "Locked\ntry: LaboratoryLock(Path(sys.argv[1])).take()\nexcept Locked as error: print(error); sys.exit(5)"
+        "import sys; from pathlib import Path; from labctl.engine.lock import LaboratoryLock\n"
+        "from labctl.errors import Locked\n"
+        "try: LaboratoryLock(Path(sys.argv[1])).take()\n"
+        "except Locked as error: print(error); sys.exit(5)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", other, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60

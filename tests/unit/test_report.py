@@ -3,14 +3,13 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from synthetic import World
 
 from labctl.analysis import analyze, figures, write_report
-
-PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class Links(HTMLParser):
@@ -57,9 +56,11 @@ def test_the_page_opens_offline(reported):
 def test_a_figure_for_each_measured_cell_and_each_group(reported):
     _, _, page, parser = reported
     figures = sorted(path.name for path in (page.parent / "figures").iterdir())
-    assert figures == ["cell-bare-02-c002.png", "cell-bare_01_-c001.png", "group-bare.png", "group-coated.png",
-                       "overview.png"]  # fmt: skip
-    assert all(path.read_bytes().startswith(PNG) for path in (page.parent / "figures").iterdir())
+    assert figures == ["cell-bare-02-c002.svg", "cell-bare_01_-c001.svg", "group-bare.svg", "group-coated.svg",
+                       "overview.svg"]  # fmt: skip
+    for path in (page.parent / "figures").iterdir():
+        assert "SIMULATED" in path.read_text(encoding="utf-8")
+        assert ElementTree.parse(path).getroot().tag.endswith("svg")
     assert parser.tags.count("img") == len(figures)
 
 
