@@ -116,6 +116,8 @@ def _group(group: GroupResult, truth: Mapping[str, Any] | None) -> dict[str, Any
         "cells": list(group.cells),
         "flags": list(group.flags),
     }
+    for name, (mean, sd) in group.amounts.items():
+        found |= {name: mean, f"{name}_sd": sd}
     true = [truth_of(truth, cell, group.cycle) for cell in group.cells]
     for share, value in group.shares.items():
         found |= {

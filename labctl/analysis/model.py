@@ -147,12 +147,22 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class GroupResult:
-    """Replicates of one group at one measured cycle."""
+    """Replicates of one group at one measured cycle.
+
+    Attributes
+    ----------
+    shares : mapping of str to Share
+        By name of the share.
+    amounts : mapping of str to tuple
+        Mean and sample standard deviation (None for a single cell) of capacities and shares in mAh and of the
+        Coulombic efficiency, by the names of the document.
+    """
 
     group: str
     cycle: int
     cells: tuple[str, ...]
     shares: Mapping[str, Share]
+    amounts: Mapping[str, tuple[float, float | None]]
     flags: tuple[str, ...] = ()
 
 

@@ -6,9 +6,8 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from labctl.errors import LabctlError
@@ -38,6 +37,8 @@ CellsFile = Annotated[
 ]
 Seed = Annotated[int, typer.Option(help="Of everything random in a simulated laboratory.")]
 HERE = Path()
+# What typer raises for a wrong command line; it may bring its own copy of click, whose name is then private.
+_WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def run_app(arguments: Sequence[str]) -> int:
@@ -46,12 +47,12 @@ def run_app(arguments: Sequence[str]) -> int:
     try:
         code = command.main(args=list(arguments), prog_name="labctl", standalone_mode=False)
         return int(code or 0)
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return int(error.exit_code)
-    except click.ClickException as error:
+    except _WRONG_USE as error:
         error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+        return int(error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
         sys.stderr.write("interrupted\n")
         return 130
     except LabctlError as error:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from labctl import analysis
-from labctl.cli.analyze import SHARES, print_shares
+from labctl.cli.analyze import print_shares
 from labctl.cli.init import make_laboratory
 from labctl.cli.output import put_json, say
 from labctl.cli.running import Outcome, RunRequest, run
@@ -40,21 +39,8 @@ def demo_run(folder: Path, seed: int, progress: Any = lambda cell, step: None) -
         raise LabctlError(f"{folder}: not every cell finished: {unfinished}", hint=f"labctl status --lab {folder}")
     if outcome.violations:
         raise LabctlError(f"{folder}: the laboratory saw what must not happen: {outcome.violations[0]}")
-    data = outcome.analysis.to_json()
-    if outcome.truth is not None:
-        add_truth(data, outcome.truth)
-    return data, outcome
-
-
-def add_truth(data: dict[str, Any], truth: Mapping[str, Any]) -> None:
-    """Put the virtual cells' true shares beside the evaluated ones, now that the analysis has ended."""
-    for cell in data["cells"]:
-        for cycle in cell["cycles"]:
-            if cycle.get("dead_percent") is None:
-                continue
-            shares = analysis.truth_shares(truth, cell["cell"], cycle["cycle"])
-            for share in SHARES:
-                cycle[f"{share}_percent_truth"] = shares[share]
+    # Only now, after the analysis has ended, is the truth put beside it.
+    return outcome.analysis.to_json(truth=outcome.truth), outcome
 
 
 class _Progress:

@@ -9,7 +9,6 @@ import pytest
 from laboratory_folder import Laboratory
 
 from labctl import analysis
-from labctl.cli.demo import add_truth
 from labctl.cli.running import RunRequest, run
 from labctl.engine.clock import WallClock
 from labctl.journal import Journal, Status
@@ -183,8 +182,7 @@ def test_an_independent_reader_reads_every_dataset(ran):
 
 def test_shares_agree_with_the_truth_and_add_up(ran):
     laboratory, outcome, _ = ran
-    data = analysis.analyze([laboratory.folder]).to_json()
-    add_truth(data, outcome.truth)
+    data = analysis.analyze([laboratory.folder]).to_json(truth=outcome.truth)
     cycle = next(one for one in data["cells"][0]["cycles"] if one["cycle"] == 1)
     shares = ("reversible", "excess", "dead", "interphase")
     assert sum(cycle[f"{share}_percent"] for share in shares) == pytest.approx(100, abs=1e-9)
