@@ -78,9 +78,7 @@ class FaultProxy:
         Called with the kind of each fault as it happens.
     """
 
-    def __init__(
-        self, target_port: int, *plans: FaultPlan, noticed: Callable[[str], Any] | None = None
-    ) -> None:
+    def __init__(self, target_port: int, *plans: FaultPlan, noticed: Callable[[str], Any] | None = None) -> None:
         self.plan = plans[0] if plans else FaultPlan()
         self._plans = plans or (self.plan,)
         self._target = target_port

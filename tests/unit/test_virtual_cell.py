@@ -261,9 +261,7 @@ def test_lithium_is_conserved_whatever_is_done(
 
 @given(steps=STEPS, seed=st.integers(0, 5))
 @settings(max_examples=60, deadline=None)
-def test_following_in_two_parts_is_following_at_once(
-    steps: list[tuple[Drive, float, float, float]], seed: int
-) -> None:
+def test_following_in_two_parts_is_following_at_once(steps: list[tuple[Drive, float, float, float]], seed: int) -> None:
     whole, parted = (VirtualCell("a", AREA_M2, seed) for _ in range(2))
     charge(whole, 1)
     charge(parted, 1)
@@ -394,9 +392,7 @@ def test_options_set_what_they_name() -> None:
     assert cell.truth()["first_charge_mAh"] == pytest.approx(2.0, rel=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("options", "named"), [({"sbstrate": "bare"}, "sbstrate"), ({"substrate": "gold"}, "gold")]
-)
+@pytest.mark.parametrize(("options", "named"), [({"sbstrate": "bare"}, "sbstrate"), ({"substrate": "gold"}, "gold")])
 def test_an_unknown_option_is_named(options: dict[str, str], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         VirtualCell("a", AREA_M2, 4, options)

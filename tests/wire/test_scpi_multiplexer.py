@@ -358,8 +358,11 @@ DIALOGUE: list[tuple[str, str | None]] = [
     ("syst:error?;:SYST:ERR?", '-113,"Undefined header";+0,"No error"'),
     ("ROUT:CLOS (@101,121,122)", None),
     ("ROUT:CLOS? (@101)", "0"),
-    ("SYST:ERR?;ERR?;ERR?", '+112,"Channel list: channel number out of range";'
-                            '+112,"Channel list: channel number out of range";+0,"No error"'),
+    (
+        "SYST:ERR?;ERR?;ERR?",
+        '+112,"Channel list: channel number out of range";'
+        '+112,"Channel list: channel number out of range";+0,"No error"',
+    ),
     ("ROUT:CLOS? (@150)", None),
     ("*ESR?", "+40"),
     ("*CLS;:SYST:ERR?", '+0,"No error"'),

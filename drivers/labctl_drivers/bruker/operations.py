@@ -308,6 +308,8 @@ class Operations:
             done, _ = await asyncio.wait({future}, timeout=patience)
         if not done:
             self._stuck = future
+            # Whatever it says when it comes back at last, nobody waits for it any more.
+            future.add_done_callback(lambda late: late.cancelled() or late.exception())
             raise GatewayError("TIMEOUT", f"TopSpin has not answered within {patience:g} s; look for a dialog there")
         error = future.exception()
         if error is not None:

@@ -54,9 +54,7 @@ class MaccorCycler:
     def __init__(self, context: DriverContext) -> None:
         self._context = context
         self._settings = Settings.read(context)
-        self._session = Session(
-            context, self._settings.host, self._settings.json_port, self._settings.binary_port
-        )
+        self._session = Session(context, self._settings.host, self._settings.json_port, self._settings.binary_port)
         self._specs: dict[int, ChannelSpec] = {}
         self._plans: dict[str, tuple[TesterStep, ...]] = {}
         self._looks: dict[str, tuple[datetime, ChannelState]] = {}
@@ -89,9 +87,7 @@ class MaccorCycler:
             await self._session.close()
             raise
         details = {**identity.details, "export folder": str(folder)}
-        return Identity(
-            identity.vendor, identity.model, identity.serial, identity.firmware, identity.address, details
-        )
+        return Identity(identity.vendor, identity.model, identity.serial, identity.firmware, identity.address, details)
 
     async def close(self) -> None:
         """Disconnect. Running tests go on, on the tester."""

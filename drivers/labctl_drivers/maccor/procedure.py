@@ -186,9 +186,7 @@ def _tester_steps(
     return [one]
 
 
-def _rests(
-    program: int, step: CyclerStep, first: int, after: int, scale: Callable[[float], str]
-) -> list[TesterStep]:
+def _rests(program: int, step: CyclerStep, first: int, after: int, scale: Callable[[float], str]) -> list[TesterStep]:
     left = next((end.value for end in step.ends if end.what == "time"), None)
     others = tuple(_exit(end, after) for end in step.ends if end.what != "time")
     count = after - first
@@ -214,9 +212,7 @@ def _rests(
     return rests
 
 
-def _hold(
-    program: int, step: CyclerStep, first: int, after: int, scale: Callable[[float], str]
-) -> list[TesterStep]:
+def _hold(program: int, step: CyclerStep, first: int, after: int, scale: Callable[[float], str]) -> list[TesterStep]:
     if step.voltage is None:
         raise OutOfRange(f"step {program}: a hold needs the voltage to hold")
     scale(step.current)

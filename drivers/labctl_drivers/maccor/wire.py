@@ -42,9 +42,7 @@ class Line:
         """Connect. Raises ``NotReachable``."""
         try:
             async with asyncio.timeout(self.timeout):
-                self._reader, self._writer = await asyncio.open_connection(
-                    self._host, self._port, limit=_LARGEST_REPLY
-                )
+                self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=_LARGEST_REPLY)
         except TimeoutError as error:
             raise NotReachable(f"no connection within {self.timeout:g} s", address=self.address) from error
         except OSError as error:

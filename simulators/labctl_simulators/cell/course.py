@@ -251,9 +251,7 @@ def _hold(cell: Parameters, before: CellState, drive: Voltage, horizon: float, t
         folds = np.linspace(0.0, max(np.log(0.2 * room / NOTHING_MAH), 0.1), 250)
         left = room * np.concatenate((np.linspace(1.0, 0.2, 150, endpoint=False), 0.2 * np.exp(-folds)))
         between = 0.5 * (left[:-1] + left[1:])
-        both = _hold_current(
-            cell, origin, drive, np.concatenate((left, between)), room, charge, temperature_K, leak
-        )
+        both = _hold_current(cell, origin, drive, np.concatenate((left, between)), room, charge, temperature_K, leak)
         current, halfway = both[: len(left)], both[len(left) :]
         hours = (1 / current[:-1] + 4 / halfway + 1 / current[1:]) * (left[:-1] - left[1:]) / 6  # Simpson's rule
         elapsed = np.concatenate(([0.0], np.cumsum(hours))) * 3600
@@ -274,9 +272,7 @@ def _hold(cell: Parameters, before: CellState, drive: Voltage, horizon: float, t
     amperes = (sign * current - leak) / 1e3
     passed = sign * moved - leak * elapsed / 3600
     voltage = np.full_like(elapsed, drive.volts)
-    return Course(
-        origin.t + elapsed, voltage, amperes, passed * 3.6, drive, temperature_K, before, origin, left, room
-    )
+    return Course(origin.t + elapsed, voltage, amperes, passed * 3.6, drive, temperature_K, before, origin, left, room)
 
 
 def _leak(cell: Parameters, drive: Voltage) -> float:

@@ -150,7 +150,5 @@ def booked(state: CellState, *, charge: float = 0.0, discharge: float = 0.0, hol
         hold_mAh=last.hold_mAh + hold,
     )
     if discharge > 0:
-        last = replace(
-            last, connected_mAh=state.connected, dead_mAh=state.dead, interphase_mAh=state.interphase
-        )
+        last = replace(last, connected_mAh=state.connected, dead_mAh=state.dead, interphase_mAh=state.interphase)
     return replace(state, records=(*state.records[:-1], last))

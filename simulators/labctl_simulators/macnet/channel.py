@@ -242,9 +242,7 @@ class Channel:
                 target = over.target
             else:
                 target = 2 + next(
-                    index
-                    for index, one in enumerate(self._steps)
-                    if one.kind == "Do" and one.label == step.label
+                    index for index, one in enumerate(self._steps) if one.kind == "Do" and one.label == step.label
                 )
         self._enter(target, self._at)
         return True

@@ -64,9 +64,7 @@ def rows(
     days, seconds = np.divmod(instants, 86400)
     dates = {day: (_EPOCH + timedelta(days=day)).strftime("%m/%d/%Y") for day in np.unique(days).tolist()}
     tail = "\t".join([*map(str, loops), _UNUSED, scale or "4", *["0.0000000"] * 15])
-    line = (
-        f"%d\t{cycle}\t{step}\t%.4f\t%.4f\t%.10f\t%.10f\t%.10f\t%.6f\t{letter}\t%d\t%s %02d:%02d:%02d\t{tail}\r\n"
-    )
+    line = f"%d\t{cycle}\t{step}\t%.4f\t%.4f\t%.10f\t%.10f\t%.10f\t%.6f\t{letter}\t%d\t%s %02d:%02d:%02d\t{tail}\r\n"
     columns = [
         range(first, first + instants.size),
         np.asarray(test_s, dtype=float).tolist(),

@@ -173,9 +173,7 @@ def _listing(tester: Tester, params: Params) -> Answer:
 
 def _specification(tester: Tester, params: Params) -> Answer:
     channel = _channel(tester, params)
-    scales = {
-        f"IR{number}{way}": single(SCALES[str(number)]) for way in ("Chg", "Dis") for number in (4, 3, 2, 1)
-    }
+    scales = {f"IR{number}{way}": single(SCALES[str(number)]) for way in ("Chg", "Dis") for number in (4, 3, 2, 1)}
     safety = {key: single(channel.safety[key]) for key in _SAFETY}
     return {
         "Chan": channel.number - 1,

@@ -105,9 +105,7 @@ def _step(element: ElementTree.Element, number: int, count: int, problems: list[
         kind, label = match[1], int(match[2])
     if kind in ("End", "AdvCycle", "Do"):
         return Step(kind, label)
-    exits = tuple(
-        way for entry in element.iterfind("Ends/EndEntry") if (way := _exit(entry, count, wrong)) is not None
-    )
+    exits = tuple(way for entry in element.iterfind("Ends/EndEntry") if (way := _exit(entry, count, wrong)) is not None)
     if kind == "Loop":
         if not any(way.what == "Loop Cnt" for way in exits):
             wrong("Loop without loop count")
@@ -130,9 +128,7 @@ def _step(element: ElementTree.Element, number: int, count: int, problems: list[
             wrong(f"Invalid report type '{what}'")
             continue
         reports[what] = _value(entry.findtext("Value") or "", what, wrong)
-    return Step(
-        kind, 0, current, voltage, exits, reports["StepTime"], reports["Voltage"], reports["Current"], scale
-    )
+    return Step(kind, 0, current, voltage, exits, reports["StepTime"], reports["Voltage"], reports["Current"], scale)
 
 
 def _levels(element: ElementTree.Element, kind: str, wrong: Wrong) -> tuple[float | None, float | None]:

@@ -138,9 +138,7 @@ def crossing(t: Array, values: Array, above: bool, limit: float, earliest: float
     return before_t + (after_t - before_t) * (limit - before) / (after - before)
 
 
-def _reports(
-    step: Step, course: Any, began: float, start: float, end: float, reported: Array
-) -> tuple[Array, Array]:
+def _reports(step: Step, course: Any, began: float, start: float, end: float, reported: Array) -> tuple[Array, Array]:
     times, codes = [], []
     if step.report_time > 0:
         first = np.floor((start - began) / step.report_time + 1e-9) + 1
