@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +17,7 @@ from labctl.cli.logs import open_log
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
 from labctl.engine import campaign as campaigns
 from labctl.engine.bench import Bench
-from labctl.engine.campaign import Campaign, Source
+from labctl.engine.campaign import Campaign
 from labctl.engine.clock import LoopClock, run_real, run_scaled, run_virtual
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.orchestrator import Orchestrator
@@ -140,23 +142,17 @@ def _resume_or_begin(journal: Journal, request: RunRequest, wanted: Campaign) ->
     if row is None:
         name = campaigns.next_name(journal, wanted.protocol.protocol)
         begun = campaigns.make(name, wanted.protocol, wanted.station, wanted.cells, mode)
-        campaigns.begin(journal, begun, sources_of(request), settings)
+        campaigns.begin(journal, begun, settings)
         return begun, []
     if row.settings.get("simulate") != request.simulate:
         was = "simulated" if row.settings.get("simulate") else "with live instruments"
         raise UsageError(f"campaign {row.campaign} runs {was}; it can't go on otherwise")
     changed = [
-        f"{source.path} has changed since campaign {row.campaign} began; it goes on with the file as it was then"
-        for kind, source in sources_of(request).items()
-        if source.sha256 != row.files[kind]["sha256"]
+        f"{file['path']} has changed since campaign {row.campaign} began; it goes on with the file as it was then"
+        for kind, file in wanted.files().items()
+        if file["sha256"] != row.files[kind]["sha256"]
     ]
     return frozen(row), changed
-
-
-def sources_of(request: RunRequest) -> dict[str, Source]:
-    """Read the user's files as they are now."""
-    paths = {"protocol": request.protocol, "station": request.station, "cells": request.cells}
-    return {kind: Source(str(path), path.read_text(encoding="utf-8")) for kind, path in paths.items()}
 
 
 def frozen(row: CampaignRow) -> Campaign:
@@ -290,6 +286,7 @@ async def _orchestrate(
         )
         outcome.states = {cell: machine.state for cell, machine in orchestrator.machines.items()}
         people = simulation.people if simulation is not None else (lambda port, token: ())
+        let_go_on_terminate()
         try:
             await orchestrator.run(people)
         except asyncio.CancelledError:
@@ -305,6 +302,13 @@ async def _orchestrate(
         if simulation is not None:
             outcome.truth, outcome.violations = simulation.truth(), simulation.violations()
     return outcome
+
+
+def let_go_on_terminate() -> None:
+    """Take a request to terminate (a service that stops) as Ctrl-C: let go in order. Windows has no such request."""
+    task = asyncio.current_task()
+    if task is not None and sys.platform != "win32":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def make_bench(

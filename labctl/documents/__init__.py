@@ -25,6 +25,7 @@ from labctl.documents.quantities import (
     Voltage,
 )
 from labctl.documents.validation import (
+    FileModel,
     Model,
     describe,
     expected,
@@ -44,6 +45,7 @@ __all__ = [
     "Area",
     "Document",
     "Duration",
+    "FileModel",
     "Frequency",
     "Level",
     "LevelOf",

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, ValidationInfo, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from labctl.documents.loading import Document, Path
@@ -28,6 +28,29 @@ class Model(BaseModel):
         if isinstance(data, dict) and isinstance(info.context, dict):
             info.context[id(data)] = cls
         return data
+
+
+class FileModel(Model):
+    """Base of what a whole file holds; remembers the file."""
+
+    _document: Document | None = PrivateAttr(default=None)
+
+    @property
+    def document(self) -> Document:
+        """The file that this was read from."""
+        if self._document is None:
+            raise ValueError(f"a {type(self).__name__} comes from a file, by its load or read function")
+        return self._document
+
+    @property
+    def source(self) -> str:
+        """The text of the file, to be frozen into the journal."""
+        return self.document.text
+
+    @property
+    def sha256(self) -> str:
+        """Hash of :attr:`source`."""
+        return self.document.sha256
 
 
 def expected(found: str, right: str, at: Path = ()) -> PydanticCustomError:

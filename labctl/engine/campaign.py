@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,23 +13,6 @@ from labctl.station import Cell, Cells, Station
 
 #: The pseudo-cell under whose name the spectrometer's reference standard is moved and measured.
 REFERENCE = "reference"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One of the user's files as it was when the campaign began."""
-
-    path: str
-    text: str
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the text."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
-
-    def to_json(self) -> dict[str, str]:
-        """Plain data for the journal."""
-        return {"path": self.path, "text": self.text, "sha256": self.sha256}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +41,13 @@ class Campaign:
     def cell(self, cell: str) -> Cell:
         """Look a cell up by its id."""
         return next(one for one in self.cells.cells if one.id == cell)
+
+    def files(self) -> dict[str, dict[str, str]]:
+        """Give the three files as they were read, for freezing: path, text and hash."""
+        return {
+            kind: {"path": one.document.file, "text": one.source, "sha256": one.sha256}
+            for kind, one in (("protocol", self.protocol), ("station", self.station), ("cells", self.cells))
+        }
 
     def describe(self) -> dict[str, Any]:
         """``campaign.json`` for the results folder."""
@@ -93,7 +82,7 @@ def unfinished(journal: Journal) -> CampaignRow | None:
     return open_ones[-1] if open_ones else None
 
 
-def begin(journal: Journal, campaign: Campaign, sources: Mapping[str, Source], settings: Mapping[str, Any]) -> None:
+def begin(journal: Journal, campaign: Campaign, settings: Mapping[str, Any]) -> None:
     """Freeze a new campaign in the journal.
 
     Raises
@@ -106,7 +95,7 @@ def begin(journal: Journal, campaign: Campaign, sources: Mapping[str, Source], s
     row = CampaignRow(
         campaign=campaign.name,
         mode=campaign.mode,
-        files={kind: source.to_json() for kind, source in sources.items()},
+        files=campaign.files(),
         settings=dict(settings),
         started=journal.now(),
         ended=None,

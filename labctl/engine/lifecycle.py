@@ -30,6 +30,7 @@ from labctl.instruments import (
     TimedOut,
 )
 from labctl.journal import ENDED, Journal, OperationRow, Status
+from labctl.results import bundle_folder
 
 #: Faults that pass by themselves: the instrument holds its own limits meanwhile, so labctl waits and asks again.
 PASSING = (NotReachable, TimedOut, Garbled)
@@ -222,7 +223,7 @@ class LifeCycle:
         return row
 
     async def _fetch(self, row: OperationRow, job: Job, action: Action, handle: Handle, ended: str) -> OperationRow:
-        folder = self._results.joinpath(*row.operation.split("/"))
+        folder = bundle_folder(self._results, row.operation)
         if job.has_files:
             folder.mkdir(parents=True, exist_ok=True)
         fetched = await action.fetch(handle, folder)
@@ -264,7 +265,7 @@ class LifeCycle:
         return row
 
     async def _fetch_partial(self, row: OperationRow, job: Job, action: Action, handle: Handle) -> None:
-        folder = self._results.joinpath(*row.operation.split("/"))
+        folder = bundle_folder(self._results, row.operation)
         if job.has_files:
             folder.mkdir(parents=True, exist_ok=True)
         job.close(row, await action.fetch(handle, folder), folder, self._journal.now())

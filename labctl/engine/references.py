@@ -14,6 +14,7 @@ from typing import Any, Final
 from labctl.engine.actions import AcquisitionAction
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import REFERENCE, Campaign
+from labctl.engine.description import describe
 from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.tokens import token_for
@@ -68,39 +69,10 @@ class ReferenceJob:
 
     def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
         """Write the bundle."""
-        identity = self._around.bench.identities[self._spectrometer]
-        operation = {
-            "operation": row.operation,
-            "campaign": row.campaign,
-            "cell": REFERENCE,
-            "group": None,
-            "cycle": 0,
-            "step": row.step,
-            "attempt": row.attempt,
-            "kind": "reference",
-            "label": None,
-            "mode": self._around.campaign.mode,
-            "token": row.token,
-            "requested": row.times.get(Status.REQUESTED),
-            "started": row.times.get(Status.RUNNING),
-            "ended": ended,
-            "instrument": {
-                "name": self._spectrometer,
-                "vendor": identity.vendor,
-                "model": identity.model,
-                "serial": identity.serial,
-                "firmware": identity.firmware,
-                "address": identity.address,
-            },
-            "asked": dict(self.action(row).asked),
-            "sent": dict(fetched.sent),
-            "read_back": dict(fetched.read_back),
-            "summary": dict(fetched.summary),
-            "warnings": list(fetched.warnings),
-            "flags": [],
-            "reference": None,
-            "nutation": None,
-        }
+        around = self._around
+        asked = self.action(row).asked
+        mode = around.campaign.mode
+        operation = describe(row, around.bench, self._spectrometer, mode, asked, fetched, ended)
         write_bundle(folder, fetched.files, operation)
         return {**fetched.summary, "spectrometer": self._spectrometer}
 

@@ -22,6 +22,7 @@ from labctl.engine.actions import (
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
 from labctl.engine.chambers import Oven
+from labctl.engine.description import describe
 from labctl.engine.leases import Need
 from labctl.engine.routing import ROLE_OF, Route, routes
 from labctl.errors import JournalError, LabctlError
@@ -152,7 +153,6 @@ class StepJob:
         """Evaluate what the next steps need, and write the bundle."""
         planned, around = self._planned, self._around
         route = self._route(row)
-        identity = around.bench.identities[route.instrument]
         delay = self._delay(row)
         late = planned.start_within is not None and delay is not None and delay > planned.start_within
         flags = [*planned.flags, *(["started late"] if late else [])]
@@ -163,37 +163,15 @@ class StepJob:
         if planned.kind is Kind.NUTATION:
             result["pi_half_s"] = pi_half(folder, fetched)
         nutation = self._nutation() if planned.kind is Kind.NMR else None
+        asked = self.action(row).asked
         operation = {
-            "operation": row.operation,
-            "campaign": row.campaign,
-            "cell": row.cell,
+            **describe(row, around.bench, route.instrument, around.campaign.mode, asked, fetched, ended),
             "group": self._cell.group,
             "cycle": planned.cycle,
-            "step": planned.path,
-            "attempt": row.attempt,
-            "kind": planned.kind.value,
             "label": planned.label,
-            "mode": around.campaign.mode,
-            "token": row.token,
-            "requested": row.times.get(Status.REQUESTED),
-            "started": row.times.get(Status.RUNNING),
-            "ended": ended,
             "delay_s": delay,
             "place": route.slot,
-            "instrument": {
-                "name": route.instrument,
-                "driver": around.bench.entries[route.instrument]["driver"],
-                "vendor": identity.vendor,
-                "model": identity.model,
-                "serial": identity.serial,
-                "firmware": identity.firmware,
-                "address": identity.address,
-            },
-            "asked": dict(self.action(row).asked),
-            "sent": dict(fetched.sent),
-            "read_back": dict(fetched.read_back),
             "summary": result,
-            "warnings": list(fetched.warnings),
             "flags": flags,
             "reference": reference,
             "nutation": nutation.token if nutation is not None else None,

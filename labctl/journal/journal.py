@@ -57,11 +57,15 @@ class Journal:
         self._engine = create_engine(f"sqlite:///{path}")
         event.listen(self._engine, "connect", _durable)
         try:
-            with self._engine.begin() as connection:
-                schema.metadata.create_all(connection)
-        except SQLAlchemyError as error:
+            if not read_only:
+                with self._engine.begin() as connection:
+                    schema.metadata.create_all(connection)
+            self._connection = self._engine.connect()
+            self._load()
+        except (SQLAlchemyError, JournalError) as error:
             raise JournalError(f"{path}: not a journal that can be used ({error})") from error
-        self._connection = self._engine.connect()
+
+    def _load(self) -> None:
         self._operations = {row.operation: row for row in self._rows(select(_ops).order_by(_ops.c.order))}
         self._by_cell: dict[str, list[str]] = {}
         for name, row in self._operations.items():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, PrivateAttr, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from labctl.documents import (
     Amount,
     AmountOf,
     Angle,
-    Document,
     Duration,
+    FileModel,
     Frequency,
     Level,
     LevelOf,
@@ -328,7 +328,7 @@ class Spectrum(Model):
     rest_before: _Wait = Field(default=0.0, description="Open circuit before the sweep.", examples=["30 min"])
 
 
-class Protocol(Model):
+class Protocol(FileModel):
     """A protocol: what is done with each cell."""
 
     labctl: Literal[1] = Field(description="Version of the file format.", examples=[1])
@@ -342,25 +342,6 @@ class Protocol(Model):
     )
     experiments: dict[Name, Experiment] = Field(default_factory=dict, description="How NMR spectra are taken.")
     spectra: dict[Name, Spectrum] = Field(default_factory=dict, description="How impedance spectra are taken.")
-
-    _document: Document | None = PrivateAttr(default=None)
-
-    @property
-    def document(self) -> Document:
-        """The file that this was read from."""
-        if self._document is None:
-            raise ValueError("a protocol is read by load_protocol or read_protocol")
-        return self._document
-
-    @property
-    def source(self) -> str:
-        """The text of the file, to be frozen into the journal."""
-        return self.document.text
-
-    @property
-    def sha256(self) -> str:
-        """Hash of :attr:`source`."""
-        return self.document.sha256
 
     def volts(self, level: Level) -> float:
         """Give a voltage in V, whether it was said by number or by the name of a cut-off."""

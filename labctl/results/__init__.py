@@ -4,7 +4,6 @@ from labctl.results.bundle import (
     OPERATION_SCHEMA,
     bundle_folder,
     campaign_folder,
-    load_records,
     write_bundle,
     write_campaign,
 )
@@ -15,7 +14,6 @@ __all__ = [
     "bundle_folder",
     "campaign_folder",
     "deliver",
-    "load_records",
     "write_bundle",
     "write_campaign",
 ]

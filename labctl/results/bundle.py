@@ -84,13 +84,6 @@ def _tabulate(folder: Path) -> str | None:
     return target.name
 
 
-def load_records(folder: Path) -> Any:
-    """Read a bundle's table of records as a polars data frame."""
-    import polars
-
-    return polars.read_parquet(folder / "records.parquet")
-
-
 def _listing(folder: Path, files: Sequence[str]) -> list[dict[str, Any]]:
     listing = []
     for name in sorted(files):

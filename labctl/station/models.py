@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PrivateAttr, Tag
+from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from labctl.documents import Area, Document, Model, Name, Numbers, Ratio, Text, Word
+from labctl.documents import Area, FileModel, Model, Name, Numbers, Ratio, Text, Word
 from labctl.station.instruments import InstrumentEntry, Settled
 
 _Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
@@ -91,7 +90,7 @@ class Place(Model):
     )
 
 
-class Station(Model):
+class Station(FileModel):
     """What there is in a laboratory: instruments, places, wiring, people."""
 
     labctl: Literal[1] = Field(description="Version of the file format.", examples=[1])
@@ -109,25 +108,6 @@ class Station(Model):
     places: Annotated[dict[Name, Place], Field(min_length=1)] = Field(
         description="By name.", examples=["{cabinet: {count: 8, leads: {maccor: 1-8}}}"]
     )
-
-    _document: Document | None = PrivateAttr(default=None)
-
-    @property
-    def document(self) -> Document:
-        """The file that this was read from."""
-        if self._document is None:
-            raise ValueError("a station is read by load_station or read_station")
-        return self._document
-
-    @property
-    def source(self) -> str:
-        """The text of the file, to be frozen into the journal."""
-        return self.document.text
-
-    @property
-    def sha256(self) -> str:
-        """Hash of :attr:`source`."""
-        return self.document.sha256
 
     def settings(self, instrument: str) -> dict[str, Any]:
         """Give an instrument's entry as it stands in the file, but ``settled`` in SI (K, s, s)."""
@@ -150,49 +130,10 @@ class Station(Model):
         settled = getattr(self.instruments[instrument], "settled", None)
         return settled if isinstance(settled, Settled) else None
 
-    def slots(self) -> tuple[str, ...]:
-        """All slots, such as ``cabinet/1``, in the order of the file."""
-        return tuple(f"{name}/{slot}" for name, place in self.places.items() for slot in range(1, place.count + 1))
-
-    def place_of(self, slot: str) -> tuple[str, int]:
-        """Split ``cabinet/3`` into the place and the slot's number.
-
-        Raises
-        ------
-        KeyError
-            There is no such place or slot.
-        """
-        name, _, number = slot.partition("/")
-        place = self.places[name]
-        if not number.isdecimal() or not 1 <= int(number) <= place.count:
-            raise KeyError(slot)
-        return name, int(number)
-
-    def leads(self, place: str, slot: int, instrument: str) -> int | None:
-        """Give the channel (or relay) of ``instrument`` that reaches a slot; None if none does."""
-        wiring = self.places[place].leads.get(instrument)
-        return wiring.leads[slot - 1] if wiring is not None else None
-
     def chamber_of(self, place: str) -> str | None:
         """Give the chamber that sets the temperature of a place, None where nothing does."""
         temperature = self.places[place].temperature
         return None if temperature == AMBIENT else temperature
-
-    def places_reaching(self, role: str, roles: Mapping[str, str]) -> tuple[str, ...]:
-        """Give the places in which an instrument of this role reaches the cell.
-
-        Parameters
-        ----------
-        role : str
-            Such as ``cycler``.
-        roles : mapping of str to str
-            Instrument name to role, as its driver says.
-        """
-        return tuple(
-            name
-            for name, place in self.places.items()
-            if roles.get(place.instrument or "") == role or any(roles.get(one) == role for one in place.leads)
-        )
 
     def description(self, cells: Cells) -> dict[str, Any]:
         """Describe the laboratory and its cells as plain data, SI, for simulating them."""
@@ -262,29 +203,10 @@ class Cell(Model):
     )
 
 
-class Cells(Model):
+class Cells(FileModel):
     """The cells of a campaign."""
 
     labctl: Literal[1] = Field(description="Version of the file format.", examples=[1])
     cells: Annotated[tuple[Cell, ...], Field(min_length=1)] = Field(
         description="One entry for each cell.", examples=["[{id: bare-01, ...}]"]
     )
-
-    _document: Document | None = PrivateAttr(default=None)
-
-    @property
-    def document(self) -> Document:
-        """The file that this was read from."""
-        if self._document is None:
-            raise ValueError("cells are read by load_cells or read_cells")
-        return self._document
-
-    @property
-    def source(self) -> str:
-        """The text of the file, to be frozen into the journal."""
-        return self.document.text
-
-    @property
-    def sha256(self) -> str:
-        """Hash of :attr:`source`."""
-        return self.document.sha256

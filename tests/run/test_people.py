@@ -119,8 +119,28 @@ def test_ctrl_c_lets_go_and_the_next_run_goes_on_to_the_end(running):
     journal.close()
     assert {row.status for row in rows} == {Status.DONE}
     assert len({row.step for row in rows if row.cell == "bare-01"}) == sum(row.cell == "bare-01" for row in rows)
+    interrupted = shares(laboratory)
+    whole = type(laboratory)(laboratory.folder.with_name("whole"))
+    whole.keep_cells("bare-01", "coated-01")
+    assert whole.labctl("run", HERE, "--simulate", "--accelerate", "--seed", "7").returncode == 0
+    assert interrupted == pytest.approx(shares(whole), abs=0.02), "an interruption changes no result"
+
+
+def shares(laboratory):
     analyzed = json.loads(laboratory.labctl("analyze", ".", "--json").stdout)
-    assert [cell["cycles"][-1]["dead_percent"] is not None for cell in analyzed["cells"]] == [True, True]
+    names = ("reversible", "excess", "dead", "interphase")
+    return {
+        f"{cell['cell']} {name}": cell["cycles"][-1][f"{name}_percent"] for cell in analyzed["cells"] for name in names
+    }
+
+
+def test_a_request_to_terminate_lets_go_in_order_too(running):
+    laboratory, process = running
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "attaches again" in output
+    assert json.loads((laboratory.folder / "simulation.json").read_text())["state"] == "saved"
 
 
 def test_a_second_orchestrator_is_refused(running):

@@ -105,22 +105,14 @@ def test_the_example_station_is_read_as_written() -> None:
     station = load_station(STATION, KNOWN_DRIVERS)
     assert station.mode == "simulated"
     assert station.capacity_accuracy == pytest.approx(0.001)
-    assert station.slots()[:2] == ("cabinet/1", "cabinet/2")
-    assert len(station.slots()) == 17
-    assert station.place_of("oven/8") == ("oven", 8)
-    assert station.leads("cabinet", 3, "maccor") == 3
-    assert station.leads("cabinet", 3, "zahner") == 103
-    assert station.leads("oven", 1, "maccor") == 9
-    assert station.leads("oven", 1, "zahner") is None
+    assert station.places["cabinet"].leads["maccor"].leads == tuple(range(1, 9))
+    assert station.places["cabinet"].leads["zahner"].leads == tuple(range(101, 109))
+    assert station.places["oven"].leads["maccor"].leads == tuple(range(9, 17))
+    assert "zahner" not in station.places["oven"].leads
     assert station.places["cabinet"].leads["zahner"].through == "mux"
     assert station.places["probe"].checklist == ("disconnect", "unclamp", "orient", "tune and match")
-    assert station.places_reaching("potentiostat", ROLES) == ("cabinet",)
-    assert station.places_reaching("spectrometer", ROLES) == ("probe",)
     assert station.chamber_of("oven") == "oven"
     assert station.chamber_of("cabinet") is None
-    for slot in ("oven/9", "oven/0", "oven", "shelf/1"):
-        with pytest.raises(KeyError):
-            station.place_of(slot)
 
 
 def test_drivers_get_their_settings_as_they_stand_in_the_file() -> None:

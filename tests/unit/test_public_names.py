@@ -1,0 +1,26 @@
+"""What each package offers is a list that changes on purpose."""
+
+import importlib
+
+import pytest
+
+NAMES = {
+    "labctl.analysis": "Allocation Analysis Settings allocate analyze truth_shares write_report",
+    "labctl.cell": "CellMachine",
+    "labctl.journal": "ENDED HELD Alarm CampaignRow Event Journal OperationRow Status",
+    "labctl.results": "OPERATION_SCHEMA bundle_folder campaign_folder deliver write_bundle write_campaign",
+    "labctl.instruments": (
+        "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
+        "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Instrument Log Mode Multiplexer "
+        "NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Refused SafetyLimits Spectrometer State "
+        "TimedOut TransferRequest VendorAlarm"
+    ),
+}
+
+
+@pytest.mark.parametrize("package", NAMES)
+def test_a_package_offers_these_names_and_has_them(package):
+    module = importlib.import_module(package)
+    assert set(module.__all__) == set(NAMES[package].split())
+    for name in module.__all__:
+        assert getattr(module, name) is not None
