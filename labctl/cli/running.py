@@ -23,13 +23,11 @@ from labctl.engine.lock import LaboratoryLock
 from labctl.engine.orchestrator import Orchestrator
 from labctl.errors import InvalidFile, LabctlError, UsageError
 from labctl.instruments import Hiccup
-from labctl.journal import CampaignRow, Journal
+from labctl.journal import FILE_NAME, CampaignRow, Journal
 from labctl.protocol import load_protocol, read_protocol
 from labctl.results import deliver
 from labctl.safety.preflight import check
 from labctl.station import load_cells, load_station, read_cells, read_station
-
-JOURNAL = "labctl.sqlite"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +218,7 @@ async def _run(
     listener: Listener,
 ) -> Outcome:
     log, file = open_log(request.folder, clock)
-    journal = Journal(request.folder / JOURNAL, clock)
+    journal = Journal(request.folder / FILE_NAME, clock)
     try:
         campaign, changed = _resume_or_begin(journal, request, wanted)
         for message in changed:

@@ -31,24 +31,21 @@ def read_status(lab: Path) -> dict[str, Any]:
     try:
         report: dict[str, Any] = ask(lab, "status")["status"]
     except NoOrchestrator:
-        from labctl.cli.running import JOURNAL
+        from labctl.journal import FILE_NAME
 
-        if not (lab / JOURNAL).exists():
+        if not (lab / FILE_NAME).exists():
             raise
-        return _from_journal(lab / JOURNAL)
+        return _from_journal(lab / FILE_NAME)
     return report
 
 
 def _from_journal(path: Path) -> dict[str, Any]:
     from labctl.engine.status import status_report
-    from labctl.journal import Journal
+    from labctl.journal import LastWord
 
-    journal = Journal(path, WallClock(), read_only=True)
-    try:
-        campaigns = journal.campaigns()
-        return status_report(journal, campaigns[-1].campaign if campaigns else None)
-    finally:
-        journal.close()
+    journal = LastWord(path, WallClock())
+    campaigns = journal.campaigns()
+    return status_report(journal, campaigns[-1].campaign if campaigns else None)
 
 
 def exit_code(report: Mapping[str, Any]) -> int:

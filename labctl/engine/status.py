@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from labctl.journal import ENDED, Journal, OperationRow, Status
+from labctl.journal import ENDED, LastWord, OperationRow, Status
 
 if TYPE_CHECKING:
     from labctl.engine.bench import Bench
     from labctl.engine.lifecycle import Live
+    from labctl.journal import Journal
 
 SCHEMA: Final = "labctl.status/1"
 
@@ -33,7 +34,7 @@ WORDS: Final[Mapping[str, str]] = {
 
 
 def status_report(
-    journal: Journal,
+    journal: Journal | LastWord,
     campaign: str | None,
     *,
     states: Mapping[str, str] | None = None,
@@ -46,7 +47,7 @@ def status_report(
 
     Parameters
     ----------
-    journal : Journal
+    journal : Journal or LastWord
         Where everything durable comes from.
     campaign : str or None
         Which campaign; None for an empty laboratory.
@@ -176,7 +177,9 @@ def _age(seen: str | None, now: str) -> float | None:
     return round(age, 1) if age >= 0 else None
 
 
-def _instruments(bench: Bench | None, ovens: Mapping[str, Mapping[str, Any]], journal: Journal) -> list[dict[str, Any]]:
+def _instruments(
+    bench: Bench | None, ovens: Mapping[str, Mapping[str, Any]], journal: Journal | LastWord
+) -> list[dict[str, Any]]:
     if bench is None:
         return []
     held = journal.held()

@@ -1,6 +1,37 @@
-"""What happened: the durable record of a laboratory, and its state."""
+"""What happened: the durable record of a laboratory, and its state.
 
-from labctl.journal.journal import Journal
-from labctl.journal.rows import ENDED, HELD, Alarm, CampaignRow, Event, OperationRow, Status
+:class:`Journal` is loaded when it is first used: the database library costs a quarter of a second, and who only looks
+(:class:`LastWord`) does not need it.
+"""
 
-__all__ = ["ENDED", "HELD", "Alarm", "CampaignRow", "Event", "Journal", "OperationRow", "Status"]
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labctl.journal.lastword import LastWord
+from labctl.journal.rows import ENDED, FILE_NAME, HELD, Alarm, CampaignRow, Event, OperationRow, Status
+
+if TYPE_CHECKING:
+    from labctl.journal.journal import Journal
+
+__all__ = [
+    "ENDED",
+    "FILE_NAME",
+    "HELD",
+    "Alarm",
+    "CampaignRow",
+    "Event",
+    "Journal",
+    "LastWord",
+    "OperationRow",
+    "Status",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load :class:`Journal` when it is asked for."""
+    if name != "Journal":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from labctl.journal.journal import Journal
+
+    return Journal

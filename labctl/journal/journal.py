@@ -45,21 +45,16 @@ class Journal:
         The SQLite file; made if it does not exist.
     clock : Clock
         Stamps every commit.
-    read_only : bool
-        Only look; a missing file is a :class:`JournalError`.
     """
 
-    def __init__(self, path: Path, clock: Clock, *, read_only: bool = False) -> None:
-        if read_only and not path.exists():
-            raise JournalError(f"{path}: there is no journal here", hint="run 'labctl run' in this folder first")
+    def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self._clock = clock
         self._engine = create_engine(f"sqlite:///{path}")
         event.listen(self._engine, "connect", _durable)
         try:
-            if not read_only:
-                with self._engine.begin() as connection:
-                    schema.metadata.create_all(connection)
+            with self._engine.begin() as connection:
+                schema.metadata.create_all(connection)
             self._connection = self._engine.connect()
             self._load()
         except (SQLAlchemyError, JournalError) as error:
@@ -267,8 +262,10 @@ class Journal:
                 raise JournalError(f"{operation} is {before.status} and cannot become {status}")
             if place is not None:
                 self._place(connection, before.cell, place)
-            message = f"{before.step} {status.value}" + (f": {values['error']}" if values.get("error") else "")
-            self._event(connection, "operation", message, cell=before.cell, operation=operation)
+            if "error" in values:
+                # The ordinary way stands in the row's own times; history needs a line where something went wrong.
+                message = f"{before.step} {status.value}: {values['error']}"
+                self._event(connection, "operation", message, cell=before.cell, operation=operation)
         if "resources" in values:
             values["resources"] = tuple(values["resources"])
         row = replace(before, status=status, times=times, **values)

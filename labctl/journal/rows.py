@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+#: The journal's file in a laboratory folder.
+FILE_NAME: Final = "labctl.sqlite"
+
 
 class Status(StrEnum):
     """Where an operation is in its life."""

@@ -50,7 +50,7 @@ def ran(tmp_path_factory):
 
 @pytest.fixture
 def journal(ran):
-    made = Journal(ran[0].folder / "labctl.sqlite", WallClock(), read_only=True)
+    made = Journal(ran[0].folder / "labctl.sqlite", WallClock())
     yield made
     made.close()
 

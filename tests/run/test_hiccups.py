@@ -38,7 +38,7 @@ def measure(folder, kind: str | None):
         faults=True,
     )
     outcome = run(request, on_simulation=simulations.append, on_progress=spoil)
-    journal = Journal(laboratory.folder / "labctl.sqlite", WallClock(), read_only=True)
+    journal = Journal(laboratory.folder / "labctl.sqlite", WallClock())
     events = journal.events(category="hiccup")
     alarms = [alarm for alarm in journal.alarms() if "later than" not in alarm.message]
     journal.close()

@@ -114,7 +114,7 @@ def test_ctrl_c_lets_go_and_the_next_run_goes_on_to_the_end(running):
     assert all(cell["current_A"] is None for cell in report["cells"])
     ended = laboratory.labctl("run", HERE, "--simulate", "--accelerate")
     assert ended.returncode == 0, ended.stderr
-    journal = Journal(laboratory.folder / "labctl.sqlite", WallClock(), read_only=True)
+    journal = Journal(laboratory.folder / "labctl.sqlite", WallClock())
     rows = [row for row in journal.operations() if row.kind != "transfer"]
     journal.close()
     assert {row.status for row in rows} == {Status.DONE}
@@ -159,7 +159,7 @@ def test_an_aborted_cell_is_left_open_and_the_others_go_on(running):
     assert laboratory.labctl("abort", "bare-01").returncode == 0
     assert control(laboratory, "violations")["violations"] == []
     interrupt(process)
-    journal = Journal(laboratory.folder / "labctl.sqlite", WallClock(), read_only=True)
+    journal = Journal(laboratory.folder / "labctl.sqlite", WallClock())
     row = journal.operations(cell="bare-01")[-1]
     journal.close()
     assert row.status is Status.ABORTED

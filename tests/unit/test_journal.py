@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from labctl.engine.clock import WallClock
 from labctl.errors import JournalError
 from labctl.instruments import Confirmation
-from labctl.journal import HELD, CampaignRow, Journal, Status
+from labctl.journal import HELD, CampaignRow, Journal, LastWord, Status
 
 LIFE = ["leased", "intent", "running", "fetched", "done"]
 
@@ -116,8 +116,33 @@ def test_what_is_no_journal_is_refused_in_words(tmp_path):
 
 def test_looking_makes_no_journal(tmp_path):
     with pytest.raises(JournalError, match="no journal"):
-        Journal(tmp_path / "labctl.sqlite", WallClock(), read_only=True)
+        LastWord(tmp_path / "labctl.sqlite", WallClock())
     assert not list(tmp_path.iterdir())
+
+
+def test_looking_into_what_is_no_journal_is_refused_in_words(tmp_path):
+    path = tmp_path / "labctl.sqlite"
+    path.write_bytes(b"this is not a database, whatever its name says" * 100)
+    with pytest.raises(JournalError, match="not a journal"):
+        LastWord(path, WallClock())
+
+
+def test_a_look_from_outside_sees_what_the_journal_has(journal):
+    row = CampaignRow("c", "simulated", {"protocol": {"text": "x"}}, {"seed": 1}, journal.now(), None)
+    journal.begin_campaign(row, {"x": "cabinet/1"})
+    request(journal)
+    for status in LIFE[:3]:
+        enter(journal, status)
+    journal.alarm("warning", "no answer", instrument="maccor")
+    journal.clear_alarm(journal.alarm("warning", "late", cell="x"))
+    journal.cell_ended("c", "x", "held")
+    look = LastWord(journal.path, WallClock())
+    assert look.operations() == journal.operations()
+    assert look.held() == journal.held()
+    assert look.campaigns() == journal.campaigns()
+    assert look.places() == journal.places()
+    assert look.alarms() == journal.alarms()
+    assert look.cell_states("c") == journal.cell_states("c")
 
 
 def test_statuses_that_hold_something_are_those_of_the_architecture():

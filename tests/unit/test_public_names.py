@@ -7,7 +7,7 @@ import pytest
 NAMES = {
     "labctl.analysis": "Allocation Analysis Settings allocate analyze truth_shares write_report",
     "labctl.cell": "CellMachine",
-    "labctl.journal": "ENDED HELD Alarm CampaignRow Event Journal OperationRow Status",
+    "labctl.journal": "ENDED FILE_NAME HELD Alarm CampaignRow Event Journal LastWord OperationRow Status",
     "labctl.results": "OPERATION_SCHEMA bundle_folder campaign_folder deliver write_bundle write_campaign",
     "labctl.instruments": (
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
