@@ -19,7 +19,7 @@ except ImportError:  # Windows has none
 
 #: Real seconds for a whole answer, and for a connection to a serial server.
 ANSWER_WITHIN: Final = 0.9
-CONNECT_WITHIN: Final = 1.2
+CONNECT_WITHIN: Final = 1.0
 _LONGEST_LINE: Final = 256
 
 _FRAME = re.compile(r"(\d+)\s+([78])([NEO])([12])", re.IGNORECASE)

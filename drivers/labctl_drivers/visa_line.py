@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pyvisa import ResourceManager
 
 #: Real milliseconds for a connection and for a whole answer. A lost connection shows only as a time-out.
-CONNECT_WITHIN: Final = 1200
+CONNECT_WITHIN: Final = 1000
 ANSWER_WITHIN: Final = 800
 _LONGEST_LINE: Final = 4096
 

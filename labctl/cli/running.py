@@ -132,25 +132,40 @@ def check_files(protocol: Path, station: Path, cells: Path) -> Campaign:
     return campaigns.make("", loaded_protocol, loaded_station, loaded_cells, loaded_station.mode)
 
 
-def _resume_or_begin(journal: Journal, request: RunRequest, wanted: Campaign) -> tuple[Campaign, list[str]]:
-    """Take up the campaign that has not ended, from its frozen files, or begin a new one."""
-    settings = {"seed": request.seed, "simulate": request.simulate}
+@dataclass(frozen=True, slots=True)
+class TakenUp:
+    """A campaign that goes on, or one that is about to begin.
+
+    Attributes
+    ----------
+    campaign : Campaign
+        From its frozen files where it goes on.
+    begun : bool
+        Whether the journal has it.
+    changed : tuple of str
+        What a person should know: files that are not those it began with.
+    """
+
+    campaign: Campaign
+    begun: bool
+    changed: tuple[str, ...] = ()
+
+
+def _take_up(journal: Journal, request: RunRequest, wanted: Campaign) -> TakenUp:
     row = campaigns.unfinished(journal)
-    mode = "simulated" if request.simulate else wanted.mode
     if row is None:
         name = campaigns.next_name(journal, wanted.protocol.protocol)
-        begun = campaigns.make(name, wanted.protocol, wanted.station, wanted.cells, mode)
-        campaigns.begin(journal, begun, settings)
-        return begun, []
+        mode = "simulated" if request.simulate else wanted.mode
+        return TakenUp(campaigns.make(name, wanted.protocol, wanted.station, wanted.cells, mode), begun=False)
     if row.settings.get("simulate") != request.simulate:
         was = "simulated" if row.settings.get("simulate") else "with live instruments"
         raise UsageError(f"campaign {row.campaign} runs {was}; it can't go on otherwise")
-    changed = [
+    changed = tuple(
         f"{file['path']} has changed since campaign {row.campaign} began; it goes on with the file as it was then"
         for kind, file in wanted.files().items()
         if file["sha256"] != row.files[kind]["sha256"]
-    ]
-    return frozen(row), changed
+    )
+    return TakenUp(frozen(row), begun=True, changed=changed)
 
 
 def frozen(row: CampaignRow) -> Campaign:
@@ -220,16 +235,15 @@ async def _run(
     log, file = open_log(request.folder, clock)
     journal = Journal(request.folder / FILE_NAME, clock)
     try:
-        campaign, changed = _resume_or_begin(journal, request, wanted)
-        for message in changed:
+        taken = _take_up(journal, request, wanted)
+        for message in taken.changed:
             listener.warn(message)
-        if saved is None and request.simulate and journal.operations(campaign=campaign.name):
+        if saved is None and request.simulate and taken.begun:
             raise LabctlError(
-                f"{request.folder}: campaign {campaign.name} has begun, but its simulated laboratory is gone",
+                f"{request.folder}: campaign {taken.campaign.name} has begun, but its simulated laboratory is gone",
                 hint="begin anew in another laboratory folder",
             )
-        listener.on_begin(campaign, clock.now())
-        return await _orchestrate(request, campaign, clock, lock, saved, journal, log, listener)
+        return await _orchestrate(request, taken, clock, lock, saved, journal, log, listener)
     finally:
         journal.close()
         file.close()
@@ -237,7 +251,7 @@ async def _run(
 
 async def _orchestrate(
     request: RunRequest,
-    campaign: Campaign,
+    taken: TakenUp,
     clock: LoopClock,
     lock: LaboratoryLock,
     saved: Mapping[str, Any] | None,
@@ -246,6 +260,7 @@ async def _orchestrate(
     listener: Listener,
 ) -> Outcome:
     simulation = None
+    campaign = taken.campaign
     entries = campaign.station.entries()
     seed = int(saved["seed"]) if saved is not None else request.seed
     if request.simulate:
@@ -271,6 +286,10 @@ async def _orchestrate(
     bench = make_bench(entries, clock=clock, log=log, report=report, folder=request.folder)
     try:
         await bench.connect()
+        if not taken.begun:
+            # Only now: a station file with a wrong address must not be frozen.
+            campaigns.begin(journal, campaign, {"seed": seed, "simulate": request.simulate})
+        listener.on_begin(campaign, clock.now())
         orchestrator = Orchestrator(
             request.folder,
             journal,

@@ -23,8 +23,8 @@ from labctl.instruments import (
     Spectrometer,
 )
 
-# An instrument that is absent or wrong is named within 5 s, whatever its driver does.
-CONNECT_TIMEOUT = 3.5
+# An instrument that is absent or wrong is named within 5 s, Python's own start included, whatever its driver does.
+CONNECT_TIMEOUT = 2.4
 
 
 class Bench:
