@@ -322,10 +322,11 @@ async def _orchestrate(
 
 
 def let_go_on_terminate() -> None:
-    """Take a request to terminate (a service that stops) as Ctrl-C: let go in order. Windows has no such request."""
+    """Take a service that stops and a terminal that closes as Ctrl-C: let go in order. Windows has no such signals."""
     task = asyncio.current_task()
     if task is not None and sys.platform != "win32":
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        for request in (signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(request, task.cancel)
 
 
 def make_bench(

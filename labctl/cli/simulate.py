@@ -8,6 +8,7 @@ from pathlib import Path
 from labctl.cli import plugins
 from labctl.cli.logs import open_log
 from labctl.cli.output import put, put_json, say
+from labctl.cli.running import let_go_on_terminate
 from labctl.cli.simulation import Simulation
 from labctl.engine.clock import LoopClock, run_real, run_scaled
 from labctl.station import load_cells, load_station
@@ -42,13 +43,13 @@ def serve_simulators(station: Path, cells: Path, lab: Path, *, speed: float, see
                     f"{key} {entry[key]}" for key in ("address", "json_port", "binary_port") if key in entry
                 )
                 put(f"  {name:<10} {entry['driver']:<18} {ports}")
+        let_go_on_terminate()
         try:
             await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            say("the simulated laboratory stops")
         finally:
             await simulation.stop()
             file.close()
 
-    try:
-        run_real(main) if speed == 1.0 else run_scaled(main, speed)
-    except KeyboardInterrupt:
-        say("the simulated laboratory has stopped")
+    run_real(main) if speed == 1.0 else run_scaled(main, speed)

@@ -111,7 +111,9 @@ def _cells(report: Mapping[str, Any], *, live: bool, wide: bool) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     if wide:
         table.add_column("end", no_wrap=True)
-    table.add_column("waits for")
+    waiting = any(cell["waits_for"] for cell in report["cells"])
+    if waiting:
+        table.add_column("waits for")
     for cell in report["cells"]:
         age = cell["age_s"]
         stale = not live or (age is not None and age > OLD)
@@ -126,7 +128,7 @@ def _cells(report: Mapping[str, Any], *, live: bool, wide: bool) -> Table:
             ago(age),
         ]
         row += [_clock(cell["expected_end"])] if wide else []
-        row.append(cell["waits_for"] or "")
+        row += [cell["waits_for"] or ""] if waiting else []
         table.add_row(*row, style="dim" if stale else None)
     return table
 

@@ -36,7 +36,7 @@ class Endpoint:
         self._token = token
         self._handlers = handlers
         self._server: asyncio.Server | None = None
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
         """Listen on a free loopback port and return it."""
@@ -49,23 +49,26 @@ class Endpoint:
         if self._server is None:
             return
         self._server.close()
-        for writer in list(self._clients):
-            writer.close()
+        for client in list(self._clients):
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
         await self._server.wait_closed()
         self._server = None
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._clients.add(writer)
+        task = asyncio.current_task()
+        if task is not None:
+            self._clients.add(task)
+            task.add_done_callback(self._clients.discard)
         try:
             while line := await reader.readline():
                 answer = await self._answer(line)
                 writer.write(json.dumps(answer, allow_nan=False).encode() + b"\n")
                 await writer.drain()
-        except (ConnectionError, ValueError):
-            # The client went away, or sent a line beyond all bounds; nothing depends on it.
+        except (ConnectionError, ValueError, asyncio.CancelledError):
+            # The client went away, sent a line beyond all bounds, or the endpoint stops; nothing depends on it.
             pass
         finally:
-            self._clients.discard(writer)
             writer.close()
 
     async def _answer(self, line: bytes) -> Answer:

@@ -113,6 +113,8 @@ def _cell(
     instrument, channel = _where(current)
     capacity = values.get("capacity_C")
     temperature = values.get("temperature_K")
+    if current is not None and current.kind in ("charge", "discharge", "hold"):
+        remaining = _remaining(current.kind, rows, values)
     expected = None
     if seen is not None and remaining is not None:
         expected = (datetime.fromisoformat(seen) + timedelta(seconds=remaining)).isoformat(timespec="seconds")
@@ -134,6 +136,18 @@ def _cell(
         "expected_end": expected,
         "waits_for": waits_for,
     }
+
+
+def _remaining(kind: str, rows: list[OperationRow], values: Mapping[str, float]) -> float | None:
+    """Expect of a step that ends by voltage what the same step of this cell took before; None the first time.
+
+    A hold is over when its current has died away, so what it passed before says nothing of when.
+    """
+    before = [row for row in rows if row.kind == kind and row.status is Status.DONE and "capacity_C" in row.result]
+    current, passed = abs(values.get("current_A", 0.0)), values.get("capacity_C")
+    if kind == "hold" or not before or passed is None or current == 0.0:
+        return None
+    return max(0.0, (float(before[-1].result["capacity_C"]) - passed) / current)
 
 
 def _state(current: OperationRow | None, last: OperationRow | None, machine: str | None, waits: str | None) -> str:

@@ -67,7 +67,7 @@ class ControlPort:
                         await writer.drain()
         finally:
             writer.close()
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
 
     def answer(self, line: bytes) -> dict[str, Any]:

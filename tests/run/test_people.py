@@ -134,9 +134,10 @@ def shares(laboratory):
     }
 
 
-def test_a_request_to_terminate_lets_go_in_order_too(running):
+@pytest.mark.parametrize("request_to_end", ["SIGTERM", "SIGHUP"])
+def test_a_service_that_stops_and_a_terminal_that_closes_let_go_in_order_too(running, request_to_end):
     laboratory, process = running
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(getattr(signal, request_to_end))
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "attaches again" in output

@@ -1,0 +1,49 @@
+"""The simulators alone, for any other client: one line says where everything listens."""
+
+import json
+import signal
+import socket
+import sys
+
+import pytest
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
+def test_one_line_says_where_everything_listens_and_each_answers_there(laboratory):
+    process = laboratory.begin("simulate", "--speed", "100", "--seed", "4", "--json")
+    try:
+        line = json.loads(process.stdout.readline())
+        assert line["schema"] == "labctl.simulate/1"
+        assert (line["speed"], line["seed"]) == (100.0, 4)
+        instruments = {one["name"]: one for one in line["instruments"]}
+        roles = {one["role"] for one in instruments.values()}
+        assert roles == {"cycler", "spectrometer", "potentiostat", "chamber", "multiplexer"}
+        asked = json.dumps({"jsonrpc": "2.0", "method": "MacNet", "params": {"FClass": 1, "FNum": 2}, "id": 1987})
+        general = ask("127.0.0.1", instruments["maccor"]["json_port"], asked.encode())
+        assert json.loads(general)["result"]["TestChannels"] >= 16
+        host, port = instruments["topspin"]["address"].split(":")
+        hello = json.dumps({"id": 7, "op": "hello", "token": instruments["topspin"]["token"]})
+        assert json.loads(ask(host, int(port), hello.encode() + b"\n"))["ok"] is True
+        assert ask("127.0.0.1", int(instruments["oven"]["address"].rsplit(":", 1)[1]), b"version\r")[:6] == b"JULABO"
+        assert b"34970A" in ask("127.0.0.1", int(instruments["mux"]["address"].split("::")[2]), b"*IDN?\n")
+        host, port = line["control"].split(":")
+        where = json.loads(ask(host, int(port), b'{"id": 1, "op": "where"}\n'))
+        assert where["ok"] is True
+        assert "cabinet/1" in json.dumps(where)
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "Traceback" not in output
+
+
+def ask(host: str, port: int, request: bytes) -> bytes:
+    """Send one request and give the first line of the answer."""
+    with socket.create_connection((host, port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b""
+        while not answer.endswith(b"\n"):
+            chunk = connection.recv(65536)
+            assert chunk, f"closed after {answer!r}"
+            answer += chunk
+        return answer
