@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, create_engine, delete, event, insert, select, update
+from sqlalchemy import Connection, bindparam, create_engine, delete, event, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from labctl.errors import JournalError
@@ -22,6 +22,21 @@ from labctl.journal import schema
 from labctl.journal.rows import ENTERED_FROM, HELD, Alarm, CampaignRow, Event, OperationRow, Status
 
 _ops = schema.operations
+
+# Statements that are run thousands of times are made once: the library then knows them by heart.
+_NEW = insert(_ops)
+_EVENT = insert(schema.events)
+_MUTABLE = ("status", "resources", "fence", "handle", "bundle", "result", "error", "times")
+_CHANGE = (
+    update(_ops)
+    .where(_ops.c.operation == bindparam("of"), _ops.c.status == bindparam("was"))
+    .values({_ops.c[name]: bindparam(f"new_{name}", type_=_ops.c[name].type) for name in _MUTABLE})
+)
+
+
+def _mutable(row: OperationRow) -> dict[str, Any]:
+    values = {f"new_{name}": getattr(row, name) for name in _MUTABLE}
+    return {**values, "new_status": row.status.value, "new_resources": list(row.resources)}
 
 
 class _DbapiConnection(Protocol):
@@ -154,39 +169,28 @@ class Journal:
         if known is not None:
             return known
         times = {Status.REQUESTED.value: self.now()}
+        values: dict[str, Any] = {
+            "operation": operation,
+            "campaign": campaign,
+            "cell": cell,
+            "step": step,
+            "kind": kind,
+            "attempt": attempt,
+            "token": token,
+            "result": dict(result or {}),
+            "times": times,
+        }
         with self._commit() as connection:
-            inserted = connection.execute(
-                insert(_ops).values(
-                    operation=operation,
-                    campaign=campaign,
-                    cell=cell,
-                    step=step,
-                    kind=kind,
-                    attempt=attempt,
-                    token=token,
-                    status=Status.REQUESTED.value,
-                    resources=[],
-                    result=dict(result or {}),
-                    times=times,
-                )
-            )
+            inserted = connection.execute(_NEW, {**values, "status": Status.REQUESTED.value, "resources": []})
         row = OperationRow(
-            operation=operation,
+            **values,
             order=int((inserted.inserted_primary_key or (0,))[0]),
-            campaign=campaign,
-            cell=cell,
-            step=step,
-            kind=kind,
-            attempt=attempt,
-            token=token,
             status=Status.REQUESTED,
             resources=(),
             fence=None,
             handle=None,
             bundle=None,
-            result=dict(result or {}),
             error=None,
-            times=times,
         )
         self._operations[operation] = row
         self._by_cell.setdefault(cell, []).append(operation)
@@ -250,25 +254,21 @@ class Journal:
 
     def _enter(self, operation: str, status: Status, *, place: str | None = None, **values: Any) -> OperationRow:
         before = self.operation(operation)
-        times = {**before.times, status.value: self.now()}
-        allowed = [one.value for one in ENTERED_FROM[status]]
+        if before.status not in ENTERED_FROM[status]:
+            raise JournalError(f"{operation} is {before.status} and cannot become {status}")
+        if "resources" in values:
+            values["resources"] = tuple(values["resources"])
+        row = replace(before, status=status, times={**before.times, status.value: self.now()}, **values)
         with self._commit() as connection:
-            changed = connection.execute(
-                update(_ops)
-                .where(_ops.c.operation == operation, _ops.c.status.in_(allowed))
-                .values(status=status.value, times=times, **values)
-            )
+            changed = connection.execute(_CHANGE, {"of": operation, "was": before.status.value, **_mutable(row)})
             if changed.rowcount != 1:
-                raise JournalError(f"{operation} is {before.status} and cannot become {status}")
+                raise JournalError(f"{operation} is not {before.status} any more: somebody else writes {self.path}")
             if place is not None:
                 self._place(connection, before.cell, place)
             if "error" in values:
                 # The ordinary way stands in the row's own times; history needs a line where something went wrong.
                 message = f"{before.step} {status.value}: {values['error']}"
                 self._event(connection, "operation", message, cell=before.cell, operation=operation)
-        if "resources" in values:
-            values["resources"] = tuple(values["resources"])
-        row = replace(before, status=status, times=times, **values)
         self._operations[operation] = row
         if place is not None:
             self._positions[before.cell] = place
@@ -338,17 +338,8 @@ class Journal:
         instrument: str | None = None,
         data: Mapping[str, Any] | None = None,
     ) -> None:
-        connection.execute(
-            insert(schema.events).values(
-                at=self.now(),
-                category=category,
-                message=message,
-                cell=cell,
-                operation=operation,
-                instrument=instrument,
-                data=dict(data or {}),
-            )
-        )
+        values = {"at": self.now(), "category": category, "message": message, "data": dict(data or {})}
+        connection.execute(_EVENT, {**values, "cell": cell, "operation": operation, "instrument": instrument})
 
     def note(self, category: str, message: str, **where: Any) -> None:
         """Write one line of history; ``where``: cell, operation, instrument, data."""
