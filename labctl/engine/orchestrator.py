@@ -154,7 +154,13 @@ class Orchestrator:
         ended: dict[str, list[OperationRow]] = {}
         for row in self._journal.operations(campaign=self._campaign.name, cell=cell):
             ended.setdefault(row.step, []).append(row)
-        machine.replay({step for step, rows in ended.items() if any(row.status is Status.DONE for row in rows)})
+        done = {row.step: row for rows in ended.values() for row in rows if row.status is Status.DONE}
+        machine.replay(done.keys())
+        reached = order.index(machine.step) if machine.step is not None else len(order)
+        if reached > 0:
+            before = order[reached - 1]
+            # Its way home may have been pending when the last run let go; where it is home, this does nothing.
+            await self._vacate(done[before], plan[before], plan[machine.step] if machine.step else None)
         while (step := machine.step) is not None:
             last = newest(ended.get(step, []))
             if last is not None and last.status in (Status.FAILED, Status.ABORTED):
