@@ -1,23 +1,45 @@
-"""The state machine of one cell, built from the plan of its operations.
+"""The state machine of one cell: under way through its plan, held for a person, or at an end.
 
-States are the planned operations by path, in order, then ``finished``. From any of them a cell can be ``held`` (it
-waits for a person at open circuit) or ``aborted``. The machine knows nothing of instruments, files or time: the
-engine fires its triggers, and the journal is where it comes back from after a restart.
+Where the cell is in its plan is data (an index into the paths of its operations); what may happen to it is the machine,
+one for all cells, so that hundreds of cells cost nothing. It knows nothing of instruments, files or time: the engine
+fires its triggers, and the journal is where it comes back from after a restart.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 from transitions import Machine, MachineError
 
 from labctl.errors import LabctlError
 
-FINISHED: Final = "finished"
+UNDER_WAY: Final = "under way"
 HELD: Final = "held"
+STOPPED: Final = "stopped"
 ABORTED: Final = "aborted"
+FINISHED: Final = "finished"
+
+#: Nothing more happens to a cell in one of these.
+ENDED: Final = frozenset({STOPPED, ABORTED, FINISHED})
+
+# trigger, from, to; the first whose condition holds is taken
+_TRANSITIONS: Final[list[dict[str, Any]]] = [
+    {"trigger": "complete", "source": UNDER_WAY, "dest": FINISHED, "conditions": "at_last", "before": "go_on"},
+    {"trigger": "complete", "source": UNDER_WAY, "dest": None, "before": "go_on"},
+    {"trigger": "hold", "source": UNDER_WAY, "dest": HELD},
+    {"trigger": "resume", "source": HELD, "dest": UNDER_WAY},
+    {"trigger": "stop", "source": [UNDER_WAY, HELD], "dest": STOPPED},
+    {"trigger": "abort", "source": [UNDER_WAY, HELD], "dest": ABORTED},
+]
+_MACHINE: Final = Machine(
+    model=None,
+    states=[UNDER_WAY, HELD, STOPPED, ABORTED, FINISHED],
+    transitions=_TRANSITIONS,
+    initial=UNDER_WAY,
+    auto_transitions=False,
+    send_event=False,
+)
 
 
 class CellMachine:
@@ -31,51 +53,52 @@ class CellMachine:
         Paths of the planned operations, in order, each once.
     """
 
-    state: str
-
     def __init__(self, cell: str, steps: Sequence[str]) -> None:
         self.cell = cell
-        self.steps = tuple(steps)
-        self._machine = Machine(
-            model=self,
-            model_override=False,
-            states=[*self.steps, FINISHED, HELD, ABORTED],
-            initial=self.steps[0] if self.steps else FINISHED,
-            auto_transitions=False,
-            send_event=False,
-        )
-        for source, target in pairwise((*self.steps, FINISHED)):
-            self._machine.add_transition("complete", source, target)
-            self._machine.add_transition("hold", source, HELD, before="_remember")
-            self._machine.add_transition(f"resume at {source}", HELD, source)
-        self._machine.add_transition("abort", [*self.steps, HELD], ABORTED)
-        self._held_at: str | None = None
-
-    def _remember(self) -> None:
-        self._held_at = self.state
+        self.steps = steps
+        self.state = UNDER_WAY if steps else FINISHED
+        self._at = 0
 
     @property
     def step(self) -> str | None:
-        """The operation that the cell is at, or None where it is not at one."""
-        return self.state if self.state in self.steps else None
+        """The operation that the cell is at, held or not; None where nothing comes any more."""
+        return None if self.state in ENDED else self.steps[self._at]
+
+    @property
+    def at(self) -> int:
+        """How many steps are behind it."""
+        return self._at
+
+    def at_last(self) -> bool:
+        """Whether no step follows."""
+        return self._at + 1 >= len(self.steps)
+
+    def go_on(self) -> None:
+        """Count the step as behind."""
+        self._at += 1
 
     def fire(self, trigger: str) -> str:
-        """Fire ``complete``, ``hold``, ``resume`` or ``abort`` and return the new state.
+        """Fire ``complete``, ``hold``, ``resume``, ``stop`` or ``abort`` and return the new state.
 
         Raises
         ------
         LabctlError
             The trigger makes no sense in this state.
         """
-        name = f"resume at {self._held_at}" if trigger == "resume" else trigger
+        event = _MACHINE.events.get(trigger)
         try:
-            self.trigger(name)  # type: ignore[attr-defined]  # transitions adds it
-        except (MachineError, AttributeError) as error:
+            if event is None:
+                raise LabctlError(f"cell {self.cell} is {self.state}: it cannot {trigger}")
+            event.trigger(self)
+        except MachineError as error:
             raise LabctlError(f"cell {self.cell} is {self.state}: it cannot {trigger}") from error
         return self.state
 
-    def replay(self, completed: Collection[str]) -> str:
-        """Go on from a journal: walk past every step that is complete."""
-        while self.step is not None and self.step in completed:
-            self.fire("complete")
-        return self.state
+    def replay(self, completed: Collection[str]) -> str | None:
+        """Go on from a journal: walk past every step that is complete, and give the step it is at."""
+        if self.state == UNDER_WAY:
+            while not self.at_last() and self.steps[self._at] in completed:
+                self.go_on()
+            if self.steps[self._at] in completed:
+                self.fire("complete")
+        return self.step

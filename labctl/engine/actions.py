@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from labctl.engine.routing import Route
 from labctl.errors import LabctlError
@@ -32,6 +32,7 @@ from labctl.instruments import (
 )
 from labctl.protocol import Acquisition, Cycling, Impedance, Kind, PlannedOperation
 from labctl.safety.identity import LastSeen, mismatch
+from labctl.units import show
 
 #: A safety limit of the channel lies this far outside the protocol's limit, so that the step's own end comes first.
 SAFETY_MARGIN_VOLT: Final = 0.02
@@ -63,6 +64,36 @@ class Action(Protocol):
 
     async def finish(self) -> None:
         """Undo what ``prepare`` connected; safe to repeat."""
+
+    async def prove_safe(self) -> None:
+        """Read back that no current flows from this instrument.
+
+        Raises
+        ------
+        NotSafe
+            It flows, or can't be told.
+        """
+
+
+@runtime_checkable
+class Suspendable(Protocol):
+    """An action that can be interrupted to open circuit and go on later where it was."""
+
+    async def suspend(self, handle: Handle) -> None:
+        """To open circuit, verified; safe to repeat."""
+
+    async def resume(self, handle: Handle) -> None:
+        """Go on; safe to repeat."""
+
+
+class NotSafe(LabctlError):
+    """A cell was to be left at open circuit, and that could not be read back."""
+
+    category = "safety"
+
+
+#: Above this magnitude in A a channel that should be open is not (safety rule I2).
+OPEN_CIRCUIT_CURRENT: Final = 10e-6
 
 
 class CyclerAction:
@@ -114,6 +145,24 @@ class CyclerAction:
 
     async def finish(self) -> None:
         """Nothing to undo: an idle channel is open."""
+
+    async def suspend(self, handle: Handle) -> None:
+        """Interrupt the program; the channel opens, which is read back."""
+        await self._cycler.suspend(handle)
+        await self.prove_safe()
+
+    async def resume(self, handle: Handle) -> None:
+        """Let the program go on."""
+        await self._cycler.resume(handle)
+
+    async def prove_safe(self) -> None:
+        """Read the channel's current."""
+        reading = await self._cycler.reading(self._channel)
+        if not abs(reading.current) <= OPEN_CIRCUIT_CURRENT:
+            raise NotSafe(
+                f"{self._route.instrument} channel {self._channel} should be open, but shows "
+                f"{show(reading.current, 'mA')}"
+            )
 
 
 class IdentityDoubt(LabctlError):
@@ -205,6 +254,9 @@ class AcquisitionAction:
     async def finish(self) -> None:
         """Nothing to undo."""
 
+    async def prove_safe(self) -> None:
+        """A cell in the probe has no leads."""
+
 
 def acquisition_request(name: str, sample: str, planned: PlannedOperation, pulse: Pulse) -> AcquisitionRequest:
     """Translate a planned ``nmr`` or ``nutation`` step into what a spectrometer is asked."""
@@ -292,6 +344,10 @@ class ImpedanceAction:
 
     async def finish(self) -> None:
         """Open the relay; the source is off by then."""
+        await self._switch(None)
+
+    async def prove_safe(self) -> None:
+        """The driver reads back that the source is off, and the multiplexer that its relays are open."""
         await self._switch(None)
 
 

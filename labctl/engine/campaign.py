@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
 
 from labctl.errors import JournalError
 from labctl.journal import CampaignRow, Journal
@@ -13,9 +14,11 @@ from labctl.station import Cell, Cells, Station
 
 #: The pseudo-cell under whose name the spectrometer's reference standard is moved and measured.
 REFERENCE = "reference"
+#: Where things are that are in no place of the station.
+BENCH: Final = "bench"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Campaign:
     """What is to be done with which cells at which station.
 
@@ -29,6 +32,8 @@ class Campaign:
         ``live``, ``simulated`` or ``mixed``.
     plans : mapping of str to tuple of PlannedOperation
         By cell id.
+    started : str
+        When it began, UTC, ISO 8601; empty where it has not.
     """
 
     name: str
@@ -37,10 +42,20 @@ class Campaign:
     cells: Cells
     mode: str
     plans: Mapping[str, tuple[PlannedOperation, ...]]
+    started: str = ""
+
+    @cached_property
+    def _by_id(self) -> Mapping[str, Cell]:
+        return {one.id: one for one in self.cells.cells}
+
+    @property
+    def gives_back(self) -> bool:
+        """Whether a cell's channel is given to others while it is at another instrument."""
+        return (self.protocol.channels or self.station.channels) == "give_back"
 
     def cell(self, cell: str) -> Cell:
         """Look a cell up by its id."""
-        return next(one for one in self.cells.cells if one.id == cell)
+        return self._by_id[cell]
 
     def files(self) -> dict[str, dict[str, str]]:
         """Give the three files as they were read, for freezing: path, text and hash."""
@@ -70,20 +85,21 @@ class Campaign:
         }
 
 
-def make(name: str, protocol: Protocol, station: Station, cells: Cells, mode: str) -> Campaign:
+def make(
+    name: str, protocol: Protocol, station: Station, cells: Cells, mode: str, started: str = ""
+) -> Campaign:
     """Expand the plan of every cell."""
     plans = {cell.id: expand(protocol, cell) for cell in cells.cells}
-    return Campaign(name, protocol, station, cells, mode, plans)
+    return Campaign(name, protocol, station, cells, mode, plans, started)
 
 
-def unfinished(journal: Journal) -> CampaignRow | None:
-    """Give the campaign that has begun and not ended, if there is one."""
-    open_ones = [row for row in journal.campaigns() if row.ended is None]
-    return open_ones[-1] if open_ones else None
+def unfinished(journal: Journal) -> list[CampaignRow]:
+    """Give the campaigns that have begun and not ended, oldest first."""
+    return [row for row in journal.campaigns() if row.ended is None]
 
 
-def begin(journal: Journal, campaign: Campaign, settings: Mapping[str, Any]) -> None:
-    """Freeze a new campaign in the journal.
+def begin(journal: Journal, campaign: Campaign, settings: Mapping[str, Any]) -> Campaign:
+    """Freeze a new campaign in the journal, and give it with the time of its beginning.
 
     Raises
     ------
@@ -101,7 +117,10 @@ def begin(journal: Journal, campaign: Campaign, settings: Mapping[str, Any]) -> 
         ended=None,
     )
     places = {cell.id: cell.place for cell in campaign.cells.cells}
-    journal.begin_campaign(row, {**places, REFERENCE: "bench"})
+    if REFERENCE not in journal.places():
+        places[REFERENCE] = BENCH
+    journal.begin_campaign(row, places)
+    return replace(campaign, started=row.started)
 
 
 def next_name(journal: Journal, protocol: str) -> str:

@@ -2,40 +2,31 @@
 
 What is done in each status, after a crash as in an ordinary run, is the table of the architecture, section 3:
 *requested* asks for its lease, *leased* prepares, *intent* asks the instrument by token before anything is started,
-*running* attaches and polls, *fetched* only has to give its lease back.
+*running* attaches and polls, *fetched* only has to give its lease back. When it does not go well is ``rescue``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from labctl.engine.actions import Action, next_look
+from labctl.engine.actions import Action, Suspendable, next_look
 from labctl.engine.leases import Arbiter, Need
-from labctl.errors import InstrumentError, LabctlError
-from labctl.instruments import (
-    CannotSay,
-    Clock,
-    Fetched,
-    Garbled,
-    Handle,
-    Log,
-    NotReachable,
-    Progress,
-    State,
-    TimedOut,
-)
+from labctl.engine.rescue import Rescue
+from labctl.engine.retries import policy_for, worth_a_line
+from labctl.engine.watch import LOOK_AGAIN, Bounds, Watch
+from labctl.errors import LabctlError, NoRoom
+from labctl.instruments import CannotSay, Clock, Handle, Log, Progress, State
 from labctl.journal import ENDED, Journal, OperationRow, Status
 from labctl.results import bundle_folder
 
-#: Faults that pass by themselves: the instrument holds its own limits meanwhile, so labctl waits and asks again.
-PASSING = (NotReachable, TimedOut, Garbled)
-# Seconds between attempts to reach an instrument that has gone.
-RETRY = 30.0
+# Seconds between attempts to write where the disk is full.
+NO_ROOM_RETRY = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +41,29 @@ class Live:
         Unit in the key.
     remaining : float or None
         Expected seconds to the end of the operation.
+    request : mapping or None
+        What a person is asked to do, where a person is the instrument.
+    message : str
+        The instrument's words.
     """
 
     at: str
     values: Mapping[str, float]
     remaining: float | None
+    request: Mapping[str, Any] | None = None
+    message: str = ""
+
+
+class TooLate(LabctlError):
+    """A step could not start within its time, and the protocol says that it must then not start."""
+
+    category = "freshness"
+
+
+class OutOfBounds(LabctlError):
+    """A running operation broke a limit that the engine watches."""
+
+    category = "limit"
 
 
 class Job(Protocol):
@@ -68,8 +77,15 @@ class Job(Protocol):
 
     has_files: bool
 
+    @property
+    def skips_when_late(self) -> bool:
+        """Whether the cell goes on without it where it could not start in time."""
+
     def need(self, row: OperationRow) -> Need:
         """Say which resources it takes."""
+
+    def latest(self, row: OperationRow) -> datetime | None:
+        """Say until when it must have its lease, or else not start at all; None where late is better than never."""
 
     async def ready(self, row: OperationRow) -> Action:
         """Bring cell and surroundings to where the operation can start."""
@@ -77,10 +93,16 @@ class Job(Protocol):
     def action(self, row: OperationRow) -> Action:
         """Give the action without preparing anything, for an operation that has started."""
 
+    def bounds(self, row: OperationRow) -> Bounds:
+        """Say what no look at the running operation may show."""
+
+    def seen(self, row: OperationRow, progress: Progress) -> None:
+        """Keep what a look brought."""
+
     async def leave(self, row: OperationRow) -> None:
         """Undo what ``ready`` arranged around the cell; safe to repeat."""
 
-    def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
+    def close(self, row: OperationRow, fetched: Any, folder: Path, ended: str) -> Mapping[str, Any]:
         """Write the bundle and say what the journal should remember of the result."""
 
     def place_after(self) -> str | None:
@@ -96,11 +118,13 @@ class LifeCycle:
         self._clock = clock
         self._log = log
         self._results = results
+        self._rescue = Rescue(journal, log)
         self._tasks: dict[str, asyncio.Task[Any]] = {}
-        self._aborting: dict[str, str] = {}
+        self._ending: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self._looks: dict[str, asyncio.Event] = {}
         self.live: dict[str, Live] = {}
-        self.waits_for: dict[str, str] = {}
+        self.waiting: dict[str, Need] = {}
+        self.suspended: set[str] = set()
 
     # -- what others may do to a running operation ---------------------------------------------------------------
     def wake(self) -> None:
@@ -120,11 +144,46 @@ class LifeCycle:
             # An instrument is slow; what is known is shown with its age.
             self._log.debug("not every instrument answered a look in time")
 
-    def abort(self, operations: Sequence[str], why: str) -> None:
-        """End operations of one cell now: the source goes off, the cell is left safe."""
-        self._aborting.update(dict.fromkeys(operations, why))
+    def end(self, operations: Sequence[str], why: str, **result: Any) -> None:
+        """End operations of one cell now: the source goes off, the cell is left safe; ``result`` goes into the rows."""
+        self._ending.update(dict.fromkeys(operations, (why, result)))
         for task in {self._tasks[operation] for operation in operations if operation in self._tasks}:
             task.cancel()
+
+    async def end_idle(self, operation: str, job: Job, why: str, **result: Any) -> OperationRow:
+        """End an operation that nobody works on, as after a restart."""
+        self._ending[operation] = why, result
+        return await self._end_now(operation, job)
+
+    def give_up(self, operation: str, why: str) -> OperationRow:
+        """Take a person's word that an operation does not run, and give its lease back."""
+        row = self._journal.failed(operation, why)
+        self._release(row)
+        return row
+
+    async def suspend(self, operation: str, job: Job) -> bool:
+        """Interrupt a running operation to open circuit, verified; False where its instrument knows no such thing."""
+        row = self._journal.operation(operation)
+        action = job.action(row)
+        if row.status is not Status.RUNNING or not isinstance(action, Suspendable):
+            return False
+        await action.suspend(Handle.from_json(row.handle or {}))
+        self.suspended.add(operation)
+        self._look_at(operation)
+        return True
+
+    async def resume(self, operation: str, job: Job) -> None:
+        """Let a suspended operation go on."""
+        row = self._journal.operation(operation)
+        action = job.action(row)
+        if row.status is Status.RUNNING and isinstance(action, Suspendable):
+            await action.resume(Handle.from_json(row.handle or {}))
+        self.suspended.discard(operation)
+        self._look_at(operation)
+
+    def _look_at(self, operation: str) -> None:
+        if operation in self._looks:
+            self._looks[operation].set()
 
     # -- the life itself -------------------------------------------------------------------------------------------
     async def run(self, operation: str, job: Job) -> OperationRow:
@@ -136,13 +195,15 @@ class LifeCycle:
         try:
             return await self._run(operation, job)
         except asyncio.CancelledError:
-            if operation not in self._aborting:
+            if operation not in self._ending:
                 raise
             task.uncancel()
-            return await self._abort(self._journal.operation(operation), job)
+            return await self._end_now(operation, job)
         finally:
-            self._tasks.pop(operation, None)
-            self._looks.pop(operation, None)
+            for kept in (self._tasks, self._looks):
+                kept.pop(operation, None)
+            self._ending.pop(operation, None)
+            self.suspended.discard(operation)
 
     async def _run(self, operation: str, job: Job) -> OperationRow:
         stages: Mapping[Status, Callable[[OperationRow, Job], Awaitable[OperationRow]]] = {
@@ -153,37 +214,71 @@ class LifeCycle:
             Status.FETCHED: self._end,
         }
         row = self._journal.operation(operation)
+        retries = 0
         while row.status in stages:
+            before = row.status
             try:
                 row = await stages[row.status](row, job)
-            except LabctlError as error:
-                if operation in self._aborting:
-                    return await self._abort(self._journal.operation(operation), job)
-                row = await self._trouble(operation, job, error)
+            except (LabctlError, OSError) as error:
+                if operation in self._ending:
+                    # What was ended on its behalf, such as a transfer, failed it before its own turn came.
+                    return await self._end_now(operation, job)
+                row = await self._trouble(operation, job, error, retries)
+                retries += 1
+            if row.status is not before:
+                retries = 0
         return row
 
-    async def _trouble(self, operation: str, job: Job, error: LabctlError) -> OperationRow:
+    async def _trouble(self, operation: str, job: Job, error: LabctlError | OSError, retries: int) -> OperationRow:
+        """Decide by the class of the fault: wait and try again, ask a person, or fail and leave the cell safe."""
         row = self._journal.operation(operation)
-        if isinstance(error, PASSING):
-            await self._wait_for_instrument(row, error)
+        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            return await self._rescue.fail(row, job, f"{error.strerror}: {error.filename}", self._release)
+        if isinstance(error, (NoRoom, OSError)):
+            self._journal.alarm("pause", f"{row.step}: no room on the disk; nothing is started until there is")
+            await asyncio.sleep(NO_ROOM_RETRY)
             return self._journal.operation(operation)
-        if isinstance(error, CannotSay):
+        if isinstance(error, TooLate) and job.skips_when_late:
+            await self._rescue.end(row, job, str(error), {"skipped": True}, self._folder(row, job), self._release)
+            self._journal.alarm("warning", f"{row.step} was left out: {error}", cell=row.cell)
+            return self._journal.operation(operation)
+        policy = policy_for(error)
+        if policy is not None and retries < policy.attempts:
+            wait = policy.wait(retries)
+            self._journal.alarm("warning", f"{row.step}: {error}", cell=row.cell, instrument=_instrument(error))
+            if worth_a_line(retries):
+                text = f"{row.step}: try {retries + 2} in {wait:g} s, after: {error}"
+                self._journal.note("retry", text, cell=row.cell, operation=operation, instrument=_instrument(error))
+            await asyncio.sleep(wait)
+            return self._journal.operation(operation)
+        if isinstance(error, CannotSay) or (policy is not None and row.status in (Status.INTENT, Status.RUNNING)):
             self._journal.alarm("trip", f"{row.step}: {error}", cell=row.cell)
             return self._journal.needs_operator(operation, str(error))
-        return await self._fail(row, job, str(error))
+        return await self._rescue.fail(row, job, str(error), self._release)
 
     async def _lease(self, row: OperationRow, job: Job) -> OperationRow:
-        need = job.need(row)
-        self.waits_for[row.cell] = ", ".join(self._arbiter.holders(need)) or "a free place"
+        need, latest = job.need(row), job.latest(row)
+        self.waiting[row.operation] = need
         try:
-            resources = await self._arbiter.acquire(need)
+            if latest is None:
+                resources = await self._arbiter.acquire(need)
+            else:
+                left = (latest - self._clock.now()).total_seconds()
+                try:
+                    async with asyncio.timeout(max(left, 0.0)):
+                        resources = await self._arbiter.acquire(need)
+                except TimeoutError as error:
+                    raise TooLate(f"its instrument did not become free before {latest:%Y-%m-%d %H:%M} UTC") from error
         finally:
-            self.waits_for.pop(row.cell, None)
+            self.waiting.pop(row.operation, None)
         return self._journal.leased(row.operation, resources)
 
     async def _start(self, row: OperationRow, job: Job) -> OperationRow:
         action = await job.ready(row)
         await action.prepare()
+        latest = job.latest(row)
+        if latest is not None and self._clock.now() > latest:
+            raise TooLate(f"it could not start before {latest:%Y-%m-%d %H:%M} UTC")
         row = self._journal.intent(row.operation)
         handle = await action.start(row.token)
         return self._journal.running(row.operation, handle.to_json())
@@ -194,106 +289,93 @@ class LifeCycle:
             action = await job.ready(row)
             await action.prepare()
             handle = await action.start(row.token)
-            self._log.info("started after a restart: the instrument had proven not to know it", token=row.token)
+            self._note(row, "started after a restart: the instrument had proven not to know it")
         else:
-            self._log.info("found again by its token", token=row.token)
+            self._note(row, "found again at the instrument by its token")
         return self._journal.running(row.operation, handle.to_json())
 
+    def _note(self, row: OperationRow, message: str) -> None:
+        self._journal.note("recovery", f"{row.step}: {message}", cell=row.cell, operation=row.operation)
+
     async def _follow(self, row: OperationRow, job: Job) -> OperationRow:
-        action = job.action(row)
-        handle = Handle.from_json(row.handle or {})
+        action, handle = job.action(row), Handle.from_json(row.handle or {})
+        progress = await self._until_ended(row, job, action, handle)
+        self._rescue.clear_warnings(row)
+        ended = self._journal.now()
+        await action.finish()
+        await job.leave(row)
+        if progress.state is State.FAILED:
+            await self._rescue.fetch_partial(row, job, action, handle, self._folder(row, job))
+            why = progress.message or "the instrument reports a fault"
+            return await self._rescue.fail(row, job, why, self._release)
+        folder = self._folder(row, job)
+        fetched = await action.fetch(handle, folder)
+        result = job.close(row, fetched, folder, ended)
+        return self._journal.fetched(row.operation, row.operation, {**row.result, **result, "ended": ended})
+
+    async def _until_ended(self, row: OperationRow, job: Job, action: Action, handle: Handle) -> Progress:
+        """Look until the instrument says that it has ended.
+
+        Raises
+        ------
+        OutOfBounds
+            Two looks in a row broke a limit, or data stopped coming.
+        """
         look = self._looks.setdefault(row.operation, asyncio.Event())
+        watch, doubt = Watch(job.bounds(row)), False
         began = self._clock.now()
         while True:
             progress = await action.poll(handle)
             look.clear()
-            self._seen(row, progress)
+            self._seen(row, job, progress)
             if progress.state is not State.RUNNING:
-                break
-            await self._sleep(look, next_look(progress, (self._clock.now() - began).total_seconds()))
-        self._clear_alarms(row)
-        ended = self._journal.now()
-        await action.finish()
-        await job.leave(row)
-        row = await self._fetch(row, job, action, handle, ended)
-        if progress.state is State.FAILED:
-            row = self._journal.failed(row.operation, progress.message or "the instrument reports a fault")
-            self._release(row)
-            self._journal.alarm("pause", f"{row.step}: {row.error}", cell=row.cell)
-        return row
+                return progress
+            elapsed = (self._clock.now() - began).total_seconds()
+            suspended = row.operation in self.suspended or progress.message.startswith("suspended")
+            wrong = watch.judge(elapsed, progress.values, suspended=suspended)
+            if wrong is not None and doubt:
+                raise OutOfBounds(wrong)
+            doubt = wrong is not None
+            await self._sleep(look, LOOK_AGAIN if doubt else next_look(progress, elapsed))
 
-    async def _fetch(self, row: OperationRow, job: Job, action: Action, handle: Handle, ended: str) -> OperationRow:
+    def _folder(self, row: OperationRow, job: Job) -> Path:
         folder = bundle_folder(self._results, row.operation)
         if job.has_files:
             folder.mkdir(parents=True, exist_ok=True)
-        fetched = await action.fetch(handle, folder)
-        result = job.close(row, fetched, folder, ended)
-        return self._journal.fetched(row.operation, row.operation, {**row.result, **result, "ended": ended})
+        return folder
 
     async def _end(self, row: OperationRow, job: Job) -> OperationRow:
         row = self._journal.done(row.operation, place=job.place_after())
         self._release(row)
         return row
 
-    # -- when it does not go well ----------------------------------------------------------------------------------
-    async def _fail(self, row: OperationRow, job: Job, error: str) -> OperationRow:
-        self._log.error("operation failed", operation=row.operation, error=error)
-        await self._quietly(lambda: job.leave(row))
-        if row.status in (Status.LEASED, Status.INTENT, Status.RUNNING):
-            await self._quietly(lambda: job.action(row).finish())
-        row = self._journal.failed(row.operation, error)
-        self._release(row)
-        self._journal.alarm("pause", f"{row.step}: {error}", cell=row.cell)
+    async def _end_now(self, operation: str, job: Job) -> OperationRow:
+        """End an operation for a person, whatever it takes: the instrument is asked until it obeys."""
+        why, result = self._ending.pop(operation)
+        retries = 0
+        while (row := self._journal.operation(operation)).status not in ENDED:
+            try:
+                await self._rescue.end(row, job, why, result, self._folder(row, job), self._release)
+            except (LabctlError, OSError) as error:
+                policy = policy_for(error)
+                if policy is None or retries >= policy.attempts:
+                    self._journal.alarm("trip", f"{row.step}: could not be ended: {error}", cell=row.cell)
+                    return self._journal.needs_operator(operation, str(error))
+                self._journal.alarm("warning", f"{row.step}: {error}", cell=row.cell, instrument=_instrument(error))
+                await asyncio.sleep(policy.wait(retries))
+                retries += 1
+        self._rescue.clear_warnings(row)
         return row
 
-    async def _abort(self, row: OperationRow, job: Job) -> OperationRow:
-        why = self._aborting.pop(row.operation)
-        if row.status in ENDED:
-            return row
-        action = job.action(row)
-        handle = Handle.from_json(row.handle) if row.handle is not None else None
-        if handle is None and row.status is Status.INTENT:
-            handle = await action.find(row.token)
-        if handle is not None:
-            await action.abort(handle)
-            await self._quietly(partial(self._fetch_partial, row, job, action, handle))
-        elif row.status is Status.LEASED:
-            await self._quietly(action.finish)
-        await self._quietly(lambda: job.leave(row))
-        row = self._journal.aborted(row.operation, why)
-        self._release(row)
-        return row
-
-    async def _fetch_partial(self, row: OperationRow, job: Job, action: Action, handle: Handle) -> None:
-        folder = bundle_folder(self._results, row.operation)
-        if job.has_files:
-            folder.mkdir(parents=True, exist_ok=True)
-        job.close(row, await action.fetch(handle, folder), folder, self._journal.now())
-
-    async def _quietly(self, step: Callable[[], Awaitable[Any]]) -> None:
-        """Carry out a step of tidying up whose own failure must not hide what went wrong first."""
-        try:
-            await step()
-        except (LabctlError, OSError) as error:
-            self._log.error("while tidying up", error=str(error))
-            self._journal.note("fault", f"while tidying up: {error}")
-
-    async def _wait_for_instrument(self, row: OperationRow, error: InstrumentError) -> None:
-        self._journal.alarm("warning", f"{row.step}: {error}", cell=row.cell, instrument=error.instrument or None)
-        await asyncio.sleep(RETRY)
-
-    def _clear_alarms(self, row: OperationRow) -> None:
-        for alarm in self._journal.alarms():
-            if alarm.severity == "warning" and alarm.cell == row.cell and alarm.message.startswith(f"{row.step}: "):
-                self._journal.clear_alarm(alarm.alarm)
-
+    # -- small things ------------------------------------------------------------------------------------------------
     def _release(self, row: OperationRow) -> None:
         self._arbiter.release(row.operation)
         self._looks.pop(row.operation, None)
 
-    def _seen(self, row: OperationRow, progress: Progress) -> None:
+    def _seen(self, row: OperationRow, job: Job, progress: Progress) -> None:
         values: dict[str, float] = {key: value for key, value in progress.values.items() if value == value}
-        self.live[row.cell] = Live(self._journal.now(), values, progress.remaining)
+        self.live[row.cell] = Live(self._journal.now(), values, progress.remaining, progress.request, progress.message)
+        job.seen(row, progress)
 
     async def _sleep(self, look: asyncio.Event, seconds: float) -> None:
         try:
@@ -301,6 +383,10 @@ class LifeCycle:
                 await look.wait()
         except TimeoutError:
             return
+
+
+def _instrument(error: Exception) -> str | None:
+    return getattr(error, "instrument", "") or None
 
 
 def newest(rows: Sequence[OperationRow]) -> OperationRow | None:

@@ -1,63 +1,89 @@
-"""The orchestrator of one laboratory: drives every cell of a campaign from where the journal says it is."""
+"""The orchestrator of one laboratory: drives the cells of all its campaigns, and answers at its endpoint."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from labctl.cell import CellMachine
-from labctl.cell.machine import ABORTED, FINISHED, HELD
-from labctl.engine import campaign as campaigns
+from labctl.cell.machine import ENDED
 from labctl.engine.bench import Bench
-from labctl.engine.campaign import REFERENCE, Campaign
+from labctl.engine.campaign import Campaign
 from labctl.engine.chambers import Oven, Settled
+from labctl.engine.commands import Commands
+from labctl.engine.conductor import Conductor, Direction
 from labctl.engine.endpoint import Endpoint
-from labctl.engine.leases import Arbiter, Need
-from labctl.engine.lifecycle import LifeCycle, newest
+from labctl.engine.explain import explain
+from labctl.engine.leases import Arbiter
+from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.lock import LaboratoryLock
+from labctl.engine.movement import Movement
 from labctl.engine.references import References
-from labctl.engine.routing import ROLE_OF
+from labctl.engine.routing import RouteBook
+from labctl.engine.shifts import Shifts
 from labctl.engine.status import status_report
-from labctl.engine.steps import StepJob, Surroundings
-from labctl.engine.tokens import token_for
-from labctl.engine.transfers import TransferJob, confirmation
-from labctl.errors import LabctlError, UsageError
-from labctl.instruments import Clock, Log, TransferRequest
-from labctl.journal import HELD as HELD_STATUSES
-from labctl.journal import Journal, OperationRow, Status
-from labctl.protocol import PlannedOperation
+from labctl.engine.steps import Surroundings
+from labctl.errors import UsageError
+from labctl.instruments import Clock, Log
+from labctl.journal import Journal
 from labctl.results import write_campaign
+from labctl.station import Station
 
 Progress = Callable[[str, str], None]
+#: Takes over a campaign that a client hands in: checks it, freezes it in the journal, and gives it.
+Accept = Callable[[Mapping[str, Any]], Awaitable[Campaign]]
+#: Told when a campaign has come to its end.
+Ended = Callable[[Campaign], Awaitable[None]]
+
+#: Lines of progress kept for clients that follow a campaign.
+_LINES: Final = 10_000
+
+
+async def _refuse(request: Mapping[str, Any]) -> Campaign:
+    raise UsageError("this orchestrator takes no further campaign")
+
+
+async def _nothing(campaign: Campaign) -> None:
+    """Nobody wants to know."""
 
 
 class Orchestrator:
-    """Runs one campaign in one laboratory folder.
+    """Runs campaigns in one laboratory folder.
 
     Parameters
     ----------
     folder : Path
         The laboratory folder.
     journal : Journal
-        Its journal, in which the campaign has begun.
-    campaign : Campaign
-        What is to be done.
+        Its journal.
+    station : Station
+        What there is.
+    mode : str
+        ``live``, ``simulated`` or ``mixed``.
     bench : Bench
         Connected instruments.
     lock : LaboratoryLock
         Held by the caller; the endpoint is published in it.
+    laboratory : str
+        The laboratory's id, for tokens.
     on_progress : callable
-        Called with cell and step whenever a cell goes on.
+        Called with cell and step (or state) whenever a cell goes on.
+    on_ended : callable
+        Called when all cells of a campaign have come to their end, or are held where nobody is waited for.
+    accept : callable
+        Takes over campaigns that clients hand in.
+    waits_for_people : bool
+        Whether a held cell is waited for; in a hurried simulation nobody comes.
     """
 
     def __init__(
         self,
         folder: Path,
         journal: Journal,
-        campaign: Campaign,
+        station: Station,
+        mode: str,
         bench: Bench,
         *,
         clock: Clock,
@@ -65,32 +91,38 @@ class Orchestrator:
         lock: LaboratoryLock,
         laboratory: str,
         on_progress: Progress = lambda cell, step: None,
+        on_ended: Ended = _nothing,
+        accept: Accept = _refuse,
+        waits_for_people: bool = True,
     ) -> None:
-        self._folder = folder
         self._journal = journal
-        self._campaign = campaign
+        self._station = station
+        self._mode = mode
         self._bench = bench
-        self._log = log
+        self._clock = clock
         self._lock = lock
-        self._laboratory = laboratory
         self._on_progress = on_progress
+        self._on_ended = on_ended
+        self._accept = accept
         self._results = folder / "results"
-        self._homes = {cell.id: cell.place for cell in campaign.cells.cells}
-        self._moving: set[str] = set()
-        self._arbiter = Arbiter(self._blocked)
+        self._conductors: dict[str, Conductor] = {}
+        self._campaigns: dict[str, Campaign] = {}
+        self._lines: dict[str, list[tuple[int, str, str]]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._shifts = Shifts(station, clock)
+        self._arbiter = Arbiter(self._seconds, self._owners, self._shifts.off_duty)
         self._life = LifeCycle(journal, self._arbiter, clock, log, self._results)
-        self._references = References(campaign, journal, bench, self._life, self.move, laboratory)
+        self._movement = Movement(station, journal, self._arbiter, self._life, laboratory, self._campaign_of)
+        references = References(station, mode, journal, bench, self._life, self._movement.move, laboratory)
+        self._reference_of = references.token
+        self._direction = Direction(self._life, references, laboratory, log, self._progress, waits_for_people)
+        self._book = RouteBook(station, bench.roles)
         self._ovens = {
             name: Oven(name, bench.chamber(name), settled_of(bench.entries[name]), clock)
             for name, role in bench.roles.items()
             if role == "chamber"
         }
-        self._around = Surroundings(
-            campaign, journal, bench, self._ovens, self.move, self._results, self._references.token
-        )
-        self.machines = {
-            cell: CellMachine(cell, [planned.path for planned in plan]) for cell, plan in campaign.plans.items()
-        }
+        commands = Commands(journal, clock, self._conductor)
         self._token = secrets.token_urlsafe(24)
         self._endpoint = Endpoint(
             self._token,
@@ -98,223 +130,204 @@ class Orchestrator:
                 "status": self._serve_status,
                 "requests": self._serve_requests,
                 "confirm": self._serve_confirm,
-                "abort": self._serve_abort,
+                "explain": self._serve_explain,
+                "alarms": self._serve_alarms,
+                "begin": self._serve_begin,
+                "progress": self._serve_progress,
+                **dict.fromkeys(("hold", "resume", "stop", "abort", "skip", "retry"), commands.serve),
             },
         )
 
-    # -- the campaign ----------------------------------------------------------------------------------------------
+    # -- what the parts ask of the whole -----------------------------------------------------------------------------
+    def _seconds(self) -> float:
+        return self._clock.now().timestamp()
+
+    def _owners(self) -> Mapping[str, str]:
+        return self._movement.owners()
+
+    def _campaign_of(self, cell: str) -> Campaign | None:
+        conductor = self._conductors.get(cell)
+        return conductor.around.campaign if conductor is not None else None
+
+    def _conductor(self, cell: str) -> Conductor:
+        found = self._conductors.get(cell)
+        if found is None:
+            raise UsageError(f"no cell {cell} is in a campaign here", hint="'labctl status' shows the cells")
+        return found
+
+    def _progress(self, cell: str, step: str) -> None:
+        campaign = self._campaign_of(cell)
+        if campaign is not None:
+            lines = self._lines[campaign.name]
+            lines.append((1 + (lines[-1][0] if lines else 0), cell, step))
+            del lines[:-_LINES]
+        self._on_progress(cell, step)
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The state of every cell."""
+        return {cell: conductor.state for cell, conductor in self._conductors.items()}
+
+    # -- campaigns -----------------------------------------------------------------------------------------------------
+    def add(self, campaign: Campaign) -> None:
+        """Take a campaign that is in the journal; it is driven as soon as the orchestrator runs."""
+        write_campaign(self._results, campaign.describe())
+        self._campaigns[campaign.name] = campaign
+        self._lines[campaign.name] = []
+        around = Surroundings(
+            campaign,
+            self._journal,
+            self._bench,
+            self._book,
+            self._ovens,
+            self._movement,
+            self._results,
+            self._clock,
+            self._reference_of,
+        )
+        for cell in campaign.cells.cells:
+            conductor = Conductor(cell.id, around, self._direction)
+            self._conductors[cell.id] = conductor
+            if conductor.state not in ENDED and not campaign.gives_back:
+                self._movement.keep(cell.id, cell.place)
+        if self._group is not None:
+            self._group.create_task(self._drive(campaign), name=campaign.name)
+
+    async def _drive(self, campaign: Campaign) -> None:
+        """Drive the cells of one campaign to their ends."""
+        conductors = [self._conductors[cell.id] for cell in campaign.cells.cells]
+        await asyncio.gather(*(conductor.run() for conductor in conductors))
+        if all(conductor.state in ENDED for conductor in conductors):
+            self._journal.end_campaign(campaign.name)
+        await self._on_ended(campaign)
+
     async def run(self, companions: Callable[[int, str], Iterable[asyncio.Task[Any]]] = lambda port, token: ()) -> None:
         """Drive all cells to their end; cancelling this detaches in order.
 
         Parameters
         ----------
         companions : callable
-            Given the endpoint's port and token, starts what should run beside the campaign, such as a scripted person.
+            Given the endpoint's port and token, starts what should run beside the campaigns, such as a scripted person.
         """
-        write_campaign(self._results, self._campaign.describe())
         for row in self._journal.held():
+            # Before anything is granted: nothing that is held can be given away.
             self._arbiter.restore(row.operation, row.resources)
         port = await self._endpoint.start()
-        self._lock.publish(port=port, token=self._token, since=self._journal.now(), mode=self._campaign.mode)
-        beside = list(companions(port, self._token))
+        self._lock.publish(port=port, token=self._token, since=self._journal.now(), mode=self._mode)
+        beside = [*companions(port, self._token), asyncio.create_task(self._shifts.keep(self._arbiter.pump))]
         try:
-            async with asyncio.TaskGroup() as group:
-                for cell in self._campaign.cells.cells:
-                    group.create_task(self._drive_safely(cell.id), name=cell.id)
-            if all(machine.state in (FINISHED, ABORTED) for machine in self.machines.values()):
-                self._journal.end_campaign(self._campaign.name)
+            async with asyncio.TaskGroup() as self._group:
+                for campaign in list(self._campaigns.values()):
+                    self._group.create_task(self._drive(campaign), name=campaign.name)
         finally:
+            self._group = None
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self._endpoint.stop()
 
-    async def _drive_safely(self, cell: str) -> None:
-        """Keep a mistake of ours in one cell away from all others: that cell is held, with an alarm."""
-        try:
-            await self._drive(cell)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other cells go on
-            self._log.error("a cell can't go on", cell=cell, error=repr(error), exc_info=error)
-            self._journal.alarm("trip", f"internal error: {error!r}; its operation keeps its lease", cell=cell)
-            if self.machines[cell].step is not None:
-                self.machines[cell].fire("hold")
-            self._ended(cell)
-
-    def _ended(self, cell: str) -> None:
-        state = self.machines[cell].state
-        self._journal.cell_ended(self._campaign.name, cell, state)
-        self._on_progress(cell, state)
-        self._log.info("a cell has come to its end", cell=cell, state=state)
-
-    async def _drive(self, cell: str) -> None:
-        """Walk one cell through its plan."""
-        machine = self.machines[cell]
-        plan = {planned.path: planned for planned in self._campaign.plans[cell]}
-        order = list(plan)
-        ended: dict[str, list[OperationRow]] = {}
-        for row in self._journal.operations(campaign=self._campaign.name, cell=cell):
-            ended.setdefault(row.step, []).append(row)
-        done = {row.step: row for rows in ended.values() for row in rows if row.status is Status.DONE}
-        machine.replay(done.keys())
-        reached = order.index(machine.step) if machine.step is not None else len(order)
-        if reached > 0:
-            before = order[reached - 1]
-            # Its way home may have been pending when the last run let go; where it is home, this does nothing.
-            await self._vacate(done[before], plan[before], plan[machine.step] if machine.step else None)
-        while (step := machine.step) is not None:
-            last = newest(ended.get(step, []))
-            if last is not None and last.status in (Status.FAILED, Status.ABORTED):
-                machine.fire("abort" if last.status is Status.ABORTED else "hold")
-                break
-            self._on_progress(cell, step)
-            row = await self._step(cell, plan[step])
-            if row.status is Status.DONE:
-                machine.fire("complete")
-                following = order[order.index(step) + 1] if order.index(step) + 1 < len(order) else None
-                await self._vacate(row, plan[step], plan[following] if following else None)
-            elif row.status is Status.ABORTED:
-                machine.fire("abort")
-            else:
-                machine.fire("hold")
-        self._ended(cell)
-
-    async def _step(self, cell: str, planned: PlannedOperation) -> OperationRow:
-        spectrometer = self._spectrometer() if ROLE_OF[planned.kind] == "spectrometer" else None
-        if spectrometer is not None:
-            await self._references.ensure(spectrometer)
-        operation = f"{self._campaign.name}/{cell}/{planned.path}/a1"
-        self._journal.request(
-            operation,
-            campaign=self._campaign.name,
-            cell=cell,
-            step=planned.path,
-            kind=planned.kind.value,
-            attempt=1,
-            token=token_for(self._laboratory, operation, cell),
-        )
-        return await self._life.run(operation, StepJob(self._around, cell, planned))
-
-    def _spectrometer(self) -> str | None:
-        return next((name for name, role in self._bench.roles.items() if role == "spectrometer"), None)
-
-    # -- moving cells ------------------------------------------------------------------------------------------------
-    def _blocked(self, need: Need) -> list[str]:
-        """Places where another cell sits, or to which it will come back."""
-        places = {cell: place for cell, place in self._journal.places().items() if cell != need.cell}
-        homes = [place for cell, place in self._homes.items() if cell != need.cell]
-        return [*places.values(), *homes]
-
-    async def move(self, operation: str, cell: str, target: str) -> None:
-        """Have a person bring ``cell`` to ``target``; nothing happens where it sits there already."""
-        source = self._journal.places().get(cell, "bench")
-        if source == target:
-            return
-        name = f"{operation.rsplit('/', 1)[0]}/to-{target.replace('/', '-')}/{operation.rsplit('/', 1)[1]}"
-        row = self._journal.request(
-            name,
-            campaign=self._campaign.name,
-            cell=cell,
-            step="/".join(name.split("/")[2:-1]),
-            kind="transfer",
-            attempt=int(name.rsplit("/a", 1)[1]),
-            token=token_for(self._laboratory, name, cell),
-            result={"request": {"source": source, "target": target}},
-        )
-        self._moving.add(name)
-        try:
-            row = await self._life.run(name, TransferJob(self._journal, self._request_of(row), self._priority(cell)))
-        finally:
-            self._moving.discard(name)
-        self._arbiter.pump()
-        if row.status is not Status.DONE:
-            raise LabctlError(f"{cell} was not moved to {target}: {row.error or row.status}")
-
-    def _priority(self, cell: str) -> int:
-        return 1_000 if cell == REFERENCE else self._campaign.cell(cell).priority
-
-    def _request_of(self, row: OperationRow) -> TransferRequest:
-        """Rebuild what a person is asked from the transfer's row."""
-        asked = row.result["request"]
-        barcode = REFERENCE if row.cell == REFERENCE else self._campaign.cell(row.cell).barcode
-        checklist: list[str] = []
-        for slot in (asked["source"], asked["target"]):
-            place = self._campaign.station.places.get(slot.split("/")[0])
-            checklist += place.checklist if place is not None else []
-        since = row.times.get(Status.RUNNING) or row.times[Status.REQUESTED]
-        return TransferRequest(row.token, row.cell, barcode, asked["source"], asked["target"], tuple(checklist), since)
-
-    async def _vacate(self, row: OperationRow, done: PlannedOperation, following: PlannedOperation | None) -> None:
-        """Clear the probe for the next cell before waiting for anything else."""
-        if ROLE_OF[done.kind] != "spectrometer":
-            return
-        if following is not None and ROLE_OF[following.kind] == "spectrometer":
-            return
-        await self.move(row.operation, row.cell, self._homes[row.cell])
-
     # -- what the endpoint answers -----------------------------------------------------------------------------------
+    def _waits(self) -> dict[str, list[tuple[str, str]]]:
+        """Cell to who holds what it waits for: operation and resource."""
+        return {need.cell: self._arbiter.holders(need) for need in self._life.waiting.values()}
+
     async def _serve_status(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         if request.get("fresh", True):
             await self._life.look_now()
         return {
             "status": status_report(
                 self._journal,
-                self._campaign.name,
-                states={cell: machine.state for cell, machine in self.machines.items()},
+                list(self._campaigns),
+                states=self.states,
                 live=self._life.live,
-                waits_for=self._life.waits_for,
+                waits=self._waits(),
                 bench=self._bench,
                 ovens={name: oven.live for name, oven in self._ovens.items()},
             )
         }
 
-    def _requests(self) -> list[TransferRequest]:
-        rows = [self._journal.operation(name) for name in self._moving]
-        return [self._request_of(row) for row in rows if row.status is Status.RUNNING]
-
     async def _serve_requests(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        moves = [
+            {
+                "kind": "transfer",
+                "token": one.token,
+                "cell": one.cell,
+                "barcode": one.barcode,
+                "from": one.source,
+                "to": one.target,
+                "checklist": list(one.checklist),
+                "since": one.since,
+            }
+            for one in self._movement.requests()
+        ]
+        assisted = [
+            {"kind": "assisted", "cell": cell, "since": live.at, **live.request}
+            for cell, live in self._life.live.items()
+            if live.request is not None
+        ]
+        return {"requests": [*moves, *assisted]}
+
+    async def _serve_confirm(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        cell, barcode = str(request.get("cell")), str(request.get("barcode"))
+        return self._movement.confirm(cell, barcode, str(request.get("user") or "operator"))
+
+    async def _serve_explain(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        conductor = self._conductor(str(request.get("cell")))
+        campaign = conductor.around.campaign
         return {
-            "requests": [
+            "explain": explain(
+                self._journal,
+                campaign.name,
+                conductor.cell,
+                plan=campaign.plans[conductor.cell],
+                states=self.states,
+                live=self._life.live,
+                held_by=self._waits().get(conductor.cell),
+                requests=self._movement.requests(),
+                station=self._station,
+                roles=self._bench.roles,
+            )
+        }
+
+    async def _serve_alarms(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        user = str(request.get("user") or "operator")
+        action = request.get("action", "list")
+        if action in ("ack", "reset"):
+            change = self._journal.acknowledge if action == "ack" else self._journal.reset
+            change(int(request.get("alarm", 0)), user)
+        return {
+            "alarms": [
                 {
-                    "token": one.token,
+                    "alarm": one.alarm,
+                    "at": one.at,
+                    "severity": one.severity,
+                    "message": one.message,
                     "cell": one.cell,
-                    "barcode": one.barcode,
-                    "from": one.source,
-                    "to": one.target,
-                    "checklist": list(one.checklist),
-                    "since": one.since,
+                    "instrument": one.instrument,
+                    "acknowledged": one.acknowledged,
+                    "by": one.by,
                 }
-                for one in self._requests()
-                if self._journal.confirmation(one.token) is None
+                for one in self._journal.alarms()
             ]
         }
 
-    async def _serve_confirm(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        cell, barcode, user = (
-            str(request.get("cell")),
-            str(request.get("barcode")),
-            str(request.get("user", "operator")),
-        )
-        for asked in self._requests():
-            if asked.cell == cell:
-                self._journal.confirm(asked.token, confirmation(asked, barcode, user, self._journal.now()))
-                self._life.wake()
-                return {"cell": cell, "from": asked.source, "to": asked.target}
-        raise UsageError(f"nothing of cell {cell} waits for a confirmation", hint="'labctl status' shows what does")
+    async def _serve_begin(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self._group is None:
+            raise UsageError("the orchestrator is about to end", hint="try again in a moment")
+        campaign = await self._accept(request)
+        joined = campaign.name in self._campaigns
+        if not joined:
+            self.add(campaign)
+        return {"campaign": campaign.name, "joined": joined}
 
-    async def _serve_abort(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        cell = str(request.get("cell"))
-        machine = self.machines.get(cell)
-        if machine is None:
-            raise UsageError(f"no cell {cell} in campaign {self._campaign.name}")
-        if machine.state in (FINISHED, ABORTED, HELD):
-            return {"cell": cell, "state": machine.state}
-        why = f"aborted by {request.get('user', 'operator')}: {request.get('reason') or 'no reason given'}"
-        rows = self._journal.operations(
-            campaign=self._campaign.name, cell=cell, status={Status.REQUESTED, *HELD_STATUSES}
-        )
-        self._journal.note("command", why, cell=cell)
-        self._life.abort([row.operation for row in rows], why)
-        return {"cell": cell, "state": "aborting"}
+    async def _serve_progress(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        name, after = str(request.get("campaign")), int(request.get("after") or 0)
+        campaign = self._campaigns.get(name)
+        if campaign is None:
+            raise UsageError(f"no campaign {name} runs here")
+        states = {cell.id: self._conductors[cell.id].state for cell in campaign.cells.cells}
+        ended = any(row.campaign == name and row.ended is not None for row in self._journal.campaigns())
+        return {"lines": [line for line in self._lines[name] if line[0] > after], "states": states, "ended": ended}
 
 
 def settled_of(entry: Mapping[str, Any]) -> Settled:
@@ -323,4 +336,3 @@ def settled_of(entry: Mapping[str, Any]) -> Settled:
     return Settled(**settled) if settled else Settled()
 
 
-__all__ = ["Orchestrator", "campaigns"]

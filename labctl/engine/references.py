@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from labctl.engine.actions import AcquisitionAction
 from labctl.engine.bench import Bench
-from labctl.engine.campaign import REFERENCE, Campaign
+from labctl.engine.campaign import BENCH, REFERENCE
 from labctl.engine.description import describe
 from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.tokens import token_for
 from labctl.errors import InstrumentError
-from labctl.instruments import AcquisitionRequest, Fetched
-from labctl.journal import Journal, OperationRow, Status
+from labctl.engine.watch import Bounds
+from labctl.instruments import AcquisitionRequest, Fetched, Progress
+from labctl.journal import ENDED, Journal, OperationRow, Status
 from labctl.results import write_bundle
+from labctl.station import Station
 
 #: A narrow line at the spectrometer's own zero: few scans, a window of 250 kHz, resolved to 15 Hz before zero filling.
 EXPERIMENT: Final[Mapping[str, Any]] = {
@@ -43,6 +46,7 @@ class ReferenceJob:
     """The reference standard in the probe, acquired."""
 
     has_files = True
+    skips_when_late = False
 
     def __init__(self, around: References, spectrometer: str, slot: str) -> None:
         self._around = around
@@ -51,7 +55,20 @@ class ReferenceJob:
 
     def need(self, row: OperationRow) -> Need:
         """The spectrometer with its probe."""
-        return Need(row.operation, row.cell, row.order, ((self._spectrometer, self._slot),), PRIORITY)
+        return Need(
+            row.operation, row.cell, row.order, ((self._spectrometer, self._slot),), PRIORITY, since=row.since
+        )
+
+    def latest(self, row: OperationRow) -> datetime | None:
+        """A reference is never too late."""
+        return None
+
+    def bounds(self, row: OperationRow) -> Bounds:
+        """Nothing flows through a glass tube."""
+        return Bounds()
+
+    def seen(self, row: OperationRow, progress: Progress) -> None:
+        """A look leaves nothing to keep."""
 
     async def ready(self, row: OperationRow) -> AcquisitionAction:
         """Have the standard put into the probe."""
@@ -65,14 +82,13 @@ class ReferenceJob:
 
     async def leave(self, row: OperationRow) -> None:
         """Have the standard put back on the bench, while the probe is still ours."""
-        await self._around.move(row.operation, REFERENCE, "bench")
+        await self._around.move(row.operation, REFERENCE, BENCH)
 
     def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
         """Write the bundle."""
         around = self._around
         asked = self.action(row).asked
-        mode = around.campaign.mode
-        operation = describe(row, around.bench, self._spectrometer, mode, asked, fetched, ended)
+        operation = describe(row, around.bench, self._spectrometer, around.mode, asked, fetched, ended)
         write_bundle(folder, fetched.files, operation)
         return {**fetched.summary, "spectrometer": self._spectrometer}
 
@@ -82,18 +98,28 @@ class ReferenceJob:
 
 
 class References:
-    """Keeps a valid reference for every spectrometer session."""
+    """Keeps a valid reference for every spectrometer session.
+
+    Parameters
+    ----------
+    station : Station
+        Says where the probe is.
+    mode : str
+        ``live``, ``simulated`` or ``mixed``, for the bundles.
+    """
 
     def __init__(
         self,
-        campaign: Campaign,
+        station: Station,
+        mode: str,
         journal: Journal,
         bench: Bench,
         life: LifeCycle,
         move: Callable[[str, str, str], Awaitable[None]],
         laboratory: str,
     ) -> None:
-        self.campaign = campaign
+        self.station = station
+        self.mode = mode
         self.journal = journal
         self.bench = bench
         self.move = move
@@ -101,22 +127,19 @@ class References:
         self._laboratory = laboratory
         self._lock = asyncio.Lock()
 
-    def _rows(self) -> list[OperationRow]:
-        return [row for row in self.journal.operations(cell=REFERENCE) if row.kind == "reference"]
+    def _rows(self, step: str) -> list[OperationRow]:
+        return [row for row in self.journal.operations(cell=REFERENCE) if row.kind == "reference" and row.step == step]
 
     def token(self, spectrometer: str) -> str | None:
         """Token of the reference that is good for the present session, or None."""
-        session = self.bench.spectrometer(spectrometer).session()
-        for row in self._rows():
-            if row.status is Status.DONE and row.step == self._step(spectrometer, session):
-                return row.token
-        return None
+        step = self._step(spectrometer)
+        return next((row.token for row in self._rows(step) if row.status is Status.DONE), None)
 
-    def _step(self, spectrometer: str, session: str) -> str:
-        return f"{spectrometer}-{session}"
+    def _step(self, spectrometer: str) -> str:
+        return f"{spectrometer}-{self.bench.spectrometer(spectrometer).session()}"
 
-    async def ensure(self, spectrometer: str) -> None:
-        """Measure a reference if this session has none.
+    async def ensure(self, spectrometer: str, campaign: str) -> None:
+        """Measure a reference if this session has none; it is filed under the campaign that first needs it.
 
         Raises
         ------
@@ -126,23 +149,23 @@ class References:
         async with self._lock:
             if self.token(spectrometer) is not None:
                 return
-            session = self.bench.spectrometer(spectrometer).session()
-            step = self._step(spectrometer, session)
-            attempts = [row for row in self._rows() if row.step == step]
-            failed = [row for row in attempts if row.status in (Status.FAILED, Status.ABORTED)]
-            operation = f"{self.campaign.name}/{REFERENCE}/{step}/a{len(failed) + 1}"
-            row = self.journal.request(
-                operation,
-                campaign=self.campaign.name,
-                cell=REFERENCE,
-                step=step,
-                kind="reference",
-                attempt=len(failed) + 1,
-                token=token_for(self._laboratory, operation, REFERENCE),
-            )
-            slot = next(
-                f"{name}/1" for name, place in self.campaign.station.places.items() if place.instrument == spectrometer
-            )
+            step = self._step(spectrometer)
+            rows = self._rows(step)
+            row = next((one for one in rows if one.status not in ENDED), None)
+            row = row or self._request(campaign, step, len(rows) + 1)
+            slot = next(f"{name}/1" for name, place in self.station.places.items() if place.instrument == spectrometer)
             row = await self._life.run(row.operation, ReferenceJob(self, spectrometer, slot))
             if row.status is not Status.DONE:
                 raise InstrumentError(f"no reference spectrum: {row.error}", instrument=spectrometer)
+
+    def _request(self, campaign: str, step: str, attempt: int) -> OperationRow:
+        operation = f"{campaign}/{REFERENCE}/{step}/a{attempt}"
+        return self.journal.request(
+            operation,
+            campaign=campaign,
+            cell=REFERENCE,
+            step=step,
+            kind="reference",
+            attempt=attempt,
+            token=token_for(self._laboratory, operation, REFERENCE),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -51,22 +51,67 @@ class Route:
     resources: tuple[str, ...]
 
 
-def routes(
-    station: Station, roles: Mapping[str, str], planned: PlannedOperation, here: str | None, home: str | None
-) -> list[Route]:
-    """All ways to carry ``planned`` out, the best first: where the cell sits, then its home, then elsewhere."""
-    role = ROLE_OF[planned.kind]
-    found: list[Route] = []
-    for place_name, place in station.places.items():
-        chamber = station.chamber_of(place_name)
-        if planned.temperature is not None and role == "cycler" and chamber is None:
-            continue
-        if planned.temperature is None and role == "cycler" and chamber is not None:
-            continue
-        for number in range(1, place.count + 1):
-            found.extend(_at(station, roles, planned, role, place_name, number, chamber))
-    rank = {here: 0, home: 1}
-    return sorted(found, key=lambda route: rank.get(route.slot, 2))
+class RouteBook:
+    """All ways of a station, found once; a station does not change while it is used.
+
+    Parameters
+    ----------
+    station : Station
+        What there is.
+    roles : mapping of str to str
+        Instrument name to role.
+    """
+
+    def __init__(self, station: Station, roles: Mapping[str, str]) -> None:
+        self._station = station
+        self._roles = roles
+        self._by_slot: dict[tuple[str, float | None], dict[str, list[Route]]] = {}
+
+    def _slots(self, planned: PlannedOperation) -> Mapping[str, Sequence[Route]]:
+        """By slot, the ways to carry out an operation of this kind at this temperature."""
+        role = ROLE_OF[planned.kind]
+        key = role, planned.temperature
+        if key not in self._by_slot:
+            found: dict[str, list[Route]] = {}
+            for name, place in self._station.places.items():
+                chamber = self._station.chamber_of(name)
+                # A cycler step with a temperature needs a chamber, one without must not be in one.
+                if role == "cycler" and (planned.temperature is None) != (chamber is None):
+                    continue
+                for number in range(1, place.count + 1):
+                    ways = _at(self._station, self._roles, planned, role, name, number, chamber)
+                    if ways:
+                        found[f"{name}/{number}"] = ways
+            self._by_slot[key] = found
+        return self._by_slot[key]
+
+    def ways(
+        self, planned: PlannedOperation, here: str | None, home: str | None, kept: Collection[str] = ()
+    ) -> list[Route]:
+        """Ways to carry ``planned`` out, the best first: where the cell sits, then its home, then elsewhere.
+
+        Parameters
+        ----------
+        planned : PlannedOperation
+            The operation.
+        here, home : str or None
+            Slots.
+        kept : collection of str
+            Slots that are kept for other cells.
+        """
+        slots = self._slots(planned)
+        order = [slot for slot in dict.fromkeys((here, home)) if slot is not None and slot in slots]
+        order += [slot for slot in slots if slot not in (here, home) and slot not in kept]
+        return [route for slot in order for route in slots[slot]]
+
+    def way_of(self, planned: PlannedOperation, resources: Collection[str]) -> Route | None:
+        """Find the way whose lease this is."""
+        slots = self._slots(planned)
+        for slot in (one for one in resources if one in slots):
+            for route in slots[slot]:
+                if set(route.resources) == set(resources):
+                    return route
+        return None
 
 
 def _at(

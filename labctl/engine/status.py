@@ -6,7 +6,7 @@ journal speaks, and it says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,11 +35,11 @@ WORDS: Final[Mapping[str, str]] = {
 
 def status_report(
     journal: Journal | LastWord,
-    campaign: str | None,
+    campaigns: Sequence[str],
     *,
     states: Mapping[str, str] | None = None,
     live: Mapping[str, Live] | None = None,
-    waits_for: Mapping[str, str] | None = None,
+    waits: Mapping[str, Sequence[tuple[str, str]]] | None = None,
     bench: Bench | None = None,
     ovens: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
@@ -49,40 +49,35 @@ def status_report(
     ----------
     journal : Journal or LastWord
         Where everything durable comes from.
-    campaign : str or None
-        Which campaign; None for an empty laboratory.
-    states, live, waits_for, bench, ovens
+    campaigns : sequence of str
+        Which campaigns, oldest first; none for an empty laboratory.
+    states, live, waits, bench, ovens
         What only a running orchestrator knows; left out, the report says that none runs.
     """
-    rows = journal.operations(campaign=campaign) if campaign is not None else []
-    by_cell: dict[str, list[OperationRow]] = {}
-    for row in rows:
-        by_cell.setdefault(row.cell, []).append(row)
-    known = [cell for cell in journal.places() if cell != "reference"]
-    now = journal.now()
-    mode = next((row.mode for row in journal.campaigns() if row.campaign == campaign), None)
-    places = journal.places()
-    ended = journal.cell_states(campaign) if campaign is not None else {}
+    now, places = journal.now(), journal.places()
+    modes = [row.mode for row in journal.campaigns() if row.campaign in campaigns]
     return {
         "schema": SCHEMA,
         "time": now,
-        "mode": mode,
-        "campaign": campaign,
+        "mode": modes[-1] if modes else None,
+        "campaign": campaigns[-1] if campaigns else None,
+        "campaigns": list(campaigns),
         "orchestrator": "running" if bench is not None else "not running",
         "cells": [
             {
                 "cell": cell,
-                "place": places[cell],
+                "campaign": campaign,
+                "place": places.get(cell),
                 **_cell(
-                    by_cell.get(cell, []),
+                    rows,
                     now,
-                    (states or ended).get(cell),
+                    state,
                     (live or {}).get(cell) if bench is not None else None,
-                    (waits_for or {}).get(cell),
+                    _holders((waits or {}).get(cell)),
                 ),
             }
-            for cell in known
-            if cell in by_cell or (states is not None and cell in states)
+            for campaign in campaigns
+            for cell, state, rows in _cells(journal, campaign, states)
         ],
         "instruments": _instruments(bench, ovens or {}, journal),
         "alarms": [
@@ -97,6 +92,24 @@ def status_report(
             for alarm in journal.alarms()
         ],
     }
+
+
+def _cells(
+    journal: Journal | LastWord, campaign: str, states: Mapping[str, str] | None
+) -> Iterator[tuple[str, str, list[OperationRow]]]:
+    """Give every cell of a campaign with its state and its operations."""
+    by_cell: dict[str, list[OperationRow]] = {}
+    for row in journal.operations(campaign=campaign):
+        by_cell.setdefault(row.cell, []).append(row)
+    for cell, row in journal.cell_rows(campaign).items():
+        yield cell, (states or {}).get(cell, row.state), by_cell.get(cell, [])
+
+
+def _holders(waits: Sequence[tuple[str, str]] | None) -> str | None:
+    """Say what a cell waits for and who has it."""
+    if waits is None:
+        return None
+    return ", ".join(f"{resource} ({operation.split('/')[1]})" for operation, resource in waits) or "a free place"
 
 
 def _cell(
@@ -151,7 +164,7 @@ def _remaining(kind: str, rows: list[OperationRow], values: Mapping[str, float])
 
 
 def _state(current: OperationRow | None, last: OperationRow | None, machine: str | None, waits: str | None) -> str:
-    if machine in ("finished", "held", "aborted"):
+    if machine in ("finished", "held", "aborted", "stopped"):
         return machine
     if current is None:
         return "waiting" if last is None or last.status is Status.DONE else last.status.value

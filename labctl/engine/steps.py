@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from labctl.analysis import nutation
 from labctl.engine.actions import (
+    SAFETY_MARGIN_CURRENT,
+    SAFETY_MARGIN_VOLT,
     AcquisitionAction,
     Action,
     CyclerAction,
@@ -24,19 +26,21 @@ from labctl.engine.campaign import Campaign
 from labctl.engine.chambers import Oven
 from labctl.engine.description import describe
 from labctl.engine.leases import Need
-from labctl.engine.routing import ROLE_OF, Route, routes
+from labctl.engine.movement import Movement
+from labctl.engine.routing import ROLE_OF, Route, RouteBook
+from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
-from labctl.instruments import Fetched
+from labctl.instruments import Clock, Fetched, Progress
 from labctl.journal import Journal, OperationRow, Status
-from labctl.protocol import Acquisition, Kind, PlannedOperation
+from labctl.protocol import Acquisition, Cycling, Kind, PlannedOperation
 from labctl.results import write_bundle
 from labctl.safety.identity import LastSeen
 
 #: Kinds that leave a cell with a voltage that the next instrument can compare with.
 CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
 
-#: Brings a cell to a slot, for an operation; does nothing where it sits there already.
-Move = Callable[[str, str, str], Awaitable[None]]
+#: Kinds whose guard time should not be what ends them.
+GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,11 @@ class Surroundings:
     campaign: Campaign
     journal: Journal
     bench: Bench
+    book: RouteBook
     ovens: Mapping[str, Oven]
-    move: Move
+    movement: Movement
     results: Path
+    clock: Clock
     reference_of: Callable[[str], str | None]
 
 
@@ -64,33 +70,72 @@ class StepJob:
 
     # -- which way -------------------------------------------------------------------------------------------------
     def _routes(self) -> list[Route]:
-        here = self._around.journal.places().get(self._cell.id)
-        found = routes(self._around.campaign.station, self._around.bench.roles, self._planned, here, self._cell.place)
+        around, cell = self._around, self._cell
+        here = around.journal.places().get(cell.id)
+        found = around.book.ways(self._planned, here, cell.place, around.movement.kept(cell.id))
         if not found:
             role = ROLE_OF[self._planned.kind]
             raise LabctlError(f"{self._planned.path}: no place of the station has a {role} for it")
         return found
 
     def _route(self, row: OperationRow) -> Route:
-        for route in self._routes():
-            if set(route.resources) == set(row.resources):
-                return route
-        raise JournalError(f"{row.operation} holds {', '.join(row.resources)}, which is no way of the station to do it")
+        route = self._around.book.way_of(self._planned, row.resources)
+        if route is None:
+            held = ", ".join(row.resources)
+            raise JournalError(f"{row.operation} holds {held}, which is no way of the station to do it")
+        return route
 
     def need(self, row: OperationRow) -> Need:
         """Every way to carry it out, the best first."""
         options = tuple(route.resources for route in self._routes())
-        return Need(row.operation, row.cell, row.order, options, self._cell.priority)
+        due = self._due(row)
+        deadline = due.timestamp() if due is not None else None
+        cell = self._cell
+        return Need(row.operation, row.cell, row.order, options, cell.priority, cell.user or "", row.since, deadline)
+
+    # -- how late ------------------------------------------------------------------------------------------------------
+    def _before(self, row: OperationRow) -> OperationRow | None:
+        """Give the step that this cell did last."""
+        rows = [one for one in self._done(*ROLE_OF) if one.order < row.order and "ended" in one.result]
+        return rows[-1] if rows else None
+
+    def _due(self, row: OperationRow) -> datetime | None:
+        """Say when the step should have started."""
+        before = self._before(row)
+        if self._planned.start_within is None or before is None:
+            return None
+        return datetime.fromisoformat(str(before.result["ended"])) + timedelta(seconds=self._planned.start_within)
+
+    def latest(self, row: OperationRow) -> datetime | None:
+        """Say until when it must start, or else not at all; a person's retry is started whenever it is."""
+        if self._planned.late == "continue" or row.attempt > 1:
+            return None
+        return self._due(row)
+
+    @property
+    def skips_when_late(self) -> bool:
+        """Whether the cell goes on without this step where it is too late for it."""
+        return self._planned.late == "skip"
 
     # -- before and after --------------------------------------------------------------------------------------------
     async def ready(self, row: OperationRow) -> Action:
         """Bring the cell to its slot, the chamber to its temperature, and let the cell soak."""
         route = self._route(row)
-        await self._around.move(row.operation, self._cell.id, route.slot)
+        self._check_ledger()
+        await self._around.movement.move(row.operation, self._cell.id, route.slot)
         if route.chamber is not None and self._planned.temperature is not None:
             await self._around.ovens[route.chamber].join(row.operation, self._planned.temperature)
         await asyncio.sleep(self._planned.soak)
         return self.action(row)
+
+    def _check_ledger(self) -> None:
+        """Refuse a step on a cell whose charges don't add up.
+
+        Raises
+        ------
+        LedgerDoubt
+            More has come out than went in, or records and capacity disagree.
+        """
 
     async def leave(self, row: OperationRow) -> None:
         """Let the chamber go."""
@@ -101,6 +146,22 @@ class StepJob:
     def place_after(self) -> str | None:
         """The cell stays where it is."""
         return None
+
+    def bounds(self, row: OperationRow) -> Bounds:
+        """The step's limits, as the instrument has them: the engine watches the same."""
+        planned = self._planned
+        parameters = planned.parameters
+        if not isinstance(parameters, Cycling):
+            return Bounds(temperature=planned.temperature_limits)
+        return Bounds(
+            voltage=(parameters.voltage_min - SAFETY_MARGIN_VOLT, parameters.voltage_max + SAFETY_MARGIN_VOLT),
+            current=parameters.current_max * SAFETY_MARGIN_CURRENT,
+            temperature=planned.temperature_limits,
+            at_most=planned.at_most,
+        )
+
+    def seen(self, row: OperationRow, progress: Progress) -> None:
+        """A look leaves nothing to keep: records come from the instrument's own file."""
 
     # -- what is asked -----------------------------------------------------------------------------------------------
     def action(self, row: OperationRow) -> Action:
@@ -155,8 +216,10 @@ class StepJob:
         route = self._route(row)
         delay = self._delay(row)
         late = planned.start_within is not None and delay is not None and delay > planned.start_within
-        flags = [*planned.flags, *(["started late"] if late else [])]
-        result: dict[str, Any] = {**fetched.summary, "label": planned.label}
+        timed_out = planned.kind in GUARDED and fetched.summary.get("end") == "time"
+        flags = [*planned.flags, *(["started late"] if late else []), *(["timeout"] if timed_out else [])]
+        status = "timeout" if timed_out else "ok"
+        result: dict[str, Any] = {**fetched.summary, "label": planned.label, "status": status}
         reference = None
         if planned.kind in (Kind.NMR, Kind.NUTATION):
             reference = around.reference_of(route.instrument)
@@ -169,7 +232,9 @@ class StepJob:
             "group": self._cell.group,
             "cycle": planned.cycle,
             "label": planned.label,
+            "status": status,
             "delay_s": delay,
+            "transfers": self._transfers(row),
             "place": route.slot,
             "summary": result,
             "flags": flags,
@@ -188,12 +253,29 @@ class StepJob:
 
     def _delay(self, row: OperationRow) -> float | None:
         """Seconds between the end of the step before and the start of this one."""
-        before = [one for one in self._done(*ROLE_OF) if one.order < row.order and one.operation != row.operation]
-        started = row.times.get(Status.RUNNING)
-        if not before or started is None or "ended" not in before[-1].result:
+        before, started = self._before(row), row.times.get(Status.RUNNING)
+        if before is None or started is None:
             return None
-        ended = datetime.fromisoformat(str(before[-1].result["ended"]))
-        return (datetime.fromisoformat(started) - ended).total_seconds()
+        return (datetime.fromisoformat(started) - datetime.fromisoformat(str(before.result["ended"]))).total_seconds()
+
+    def _transfers(self, row: OperationRow) -> list[dict[str, Any]]:
+        """Say how the cell came here since its last step: from where to where, and between which instants it was out."""
+        before = self._before(row)
+        since = before.order if before is not None else 0
+        moved = self._around.journal.operations(
+            campaign=self._around.campaign.name, cell=self._cell.id, status=[Status.DONE]
+        )
+        return [
+            {
+                "from": one.result["request"]["source"],
+                "to": one.result["request"]["target"],
+                "asked": one.times[Status.RUNNING],
+                "confirmed": one.result.get("at"),
+                "by": one.result.get("user"),
+            }
+            for one in moved
+            if one.kind == "transfer" and one.order > since
+        ]
 
 
 def pi_half(folder: Path, fetched: Fetched) -> float:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from labctl.engine.leases import Need
+from labctl.engine.watch import Bounds
 from labctl.errors import NotConfirmed
 from labctl.instruments import Confirmation, Fetched, Handle, Progress, State, TransferRequest
 from labctl.journal import Journal, OperationRow
-
 
 class TransferAction:
     """A transfer as an action: started by asking, done when confirmed."""
@@ -48,20 +49,28 @@ class TransferAction:
     async def finish(self) -> None:
         """Nothing to undo."""
 
+    async def prove_safe(self) -> None:
+        """A cell on its way has no leads."""
+
 
 class TransferJob:
     """Moves one cell from where it sits to a slot."""
 
     has_files = False
+    skips_when_late = False
 
-    def __init__(self, journal: Journal, request: TransferRequest, priority: int) -> None:
+    def __init__(self, journal: Journal, request: TransferRequest, need: Need) -> None:
         self._journal = journal
         self._request = request
-        self._priority = priority
+        self._need = need
 
     def need(self, row: OperationRow) -> Need:
-        """One request at a time: a person has two hands."""
-        return Need(row.operation, row.cell, row.order, (("operator",),), self._priority)
+        """The attention of one person: one request at a time for each."""
+        return self._need
+
+    def latest(self, row: OperationRow) -> datetime | None:
+        """Whether it is too late is for the step that needs the cell to say."""
+        return None
 
     async def ready(self, row: OperationRow) -> TransferAction:
         """Nothing has to be arranged."""
@@ -70,6 +79,13 @@ class TransferJob:
     def action(self, row: OperationRow) -> TransferAction:
         """Give the action."""
         return TransferAction(self._journal, self._request)
+
+    def bounds(self, row: OperationRow) -> Bounds:
+        """Nothing flows."""
+        return Bounds()
+
+    def seen(self, row: OperationRow, progress: Progress) -> None:
+        """A look at a person leaves nothing to keep."""
 
     async def leave(self, row: OperationRow) -> None:
         """Nothing was arranged."""

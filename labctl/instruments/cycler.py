@@ -160,6 +160,12 @@ class Cycler(Instrument, Protocol):
     async def abort(self, handle: Handle) -> None:
         """To open circuit, now. Idempotent: what is not running any more is left alone."""
 
+    async def suspend(self, handle: Handle) -> None:
+        """Interrupt the program: the channel opens, and the program can go on later. Safe to repeat."""
+
+    async def resume(self, handle: Handle) -> None:
+        """Go on with a suspended program. Safe to repeat."""
+
     async def find(self, token: str) -> Handle | None:
         """Find a program that was started under ``token``.
 

@@ -24,16 +24,27 @@ def test_a_held_cell_goes_on_where_it_was():
     machine = CellMachine("x", STEPS)
     machine.fire("complete")
     assert machine.fire("hold") == "held"
-    assert machine.fire("resume") == STEPS[1]
+    assert machine.step == STEPS[1]
+    assert machine.fire("resume") == "under way"
+    assert machine.step == STEPS[1]
 
 
+@pytest.mark.parametrize("end", ["abort", "stop"])
 @pytest.mark.parametrize("trigger", ["complete", "hold", "resume", "nonsense"])
-def test_an_aborted_cell_stays_aborted(trigger):
+def test_an_ended_cell_stays_ended(end, trigger):
     machine = CellMachine("x", STEPS)
-    machine.fire("abort")
-    with pytest.raises(LabctlError, match="aborted"):
+    state = machine.fire(end)
+    with pytest.raises(LabctlError, match=state):
         machine.fire(trigger)
-    assert machine.state == "aborted"
+    assert machine.state == state
+    assert machine.step is None
+
+
+def test_a_held_cell_takes_no_step():
+    machine = CellMachine("x", STEPS)
+    machine.fire("hold")
+    with pytest.raises(LabctlError, match="held"):
+        machine.fire("complete")
 
 
 @given(st.integers(0, len(STEPS)))
@@ -43,7 +54,7 @@ def test_replaying_a_journal_leads_to_the_step_after_the_last_complete_one(count
         walked.fire("complete")
     replayed = CellMachine("x", STEPS)
     replayed.replay(set(STEPS[:count]))
-    assert replayed.state == walked.state
+    assert (replayed.state, replayed.step, replayed.at) == (walked.state, walked.step, count)
 
 
 def test_a_cell_without_steps_is_finished():

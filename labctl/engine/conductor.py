@@ -1,0 +1,473 @@
+"""Drives one cell through its plan from wherever the journal says it is, and does what people want of it meanwhile.
+
+What a person wants stands in the journal before it is carried out (``CellRow.wanted``), so that a command that was
+answered is not forgotten by a crash, and one that is repeated changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from labctl.cell import CellMachine
+from labctl.cell.machine import ABORTED, ENDED, FINISHED, HELD, STOPPED, UNDER_WAY
+from labctl.engine.campaign import BENCH
+from labctl.engine.lifecycle import LifeCycle, newest
+from labctl.engine.references import References
+from labctl.engine.routing import ROLE_OF
+from labctl.engine.steps import StepJob, Surroundings
+from labctl.engine.tokens import token_for
+from labctl.engine.transfers import TransferJob
+from labctl.errors import LabctlError
+from labctl.instruments import Log
+from labctl.journal import ENDED as ENDED_STATUSES
+from labctl.journal import CellRow, OperationRow, Status
+from labctl.protocol import Kind, PlannedOperation
+
+#: What people can want; ``SKIP`` is followed by the step that is to be left out.
+HOLD: Final = "hold"
+HOLD_NOW: Final = "hold now"
+RETRY: Final = "retry"
+SKIP: Final = "skip "
+
+#: A step in one of these is an instrument's business already.
+_BEGUN: Final = frozenset({Status.LEASED, Status.INTENT, Status.RUNNING, Status.FETCHED})
+
+T = TypeVar("T")
+
+#: Seconds until an instrument that would not be interrupted is told again.
+_AGAIN: Final = 2.0
+
+
+class _NobodyComes(Exception):  # noqa: N818 - no error: a held cell in a hurried simulation
+    """A held cell waits for a person, and none will come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direction:
+    """What all cells of an orchestrator share.
+
+    Attributes
+    ----------
+    life : LifeCycle
+        Runs operations.
+    references : References
+        Keep the spectrometer's shift scale.
+    laboratory : str
+        The laboratory's id, for tokens.
+    log : Log
+        For whoever maintains labctl.
+    on_progress : callable
+        Told cell and step, or state.
+    waits_for_people : bool
+        Whether a held cell is waited for; in a hurried simulation nobody comes.
+    """
+
+    life: LifeCycle
+    references: References
+    laboratory: str
+    log: Log
+    on_progress: Callable[[str, str], None]
+    waits_for_people: bool
+
+
+class Conductor:
+    """One cell of one campaign.
+
+    Parameters
+    ----------
+    cell : str
+        Its id.
+    around : Surroundings
+        Of its campaign.
+    direction : Direction
+        Of the orchestrator.
+    """
+
+    def __init__(self, cell: str, around: Surroundings, direction: Direction) -> None:
+        self.cell = cell
+        self.around = around
+        self._direction = direction
+        self._journal = around.journal
+        self._campaign = around.campaign.name
+        plan = around.campaign.plans[cell]
+        self._planned: Mapping[str, PlannedOperation] = {planned.path: planned for planned in plan}
+        self.machine = CellMachine(cell, list(self._planned))
+        self._task: asyncio.Task[OperationRow] | None = None
+        self._changed = asyncio.Event()
+        self._take_up()
+
+    # -- where it stands -----------------------------------------------------------------------------------------------
+    @property
+    def row(self) -> CellRow:
+        """What the journal says of the cell."""
+        return self._journal.cell(self._campaign, self.cell)
+
+    @property
+    def state(self) -> str:
+        """Its state, for people."""
+        return self.machine.state
+
+    def rows(self, step: str | None = None) -> list[OperationRow]:
+        """Its operations, or those of one step (the transfers for it not among them)."""
+        rows = self._journal.operations(campaign=self._campaign, cell=self.cell)
+        return rows if step is None else [row for row in rows if row.step == step]
+
+    def latest(self) -> OperationRow | None:
+        """Give the latest attempt at the step that it is at."""
+        return newest(self.rows(self.machine.step)) if self.machine.step is not None else None
+
+    def _take_up(self) -> None:
+        behind = {row.step: row for row in self.rows() if _is_behind(row)}
+        self.machine.replay(behind.keys())
+        self._last = behind.get(self.machine.steps[self.machine.at - 1]) if self.machine.at else None
+        state = self.row.state
+        if state in ENDED:
+            self.machine.state = state
+        elif state == HELD and self.machine.state == UNDER_WAY:
+            self.machine.fire("hold")
+
+    def changed(self) -> None:
+        """Take notice: a person wants something."""
+        self._changed.set()
+
+    # -- the way ---------------------------------------------------------------------------------------------------------
+    async def run(self) -> None:
+        """Go on until the cell has come to its end (or is held, where nobody is waited for)."""
+        try:
+            await self._run()
+        except _NobodyComes:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the other cells go on
+            self._direction.log.error("a cell can't go on", cell=self.cell, error=repr(error), exc_info=error)
+            self._keep_away(error)
+
+    def _keep_away(self, error: Exception) -> None:
+        """Hold the cell: its operation keeps its lease, and nothing of it is touched before the next start."""
+        self._journal.alarm("trip", f"internal error: {error!r}; its operation keeps its lease", cell=self.cell)
+        self._hold(f"internal error: {error!r}")
+
+    async def _run(self) -> None:
+        self._hold_if_timed_out()
+        await self._vacate(self._last)
+        await self._stagger()
+        while self.machine.step is not None:
+            self._changed.clear()
+            await self._go_on(self.machine.step, self.row)
+        if self.machine.state == FINISHED and self.row.state != FINISHED:
+            await self._end(FINISHED)
+
+    async def _go_on(self, step: str, row: CellRow) -> None:
+        """Do the next thing: what a person wants, or the step."""
+        wanted, held, runs = row.wanted or "", self.machine.state == HELD, self._runs()
+        if wanted == "abort":
+            await self._end_active(f"aborted by {row.by}: {row.reason}")
+            await self._end(ABORTED, "abort")
+        elif wanted == "stop" and (held or not runs):
+            await self._end_active(f"stopped by {row.by}: {row.reason}")
+            await self._end(STOPPED, "stop")
+        elif held and row.state == UNDER_WAY:
+            await self._resume(row)
+        elif wanted.startswith(SKIP):
+            await self._skip(step, row)
+        elif held and not runs:
+            if not self._direction.waits_for_people:
+                raise _NobodyComes
+            await self._changed.wait()
+        elif wanted in (HOLD, HOLD_NOW) and not runs:
+            self._hold(row.reason or "held", by=row.by)
+        else:
+            await self._operate(step)
+
+    async def _stagger(self) -> None:
+        """Wait for the cell's own start."""
+        campaign = self.around.campaign
+        start = datetime.fromisoformat(campaign.started) + timedelta(seconds=campaign.cell(self.cell).start_after)
+        while self.machine.at == 0 and self.row.wanted is None and not self.rows():
+            left = (start - self.around.clock.now()).total_seconds()
+            if left <= 0:
+                return
+            await self._pause(left)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, but not longer than until a person wants something."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _runs(self) -> bool:
+        """Whether the present step has begun, so that it must be followed whatever people want."""
+        latest = self.latest()
+        return latest is not None and latest.status in _BEGUN
+
+    async def _attend(self, work: Coroutine[Any, Any, T], interrupt: Callable[[asyncio.Task[T]], Awaitable[None]]) -> T:
+        """Work on something, and listen to people meanwhile.
+
+        Raises
+        ------
+        asyncio.CancelledError
+            An interruption broke the work off, or the orchestrator lets go.
+        """
+        task = asyncio.create_task(work)
+        try:
+            while not task.done():
+                changed = asyncio.ensure_future(self._changed.wait())
+                await asyncio.wait({task, changed}, return_when=asyncio.FIRST_COMPLETED)
+                changed.cancel()
+                if not task.done():
+                    self._changed.clear()
+                    await interrupt(task)
+            return task.result()
+        except BaseException:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    # -- one step ----------------------------------------------------------------------------------------------------------
+    async def _operate(self, step: str) -> None:
+        """Bring the present step to its end, or to where a person wants it."""
+        if self.row.wanted is not None:
+            # Asked for before the last restart, or a moment ago: it concerns the step at once.
+            self._changed.set()
+        try:
+            row = await self._attend(self._step(step), self._interrupt)
+        except asyncio.CancelledError:
+            if _lets_go():
+                raise
+            return
+        except LabctlError as error:
+            # Before an operation of its own: what it needs, such as a reference, is not to be had.
+            self._journal.alarm("pause", f"{step}: {error}", cell=self.cell)
+            self._hold(str(error))
+            return
+        finally:
+            self._task = None
+        await self._judge(row)
+
+    async def _step(self, step: str) -> OperationRow:
+        self._task = asyncio.current_task()
+        planned, latest = self._planned[step], self.latest()
+        if latest is not None and latest.status in ENDED_STATUSES and not self._tries_again(latest):
+            return latest
+        self._direction.on_progress(self.cell, step)
+        spectrometer = self._spectrometer() if ROLE_OF[planned.kind] == "spectrometer" else None
+        if spectrometer is not None:
+            await self._direction.references.ensure(spectrometer, self._campaign)
+        if latest is None or latest.status in ENDED_STATUSES:
+            latest = self._request(planned, 1 + (latest.attempt if latest is not None else 0))
+        if self.row.wanted == RETRY:
+            self._journal.control(self._campaign, self.cell, wanted=None)
+        return await self._direction.life.run(latest.operation, StepJob(self.around, self.cell, planned))
+
+    def _tries_again(self, latest: OperationRow) -> bool:
+        if latest.status is Status.DONE or latest.result.get("skipped"):
+            return False
+        return self.row.wanted == RETRY or bool(latest.result.get("again"))
+
+    def _request(self, planned: PlannedOperation, attempt: int) -> OperationRow:
+        operation = f"{self._campaign}/{self.cell}/{planned.path}/a{attempt}"
+        return self._journal.request(
+            operation,
+            campaign=self._campaign,
+            cell=self.cell,
+            step=planned.path,
+            kind=planned.kind.value,
+            attempt=attempt,
+            token=token_for(self._direction.laboratory, operation, self.cell),
+        )
+
+    def _spectrometer(self) -> str | None:
+        return next((name for name, role in self.around.bench.roles.items() if role == "spectrometer"), None)
+
+    async def _judge(self, row: OperationRow) -> None:
+        """Decide how the cell goes on after an operation has come to some end."""
+        if _is_behind(row):
+            if self.machine.state == HELD:
+                # It ended while the cell was held; it counts when the cell goes on.
+                return
+            self.machine.fire("complete")
+            self._last = row
+            if (self.row.wanted or "").startswith(SKIP):
+                self._journal.control(self._campaign, self.cell, wanted=None)
+            self._hold_if_timed_out()
+            await self._vacate(row)
+        elif row.status is Status.ABORTED:
+            if row.result.get("again") or self.row.wanted == "abort":
+                return
+            self._hold(row.error or "aborted")
+        else:
+            self._hold(row.error or row.status.value)
+            await self._vacate(row if row.status is Status.FAILED else None)
+
+    def _hold_if_timed_out(self) -> None:
+        """A step that its guard time ended is for a person to judge, unless the protocol says otherwise."""
+        row = self._last
+        if row is None or row.result.get("status") != "timeout" or self.machine.state != UNDER_WAY:
+            return
+        if self._planned[row.step].on_timeout == "continue" or self.row.at > row.times[Status.DONE]:
+            return
+        why = f"{row.step} was ended by its guard time, not by what it waits for"
+        self._journal.alarm("pause", why, cell=self.cell)
+        self._hold(why)
+
+    # -- what people want ----------------------------------------------------------------------------------------------
+    async def _interrupt(self, task: asyncio.Task[OperationRow]) -> None:
+        """Carry out on the present step what a person wants, as far as it concerns the step."""
+        row = self.row
+        wanted = row.wanted or ""
+        if wanted == "abort":
+            await self._end_active(f"aborted by {row.by}: {row.reason}")
+        elif wanted == SKIP + str(self.machine.step):
+            await self._end_active(f"skipped by {row.by}: {row.reason}", skipped=True)
+        elif wanted == HOLD_NOW:
+            await self._hold_now(task, row)
+        elif wanted in (HOLD, "stop") and not self._runs():
+            # Nothing has begun: the step after which it was to hold is behind it already.
+            await _let_go(task)
+        elif row.state == UNDER_WAY and self.machine.state == HELD:
+            await self._resume(row)
+
+    async def _hold_now(self, task: asyncio.Task[OperationRow], row: CellRow) -> None:
+        """Bring the cell to open circuit, in the way that its instrument knows."""
+        latest = self.latest()
+        why = f"held by {row.by}: {row.reason}"
+        if latest is None or latest.status is Status.REQUESTED:
+            await _let_go(task)
+        elif latest.status is Status.INTENT:
+            self._soon()
+        elif latest.status is Status.LEASED or latest.kind == Kind.EIS:
+            await self._end_active(why, again=True)
+        elif latest.status is Status.RUNNING:
+            try:
+                await self._direction.life.suspend(latest.operation, self._job_of(latest))
+            except (LabctlError, OSError) as error:
+                self._journal.alarm("warning", f"{latest.step}: {error}", cell=self.cell)
+                self._soon()
+                return
+            self._hold(row.reason or "held", by=row.by)
+
+    def _soon(self) -> None:
+        """Have the same tried again in a moment."""
+        asyncio.get_running_loop().call_later(_AGAIN, self._changed.set)
+
+    async def _resume(self, row: CellRow) -> None:
+        """Go on from a hold: what was suspended, what is to be asked again, or the next step."""
+        latest = self.latest()
+        if latest is not None and latest.status is Status.RUNNING:
+            try:
+                await self._direction.life.resume(latest.operation, self._job_of(latest))
+            except (LabctlError, OSError) as error:
+                self._journal.alarm("warning", f"{latest.step}: {error}", cell=self.cell)
+                await asyncio.sleep(_AGAIN)
+                self._changed.set()
+                return
+        elif latest is not None and latest.status is Status.NEEDS_OPERATOR:
+            if row.wanted == RETRY:
+                self._direction.life.give_up(latest.operation, f"declared not to be running by {row.by}: {row.reason}")
+            else:
+                self._journal.ask_again(latest.operation)
+        self.machine.fire("resume")
+
+    async def _skip(self, step: str, row: CellRow) -> None:
+        """Leave out the step that it is at; one that is behind it already is left out already."""
+        if row.wanted != SKIP + step:
+            self._journal.control(self._campaign, self.cell, wanted=None)
+            return
+        why = f"skipped by {row.by}: {row.reason}"
+        await self._end_active(why, skipped=True)
+        latest = self.latest()
+        if latest is None or not _is_behind(latest):
+            latest = self._request(self._planned[step], 1 + (latest.attempt if latest is not None else 0))
+            latest = self._journal.aborted(latest.operation, why, {"skipped": True})
+        await self._judge(latest)
+
+    async def _end_active(self, why: str, **result: Any) -> None:
+        """End whatever of this cell has not ended, safely; a way home from the probe goes on, it only makes room."""
+        home = self.around.campaign.cell(self.cell).place
+        active = [
+            row
+            for row in self.rows()
+            if row.status not in ENDED_STATUSES and not (_is_move(row) and row.result["request"]["target"] == home)
+        ]
+        life, task = self._direction.life, self._task
+        if task is not None and not task.done():
+            life.end([row.operation for row in active], why, **result)
+            if not active:
+                task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        for row in active:
+            if self._journal.operation(row.operation).status not in ENDED_STATUSES:
+                await life.end_idle(row.operation, self._job_of(row), why, **result)
+
+    def _job_of(self, row: OperationRow) -> StepJob | TransferJob:
+        if _is_move(row):
+            return self.around.movement.job_of(row)
+        return StepJob(self.around, self.cell, self._planned[row.step])
+
+    def _hold(self, reason: str, by: str = "") -> None:
+        if self.machine.state == UNDER_WAY:
+            self.machine.fire("hold")
+        self._journal.control(self._campaign, self.cell, state=self.machine.state, wanted=None, reason=reason, by=by)
+        self._direction.on_progress(self.cell, self.machine.state)
+
+    async def _end(self, state: str, trigger: str | None = None) -> None:
+        row, last = self.row, self.latest() or self._last
+        if trigger is not None:
+            self.machine.fire(trigger)
+        self._journal.control(self._campaign, self.cell, state=state, wanted=None, reason=row.reason, by=row.by)
+        self._direction.on_progress(self.cell, state)
+        self._direction.log.info("a cell has come to its end", cell=self.cell, state=state)
+        await self._vacate(last)
+        self.around.movement.let_go(self.cell)
+
+    # -- out of the way ------------------------------------------------------------------------------------------------
+    async def _vacate(self, row: OperationRow | None) -> None:
+        """Clear the probe for the next cell before waiting for anything else."""
+        if row is None or row.kind not in (Kind.NMR, Kind.NUTATION):
+            return
+        following = self._planned[self.machine.step] if self.machine.state == UNDER_WAY and self.machine.step else None
+        if following is not None and ROLE_OF[following.kind] == "spectrometer":
+            return
+        home = self.around.campaign.cell(self.cell).place
+        taken = home in self.around.movement.kept(self.cell)
+        way = self.around.movement.move(row.operation, self.cell, BENCH if taken else home)
+
+        async def listen(task: asyncio.Task[None]) -> None:
+            """Hold the cell at once; everything else can wait until it is home, or takes it up there."""
+            wanted = self.row.wanted
+            if wanted in (HOLD, HOLD_NOW):
+                self._hold(self.row.reason or "held", by=self.row.by)
+            elif wanted in ("stop", "abort") and self.machine.state not in ENDED:
+                await _let_go(task)
+
+        try:
+            await self._attend(way, listen)
+        except asyncio.CancelledError:
+            if _lets_go():
+                raise
+
+
+def _lets_go() -> bool:
+    """Whether it is the orchestrator that breaks off, not a person's wish for one step."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _let_go(task: asyncio.Task[Any]) -> None:
+    """Stop working on something; its operation stays where it is."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _is_move(row: OperationRow) -> bool:
+    return row.kind == "transfer"
+
+
+def _is_behind(row: OperationRow) -> bool:
+    """Whether a step with this operation needs nothing more."""
+    return row.status is Status.DONE or (row.status is Status.ABORTED and bool(row.result.get("skipped")))

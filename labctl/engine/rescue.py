@@ -1,0 +1,109 @@
+"""When an operation does not go well: the cell is left safe first, then what can be saved is saved, then it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labctl.errors import LabctlError
+from labctl.instruments import Handle, Log
+from labctl.journal import Journal, OperationRow, Status
+
+if TYPE_CHECKING:
+    from labctl.engine.actions import Action
+    from labctl.engine.lifecycle import Job
+
+Release = Callable[[OperationRow], None]
+
+
+class Rescue:
+    """Ends operations that can't come to their ordinary end.
+
+    Parameters
+    ----------
+    journal : Journal
+        Where it is written down.
+    log : Log
+        For whoever maintains labctl.
+    """
+
+    def __init__(self, journal: Journal, log: Log) -> None:
+        self._journal = journal
+        self._log = log
+
+    async def fail(self, row: OperationRow, job: Job, error: str, release: Release) -> OperationRow:
+        """End an operation that has failed. A cell that can't be shown to be safe keeps its lease and asks for a person."""
+        self._log.error("operation failed", operation=row.operation, error=error)
+        unsafe = await self._make_safe(row, job)
+        await self._quietly(lambda: job.leave(row))
+        if unsafe is not None:
+            self._journal.alarm("trip", f"{row.step}: {error}; the cell could not be left safe: {unsafe}", cell=row.cell)
+            return self._journal.needs_operator(row.operation, f"{error}; {unsafe}")
+        row = self._journal.failed(row.operation, error)
+        release(row)
+        self._journal.alarm("pause", f"{row.step}: {error}", cell=row.cell)
+        return row
+
+    async def _make_safe(self, row: OperationRow, job: Job) -> str | None:
+        """Take the instrument off the cell and read that back; says what stands against it."""
+        if row.status not in (Status.LEASED, Status.INTENT, Status.RUNNING):
+            return None
+        action = job.action(row)
+        try:
+            if row.handle is not None:
+                await action.abort(Handle.from_json(row.handle))
+            await action.finish()
+            if row.handle is not None:
+                await action.prove_safe()
+        except (LabctlError, OSError) as error:
+            return str(error)
+        return None
+
+    async def end(
+        self, row: OperationRow, job: Job, why: str, result: Mapping[str, Any], folder: Path, release: Release
+    ) -> OperationRow:
+        """End an operation because a person wants it.
+
+        Raises
+        ------
+        LabctlError
+            The instrument can't be reached, or does not obey; the operation is as it was.
+        """
+        action = job.action(row) if row.status is not Status.REQUESTED else None
+        handle = Handle.from_json(row.handle) if row.handle is not None else None
+        if action is not None and handle is None and row.status is Status.INTENT:
+            handle = await action.find(row.token)
+        if action is not None:
+            if handle is not None:
+                await action.abort(handle)
+            await action.finish()
+            if handle is not None:
+                await action.prove_safe()
+                await self.fetch_partial(row, job, action, handle, folder)
+        await self._quietly(lambda: job.leave(row))
+        row = self._journal.aborted(row.operation, why, result)
+        release(row)
+        return row
+
+    async def fetch_partial(self, row: OperationRow, job: Job, action: Action, handle: Handle, folder: Path) -> None:
+        """Save what an operation without an ordinary end produced."""
+
+        async def fetch() -> None:
+            job.close(row, await action.fetch(handle, folder), folder, self._journal.now())
+
+        await self._quietly(fetch)
+
+    async def _quietly(self, step: Callable[[], Awaitable[Any]]) -> None:
+        """Carry out a step of tidying up whose own failure must not hide what went wrong first."""
+        try:
+            await step()
+        except (LabctlError, OSError) as error:
+            self._log.error("while tidying up", error=str(error))
+            self._journal.note("fault", f"while tidying up: {error}")
+
+    def clear_warnings(self, row: OperationRow) -> None:
+        """Clear the warnings that an operation raised on its way."""
+        for alarm in self._journal.alarms():
+            if alarm.severity == "warning" and alarm.cell == row.cell and alarm.message.startswith(f"{row.step}: "):
+                self._journal.clear_alarm(alarm.alarm)
