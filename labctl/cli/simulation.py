@@ -123,7 +123,7 @@ class Simulation:
     def people(self, port: int, token: str) -> Sequence[asyncio.Task[Any]]:
         """Have the station's operators work on the orchestrator's requests."""
         person = plugins.simulator("person")
-        operators = self._station.operators[:1]
+        operators = [one for one in self._station.operators if one.simulate][:1]
         return [
             asyncio.create_task(person(one.name, self.laboratory, (port, token), one.hours).work()) for one in operators
         ]
