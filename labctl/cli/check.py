@@ -42,6 +42,11 @@ def check_protocol(protocol: Path, station: Path | None, cells: Path | None, *, 
                             "cycle": one.cycle,
                             "at_most_s": one.at_most,
                             "expected_s": one.expected_duration,
+                            "start_within_s": one.start_within,
+                            "late": one.late if one.start_within is not None else None,
+                            "on_timeout": one.on_timeout if one.at_most is not None else None,
+                            "on_failure": one.on_failure,
+                            "on_controller_loss": one.on_controller_loss,
                         }
                         for one in plan
                     ]
@@ -61,7 +66,9 @@ def _plans(protocol: Path, station: Path | None, cells: Path | None) -> dict[str
     if station is not None:
         loaded_station = load_station(station, drivers=plugins.driver_names())
         if loaded_cells is not None:
-            mistakes = check(loaded, loaded_station, loaded_cells, plugins.roles(loaded_station.entries()))
+            entries = loaded_station.entries()
+            able = plugins.capabilities(entries)
+            mistakes = check(loaded, loaded_station, loaded_cells, plugins.roles(entries), able)
             if mistakes:
                 raise InvalidFile(mistakes)
     if loaded_cells is None:
@@ -86,3 +93,35 @@ def _print(protocol: Path, plans: dict[str, tuple[PlannedOperation, ...]]) -> No
         longest = sum(one.at_most or one.expected_duration or 0.0 for one in plan)
         table.add_row(cell, str(len(plan)), plan[0].path, plan[-1].path, ago(longest))
     out.print(table)
+    for line in _agreed(plans):
+        out.print(line)
+
+
+def _agreed(plans: dict[str, tuple[PlannedOperation, ...]]) -> list[str]:
+    """Say once what becomes of a cell that is late, times out or fails, and in which steps of a cycle."""
+    said: dict[str, list[str]] = {}
+    every = dict.fromkeys(one.path.partition("/")[2] for plan in plans.values() for one in plan)
+    for one in (one for plan in plans.values() for one in plan):
+        step = one.path.partition("/")[2]
+        for outcome in _outcomes(one):
+            steps = said.setdefault(outcome, [])
+            if step not in steps:
+                steps.append(step)
+    return [
+        f"{outcome}: {'all steps' if len(steps) == len(every) else ', '.join(steps)}" for outcome, steps in said.items()
+    ]
+
+
+def _outcomes(one: PlannedOperation) -> list[str]:
+    outcomes = [f"after a failure the cell is left at {_LEFT_AT[one.on_failure]}"]
+    if one.start_within is not None:
+        outcomes.append(f"a cell that can't start within {ago(one.start_within)} {_LATE[one.late]}")
+    if one.at_most is not None:
+        outcomes.append(f"a cell whose step the guard time ended {_LATE[one.on_timeout]}")
+    if one.on_controller_loss == "stop":
+        outcomes.append("without labctl the instrument stops")
+    return outcomes
+
+
+_LEFT_AT = {"open_circuit": "open circuit", "hold_voltage": "its voltage, held", "isolate": "open circuit, isolated"}
+_LATE = {"hold": "is held", "continue": "goes on, flagged", "skip": "skips the step"}

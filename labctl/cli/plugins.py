@@ -35,6 +35,11 @@ def roles(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     return {name: driver(entry["driver"]).role for name, entry in entries.items()}
 
 
+def capabilities(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, frozenset[str]]:
+    """Give what the driver of every instrument can do beyond its role; a driver that says nothing can do nothing."""
+    return {name: getattr(driver(entry["driver"]), "capabilities", frozenset()) for name, entry in entries.items()}
+
+
 def simulator(name: str) -> Any:
     """Load a simulator class, or ``laboratory`` and ``person``."""
     return _load("labctl.simulators", name)

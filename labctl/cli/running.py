@@ -127,7 +127,9 @@ def check_files(protocol: Path, station: Path, cells: Path) -> Campaign:
     loaded_protocol = load_protocol(protocol)
     loaded_station = load_station(station, drivers=plugins.driver_names())
     loaded_cells = load_cells(cells)
-    mistakes = check(loaded_protocol, loaded_station, loaded_cells, plugins.roles(loaded_station.entries()))
+    entries = loaded_station.entries()
+    able = plugins.capabilities(entries)
+    mistakes = check(loaded_protocol, loaded_station, loaded_cells, plugins.roles(entries), able)
     if mistakes:
         raise InvalidFile(mistakes)
     return campaigns.make("", loaded_protocol, loaded_station, loaded_cells, loaded_station.mode)

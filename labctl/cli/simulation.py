@@ -146,7 +146,7 @@ class Simulation:
             says, whatever orchestrator comes and goes.
         """
         person = plugins.simulator("person")
-        operators = self._station.operators[:1]
+        operators = [one for one in self._station.operators if one.simulate][:1]
         finder = endpoint or (lambda: found_in(self._folder))
         return [asyncio.create_task(person(one.name, self.laboratory, finder, one.hours).work()) for one in operators]
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 from labctl.documents import Amount, Document, Level, Path, suggest
 from labctl.errors import Mistake
 from labctl.protocol.models import Charge, Discharge, Eis, Hold, Nmr, Protocol
+from labctl.protocol.outcomes import check_outcomes
 from labctl.protocol.values import PerCycle, Span
 from labctl.protocol.walk import Block, Placed, blocks, cycles
 from labctl.units import show
@@ -23,6 +24,7 @@ def check_meaning(protocol: Protocol, document: Document) -> list[Mistake]:
         *_measure(protocol, document),
         *_experiments(protocol, document),
         *_spectra(protocol, document),
+        *check_outcomes(protocol, document),
         *(
             mistake
             for block in blocks(protocol)

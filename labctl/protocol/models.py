@@ -34,6 +34,10 @@ _CutoffOrVoltage = Annotated[Level, LevelOf(("upper", "lower"))]
 _Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 _CurrentLimit = Annotated[float, Quantity("current", above=0)]
 _Wait = Annotated[float, Quantity("duration", at_least=0)]
+#: What a failure leaves the cell in; whether it can be reached is known when the station is.
+OnFailure = Literal["open_circuit", "hold_voltage", "isolate"]
+#: What becomes of a cell that misses a deadline.
+Late = Literal["hold", "continue", "skip"]
 
 
 class Cutoffs(Model):
@@ -66,13 +70,62 @@ class Measure(Model):
     )
 
 
+class Deadline(Model):
+    """Latest start of a step, and what happens to a cell that misses it."""
+
+    within: Duration = Field(description="Latest start after the end of the step before.", examples=["2 h"])
+    else_: Late = Field(
+        default="continue",
+        alias="else",
+        description="A cell that is late is held, goes on with the delay on its result, or skips the step.",
+        examples=["continue"],
+    )
+
+
+StartWithin = Annotated[
+    Annotated[Duration, Tag("duration")] | Annotated[Deadline, Tag("deadline")],
+    Discriminator(lambda value: "deadline" if isinstance(value, (dict, Deadline)) else "duration"),
+]
+
+
 class _Body(Model):
     temperature: Temperature | None = Field(
         default=None, description="Needs a place whose temperature can be set.", examples=["40 degC"]
     )
     soak: _Wait = Field(default=0.0, description="Waiting at the place before the step begins.", examples=["1 h"])
-    start_within: _Wait | None = Field(
-        default=None, description="Latest start after the end of the step before.", examples=["2 h"]
+    start_within: StartWithin | None = Field(
+        default=None,
+        description="Latest start after the end of the step before, alone or with what happens to a cell that is late.",
+        examples=["2 h", "{within: 2 h, else: hold}"],
+    )
+    on_failure: OnFailure = Field(
+        default="open_circuit",
+        description="What a failure leaves the cell in: open circuit, its voltage held, or its relay open as well.",
+        examples=["open_circuit"],
+    )
+    on_controller_loss: Literal["continue", "stop"] = Field(
+        default="continue",
+        description="Without labctl the instrument goes on within its own limits, or stops by its watchdog.",
+        examples=["continue"],
+    )
+
+    @property
+    def latest_start(self) -> float | None:
+        """Seconds after the end of the step before, None for any time."""
+        return self.start_within.within if isinstance(self.start_within, Deadline) else self.start_within
+
+    @property
+    def late(self) -> Late:
+        """What becomes of a cell that starts later."""
+        return self.start_within.else_ if isinstance(self.start_within, Deadline) else "continue"
+
+
+class Guarded(_Body):
+    """A step that its own condition ends, and a guard time if that never comes."""
+
+    at_most: Duration = Field(description="Guard time; a step that it ends has timed out.", examples=["16 h"])
+    on_timeout: Literal["hold", "continue"] = Field(
+        default="hold", description="A cell whose step the guard time ended is held, or goes on.", examples=["hold"]
     )
 
 
@@ -88,13 +141,12 @@ class UntilVoltage(Model):
     voltage: _CutoffOrVoltage = Field(description="Voltage that ends the step.", examples=["upper"])
 
 
-class _ConstantCurrent(_Body):
+class _ConstantCurrent(Guarded):
     current: PerCycle = Field(
         description="Magnitude, absolute or per area, one for all cycles or by span of cycles.",
         examples=["0.2 mA/cm2"],
     )
     until: UntilVoltage = Field(description="What ends the step.", examples=["{voltage: upper}"])
-    at_most: Duration = Field(description="Guard time; a step that it ends is flagged.", examples=["16 h"])
 
 
 class Charge(_ConstantCurrent):
@@ -118,7 +170,7 @@ class UntilCurrent(Model):
     for_: _Wait = Field(default=0.0, alias="for", description="For so long without a break.", examples=["60 s"])
 
 
-class Hold(_Body):
+class Hold(Guarded):
     """Constant voltage until the current has died away."""
 
     voltage: _CutoffOrVoltage = Field(description="Voltage to hold.", examples=["lower"])
@@ -337,6 +389,11 @@ class Protocol(FileModel):
     cutoffs: Cutoffs | None = Field(default=None, description="Voltages that steps refer to by name.")
     limits: Limits = Field(description="What no step may leave.", examples=["{voltage: [2.8 V, 4.4 V], current: 5 mA}"])
     measure: Measure | None = Field(default=None, description="Which cycles are measured.")
+    channels: Literal["keep", "give_back"] | None = Field(
+        default=None,
+        description="Whether a cell keeps its channel while it is elsewhere; where nothing stands, the station says.",
+        examples=["keep"],
+    )
     steps: Annotated[tuple[TopStep, ...], Field(min_length=1)] = Field(
         description="In order.", examples=["[{rest: {duration: 12 h}}]"]
     )

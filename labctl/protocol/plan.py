@@ -171,8 +171,16 @@ class PlannedOperation:
         Resolved for this cell.
     start_within : float or None
         Seconds after the end of the step before.
+    late : str
+        What becomes of a cell that starts later: ``hold``, ``continue`` or ``skip``.
     at_most : float or None
         Guard time in s.
+    on_timeout : str
+        What becomes of a cell whose step the guard time ended: ``hold`` or ``continue``.
+    on_failure : str
+        What a failure leaves the cell in: ``open_circuit``, ``hold_voltage`` or ``isolate``.
+    on_controller_loss : str
+        Whether the instrument goes on without labctl: ``continue`` or ``stop``.
     temperature : float or None
         K; None needs no chamber.
     soak : float
@@ -194,6 +202,10 @@ class PlannedOperation:
     soak: float
     expected_duration: float | None
     flags: tuple[str, ...] = ()
+    late: models.Late = "continue"
+    on_timeout: Literal["hold", "continue"] = "hold"
+    on_failure: models.OnFailure = "open_circuit"
+    on_controller_loss: Literal["continue", "stop"] = "continue"
 
 
 def measured_cycles(protocol: models.Protocol, cell: PlannedCell) -> tuple[int, ...]:
@@ -312,11 +324,15 @@ class _Plan:
             cycle=cycle,
             label=label,
             parameters=parameters,
-            start_within=step.body.start_within,
+            start_within=step.body.latest_start,
             at_most=at_most,
             temperature=step.body.temperature,
             soak=step.body.soak,
             expected_duration=expected,
+            late=step.body.late,
+            on_timeout=step.body.on_timeout if isinstance(step.body, models.Guarded) else "hold",
+            on_failure=step.body.on_failure,
+            on_controller_loss=step.body.on_controller_loss,
         )
 
     def _current(self, current: PerCycle, cycle: int) -> float:

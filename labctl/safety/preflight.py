@@ -6,25 +6,25 @@ do in the protocol, a wire to the wrong kind of instrument in the station file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
-from labctl.documents import Amount, Path, in_order, suggest
+from labctl.documents import Path, in_order, suggest
 from labctl.errors import Mistake
-from labctl.protocol import Protocol, blocks, measure_problem
-from labctl.station import Cells, Place, Station
+from labctl.protocol import Protocol, measure_problem
+from labctl.safety.endless import check_people, check_slots
+from labctl.safety.reachable import check_envelopes, check_outcomes, step_amounts
+from labctl.safety.ways import ROLE_OF, Ways, reaches, steps_of
+from labctl.station import Cells, Station
 from labctl.units import show
 
-_ROLE_OF: Mapping[str, str] = {
-    "rest": "cycler",
-    "charge": "cycler",
-    "discharge": "cycler",
-    "hold": "cycler",
-    "nmr": "spectrometer",
-    "eis": "potentiostat",
-}
 
-
-def check(protocol: Protocol, station: Station, cells: Cells, roles: Mapping[str, str]) -> list[Mistake]:
+def check(
+    protocol: Protocol,
+    station: Station,
+    cells: Cells,
+    roles: Mapping[str, str],
+    capabilities: Mapping[str, Collection[str]] | None = None,
+) -> list[Mistake]:
     """List every mistake that shows only when the three files meet.
 
     Parameters
@@ -33,6 +33,8 @@ def check(protocol: Protocol, station: Station, cells: Cells, roles: Mapping[str
         As loaded, each without mistakes of its own.
     roles : mapping of str to str
         Instrument name to role, as its driver says.
+    capabilities : mapping of str to collection of str, optional
+        Instrument name to what its driver says it can do beyond its role, such as ``watchdog``.
 
     Returns
     -------
@@ -40,10 +42,19 @@ def check(protocol: Protocol, station: Station, cells: Cells, roles: Mapping[str
         In the order of files and lines; empty if the campaign can begin.
     """
     wiring = list(_wiring(station, roles))
-    found = [*wiring, *_homes(protocol, station, cells, roles), *_measured(protocol, cells)]
-    if not wiring:
-        found += _possible(protocol, station, roles)
-    found += _currents(protocol, cells)
+    homes = list(_homes(protocol, station, cells, roles))
+    found = [*wiring, *homes, *_measured(protocol, cells), *_currents(protocol, cells)]
+    if wiring:
+        return in_order(found)
+    impossible = list(_possible(protocol, station, roles))
+    found += impossible
+    if not homes and not impossible:
+        # Only now is it known where every step is done.
+        ways = Ways(station, roles)
+        found += check_people(protocol, station, cells, ways)
+        found += check_slots(protocol, station, cells, ways, roles)
+        found += check_outcomes(protocol, cells, ways, capabilities or {})
+        found += check_envelopes(protocol, station, cells, ways)
     return in_order(found)
 
 
@@ -74,9 +85,9 @@ def _wiring(station: Station, roles: Mapping[str, str]) -> Iterator[Mistake]:
 def _homes(protocol: Protocol, station: Station, cells: Cells, roles: Mapping[str, str]) -> Iterator[Mistake]:
     """Find cells whose home does not exist or has no leads for what the protocol does there."""
     document = cells.document
-    steps = [step for block in blocks(protocol) for step in block.steps if _ROLE_OF[step.kind] == "cycler"]
+    steps = [step for step in steps_of(protocol) if ROLE_OF[step.kind] == "cycler"]
     cycled = next((step.kind for step in steps if step.body.temperature is None), None)
-    wired = [name for name, place in station.places.items() if _reaches(place, "cycler", roles)]
+    wired = [name for name, place in station.places.items() if reaches(place, "cycler", roles)]
     for index, cell in enumerate(cells.cells):
         path: Path = ("cells", index, "place")
         name, _, number = cell.place.partition("/")
@@ -87,15 +98,9 @@ def _homes(protocol: Protocol, station: Station, cells: Cells, roles: Mapping[st
         if int(number) > place.count:
             found = f"'{name}' has {place.count} slots, not {number}"
             yield document.mistake(path, found, f"write '{name}/1' to '{name}/{place.count}'")
-        elif cycled is not None and wired and not _reaches(place, "cycler", roles):
+        elif cycled is not None and wired and not reaches(place, "cycler", roles):
             right = f"put the cell into {' or '.join(wired)}"
             yield document.mistake(path, f"'{name}' has no cycler leads for the step '{cycled}'", right)
-
-
-def _reaches(place: Place, role: str, roles: Mapping[str, str]) -> bool:
-    if place.instrument is not None and roles.get(place.instrument) == role:
-        return True
-    return any(roles.get(instrument) == role for instrument in place.leads)
 
 
 def _measured(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
@@ -112,27 +117,25 @@ def _measured(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
 def _possible(protocol: Protocol, station: Station, roles: Mapping[str, str]) -> Iterator[Mistake]:
     """Find steps that no place of the station can do; of steps that fail alike, the first."""
     reported: set[tuple[str, bool]] = set()
-    for block in blocks(protocol):
-        for step in block.steps:
-            role, heated = _ROLE_OF[step.kind], step.body.temperature is not None
-            if (role, heated) in reported or (role, False) in reported:
-                continue
-            places = [name for name, place in station.places.items() if _reaches(place, role, roles)]
-            if not places:
-                reported.add((role, False))
-                found = f"no place of station '{station.station}' has a {role} for '{step.kind}'"
-                right = _WHAT_TO_ADD[role]
-                yield protocol.document.mistake(step.path, found, right, key=True)
-            elif heated and not any(station.chamber_of(name) for name in places):
-                reported.add((role, True))
-                temperature = show(step.body.temperature or 0.0, "degC")
-                found = f"no place of station '{station.station}' with a {role} can be set to {temperature}"
-                right = "give the station a place whose 'temperature' is a chamber, or leave the temperature out"
-                yield protocol.document.mistake((*step.path, "temperature"), found, right)
-            elif not heated and role == "cycler" and all(station.chamber_of(name) for name in places):
-                reported.add((role, False))
-                found = f"'{step.kind}' names no temperature, but every cycler place is in a chamber"
-                yield protocol.document.mistake(step.path, found, "write the step's 'temperature'", key=True)
+    for step in steps_of(protocol):
+        role, heated = ROLE_OF[step.kind], step.body.temperature is not None
+        if (role, heated) in reported or (role, False) in reported:
+            continue
+        places = [name for name, place in station.places.items() if reaches(place, role, roles)]
+        if not places:
+            reported.add((role, False))
+            found = f"no place of station '{station.station}' has a {role} for '{step.kind}'"
+            yield protocol.document.mistake(step.path, found, _WHAT_TO_ADD[role], key=True)
+        elif heated and not any(station.chamber_of(name) for name in places):
+            reported.add((role, True))
+            temperature = show(step.body.temperature or 0.0, "degC")
+            found = f"no place of station '{station.station}' with a {role} can be set to {temperature}"
+            right = "give the station a place whose 'temperature' is a chamber, or leave the temperature out"
+            yield protocol.document.mistake((*step.path, "temperature"), found, right)
+        elif not heated and role == "cycler" and all(station.chamber_of(name) for name in places):
+            reported.add((role, False))
+            found = f"'{step.kind}' names no temperature, but every cycler place is in a chamber"
+            yield protocol.document.mistake(step.path, found, "write the step's 'temperature'", key=True)
 
 
 _WHAT_TO_ADD: Mapping[str, str] = {
@@ -148,7 +151,8 @@ def _currents(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
     Where all cells are beyond it the current is reported, otherwise the area of each cell that is.
     """
     limit = protocol.limits.current
-    per_area = [(path, amount) for path, amount in _densities(protocol) if amount.per_area]
+    asked = (pair for step in steps_of(protocol) for pair in step_amounts(protocol, step))
+    per_area = [(path, amount) for path, amount in asked if amount.per_area]
     densities = sorted(per_area, key=lambda one: one[1].value, reverse=True)
     if not densities:
         return
@@ -165,19 +169,3 @@ def _currents(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
     for index in beyond:
         found = f"{what(cells.cells[index].area)}, above the protocol's limit {show(limit, 'mA')}"
         yield cells.document.mistake(("cells", index, "area"), found, "check the area, the current and the limit")
-
-
-def _densities(protocol: Protocol) -> Iterator[tuple[Path, Amount]]:
-    for block in blocks(protocol):
-        for step in block.steps:
-            current = getattr(step.body, "current", None)
-            if isinstance(current, Amount):
-                yield (*step.path, "current"), current
-            elif isinstance(current, Mapping):
-                for span, amount in current.items():
-                    yield (*step.path, "current", span.written), amount
-            limit = getattr(step.body, "limit", None)
-            if limit is not None:
-                yield (*step.path, "limit", "current"), limit.current
-    for name, spectrum in protocol.spectra.items():
-        yield ("spectra", name, "amplitude"), spectrum.amplitude

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from labctl.documents import Document, Path, suggest
 from labctl.errors import Mistake
+from labctl.station.envelope import check_envelope
 from labctl.station.instruments import KNOWN_DRIVERS, Maccor
 from labctl.station.models import AMBIENT, Cells, Place, Station
+from labctl.units import show
 
 #: Names with a meaning of their own: where anything can lie, and the spectrometer's standard.
 RESERVED_PLACE: Final = "bench"
@@ -33,6 +35,12 @@ def _instruments(station: Station, document: Document, drivers: Collection[str] 
             right = suggest(entry.driver, sorted(known))
             yield document.mistake((*path, "driver"), f"there is no driver '{entry.driver}'", right)
         yield from _credentials(document.data["instruments"][name], path, document)
+        if entry.limits is not None:
+            yield from check_envelope(entry.limits, (*path, "limits"), document)
+        settled = station.settled(name)
+        if settled is not None and settled.for_ >= settled.at_most:
+            found = f"settled for {show(settled.for_, 'min')} can never be seen within {show(settled.at_most, 'min')}"
+            yield document.mistake((*path, "settled"), found, "write a longer 'at_most' than 'for'")
 
 
 def _credentials(value: Any, path: Path, document: Document) -> Iterator[Mistake]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from labctl.documents import Duration, Model, Numbers, Quantity, TemperatureDifference, Text, describe, expected
+from labctl.station.envelope import Envelope
 
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
 
@@ -57,6 +58,11 @@ class Entry(Model):
 
     driver: str = Field(description="Which driver speaks to it.", examples=["maccor"])
     simulate: dict[str, Any] = Field(default_factory=dict, description="Options of its simulator.")
+    limits: Envelope | None = Field(
+        default=None,
+        description="What it may be asked at most; steps beyond are refused before the start.",
+        examples=["{current: 15 mA}"],
+    )
 
 
 class Maccor(Entry):

@@ -9,7 +9,8 @@ from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHa
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from labctl.documents import Area, FileModel, Model, Name, Numbers, Ratio, Text, Word
+from labctl.documents import Area, FileModel, Model, Name, Numbers, Quantity, Ratio, Text, Word
+from labctl.station.hours import WorkingHours
 from labctl.station.instruments import InstrumentEntry, Settled
 
 _Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
@@ -67,7 +68,14 @@ class Operator(Model):
     """A person who moves cells."""
 
     name: Text = Field(description="Who.", examples=["operator"])
-    hours: Text | None = Field(default=None, description="When they are there.", examples=["Mo-Fr 08:00-19:00"])
+    hours: Annotated[str, WorkingHours()] | None = Field(
+        default=None,
+        description="When they are there, in local time; several ranges with ';'. Nothing: always.",
+        examples=["Mo-Fr 08:00-19:00"],
+    )
+    simulate: bool = Field(
+        default=True, description="In a simulated laboratory: whether a scripted person acts for them.", examples=[True]
+    )
 
 
 class Place(Model):
@@ -102,6 +110,11 @@ class Station(FileModel):
         description="Relative accuracy of the cycler's capacities; enters the error budget.", examples=["0.1 %"]
     )
     operators: tuple[Operator, ...] = Field(default=(), description="Who moves cells.")
+    channels: Literal["keep", "give_back"] = Field(
+        default="keep",
+        description="Whether a cell keeps its channel while it is elsewhere; a protocol may say otherwise.",
+        examples=["keep"],
+    )
     instruments: Annotated[dict[Name, InstrumentEntry], Field(min_length=1)] = Field(
         description="By name, each with its driver.", examples=["{maccor: {driver: maccor, address: 192.0.2.10}}"]
     )
@@ -193,6 +206,9 @@ class Cell(Model):
     )
     user: Text | None = Field(default=None, description="Whose cell it is.", examples=["nmr"])
     place: _Slot = Field(description="Where it sits at home.", examples=["cabinet/1"])
+    start_after: Annotated[float, Quantity("duration", at_least=0)] = Field(
+        default=0.0, description="It begins so long after the campaign.", examples=["2 h"]
+    )
     soc_factor: SocFactor = Field(
         default_factory=lambda: SocFactor(**_PAPER),
         description="Correction of the lithium signal of the discharged cell.",

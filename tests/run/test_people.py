@@ -170,7 +170,7 @@ def test_an_aborted_cell_is_left_open_and_the_others_go_on(running):
 
 def test_a_transfer_waits_for_the_right_barcode(laboratory):
     laboratory.keep_cells("bare-01")
-    laboratory.replace("station.yaml", "operators: [{name: operator}]", "operators: []")
+    laboratory.replace("station.yaml", "{name: operator}", "{name: operator, simulate: false}")
     path = laboratory.protocol
     path.write_text(re.sub(r"  - rest: \{duration: 12 h\}\n", "", path.read_text()))
     process = laboratory.begin("run", HERE, "--simulate")

@@ -169,6 +169,25 @@ def test_a_driver_of_someone_else_may_have_settings_of_its_own() -> None:
         read_station(text, "s.yaml", KNOWN_DRIVERS)
 
 
+@pytest.mark.parametrize(
+    "hours", ["Mo-Fr 08:00-19:00", "Sa 09:00-12:30", "Mo-Fr 08:00-19:00; Sa-Su 10:00-12:00", "always"]
+)
+def test_working_hours_may_have_several_ranges(hours: str) -> None:
+    station = read_station(STATION.read_text().replace("Mo-Fr 08:00-19:00", hours), "s.yaml")
+    assert station.operators[0].hours == hours
+
+
+def test_cells_may_begin_one_after_the_other() -> None:
+    text = CELLS.read_text().replace("place: cabinet/2,", "place: cabinet/2, start_after: 90 min,")
+    assert [cell.start_after for cell in read_cells(text, "c.yaml").cells] == [0.0, 5400.0]
+
+
+def test_a_cell_keeps_its_channel_unless_the_station_says_otherwise() -> None:
+    assert load_station(STATION).channels == "keep"
+    text = STATION.read_text().replace("mode: simulated", "channels: give_back\nmode: simulated")
+    assert read_station(text, "s.yaml").channels == "give_back"
+
+
 # -- the three together ------------------------------------------------------------------------------------------------
 def test_the_examples_fit_together() -> None:
     assert check(load_protocol(PROTOCOL), load_station(STATION), load_cells(CELLS), ROLES) == []
@@ -192,8 +211,36 @@ def test_the_examples_fit_together() -> None:
             "temperature: ambient",
             [f"{PROTOCOL}:23:51: no place of station 'example' with a cycler can be set to 40 degC"],
         ),
+        (
+            "settled: {tolerance",
+            "limits: {temperature: [5 degC, 35 degC]}, settled: {tolerance",
+            [f"{PROTOCOL}:23:51: 40 degC lies outside of what oven can do"],
+        ),
+        (
+            "channels: 1-16",
+            "channels: 1-16, limits: {current: 1 mA}",
+            [f"{PROTOCOL}:23:88: 'hold' asks for 3 mA, maccor can do 1 mA"],
+        ),
+        (
+            "channels: 1-16",
+            "channels: 1-16, limits: {voltage: [0 V, 4.2 V]}",
+            [f"{PROTOCOL}:15:81: 'charge' asks for 4.3 V, outside of what maccor can do"],
+        ),
+        (
+            'address: "192.0.2.12:260"',
+            'limits: {current: 50 uA}, address: "192.0.2.12:260"',
+            [f"{PROTOCOL}:30:114: 'eis' asks for 0.1 mA, zahner can do 0.05 mA"],
+        ),
     ],
-    ids=["no spectrometer", "no potentiostat", "no chamber"],
+    ids=[
+        "no spectrometer",
+        "no potentiostat",
+        "no chamber",
+        "chamber too cold",
+        "cycler too weak",
+        "cycler of too low a voltage",
+        "potentiostat too weak",
+    ],
 )
 def test_a_step_that_the_station_cannot_do_is_said_once(old: str, new: str, expected: list[str]) -> None:
     station = read_station(STATION.read_text().replace(old, new), "station.yaml")
@@ -237,6 +284,24 @@ def test_the_json_schema_of_a_quantity_wants_a_unit() -> None:
     for area, right in (("1.0 cm2", True), (".5 cm2", True), ("1e2 mm2", True), (1.0, False), ("1.0", False)):
         cells = {**good, "cells": [{**good["cells"][0], "area": area}]}
         assert (not list(validator.iter_errors(cells))) is right, area
+
+
+@pytest.mark.parametrize(
+    ("start_within", "right"),
+    [
+        ("2 h", True),
+        ({"within": "2 h"}, True),
+        ({"within": "2 h", "else": "skip"}, True),
+        ({"within": "2 h", "else": "abort"}, False),
+        ({"else": "skip"}, False),
+        (7200, False),
+    ],
+)
+def test_the_json_schema_knows_both_ways_to_write_a_deadline(start_within: Any, right: bool) -> None:
+    validator = jsonschema.Draft202012Validator(protocol_schema())
+    good = load(PROTOCOL).data
+    steps = [{"rest": {"duration": "1 h", "start_within": start_within}}]
+    assert (not list(validator.iter_errors({**good, "steps": steps}))) is right
 
 
 @pytest.mark.parametrize(("make", "path"), SCHEMAS, ids=["protocol", "station", "cells"])

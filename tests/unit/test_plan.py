@@ -217,6 +217,48 @@ def test_expanding_twice_gives_the_same_plan(dead_lithium: Protocol) -> None:
     assert expand(frozen, SomeCell()) == expand(dead_lithium, SomeCell())
 
 
+def test_what_becomes_of_a_late_or_failed_cell_is_agreed_even_where_nothing_is_written(dead_lithium: Protocol) -> None:
+    for operation in expand(dead_lithium, SomeCell()):
+        assert (operation.late, operation.on_timeout) == ("continue", "hold")
+        assert (operation.on_failure, operation.on_controller_loss) == ("open_circuit", "continue")
+    assert dead_lithium.channels is None
+
+
+def test_every_operation_carries_what_its_step_says_of_lateness_and_failure(dead_lithium: Protocol) -> None:
+    told = changed(
+        dead_lithium,
+        "{as: charged, experiment: metal, start_within: 2 h}",
+        "{as: charged, experiment: metal, start_within: {within: 90 min, else: hold}, on_failure: isolate,"
+        " on_controller_loss: stop}",
+    )
+    plan = by_path(expand(told, SomeCell()))
+    for path in ("c001/02-nutation-charged", "c001/02-nmr-charged"):
+        assert (plan[path].start_within, plan[path].late) == (5400, "hold")
+        assert (plan[path].on_failure, plan[path].on_controller_loss) == ("isolate", "stop")
+    other = plan["c001/05-nmr-discharged"]
+    assert (other.start_within, other.late, other.on_failure) == (7200, "continue", "open_circuit")
+
+
+def test_a_step_whose_guard_time_may_end_it_says_so(dead_lithium: Protocol) -> None:
+    leaking = changed(dead_lithium, "at_most: 24 h}", "at_most: 24 h, on_timeout: continue, on_failure: hold_voltage}")
+    plan = by_path(expand(leaking, SomeCell()))
+    assert (plan["c001/07-hold"].on_timeout, plan["c001/07-hold"].on_failure) == ("continue", "hold_voltage")
+    assert plan["c001/04-discharge"].on_timeout == "hold"
+
+
+def test_a_measurement_that_nothing_rests_on_may_be_skipped(dead_lithium: Protocol) -> None:
+    hurried = changed(
+        dead_lithium,
+        "{as: discharged, experiment: metal, start_within: 2 h}",
+        "{as: discharged, experiment: metal, start_within: {within: 2 h, else: skip}}",
+    )
+    assert by_path(expand(hurried, SomeCell()))["c001/05-nmr-discharged"].late == "skip"
+
+
+def test_a_protocol_may_say_what_becomes_of_channels(dead_lithium: Protocol) -> None:
+    assert changed(dead_lithium, "measure: {", "channels: give_back\nmeasure: {").channels == "give_back"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

@@ -1,0 +1,114 @@
+"""Before anything starts: can each step be left as it says, and does no instrument get asked beyond what it can do?"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from labctl.documents import Amount, Path
+from labctl.errors import Mistake
+from labctl.protocol import Placed, Protocol
+from labctl.protocol.models import Charge, Discharge, Eis, Hold
+from labctl.safety.ways import Way, Ways, steps_of
+from labctl.station import Cells, Station
+from labctl.units import show
+
+#: What a driver says it has where its instrument stops an operation by itself when labctl is gone.
+WATCHDOG: Final = "watchdog"
+
+
+def check_outcomes(
+    protocol: Protocol, cells: Cells, ways: Ways, capabilities: Mapping[str, Collection[str]]
+) -> Iterator[Mistake]:
+    """Find states that a failure could not leave a cell in, and stops that no instrument would make."""
+    document = protocol.document
+    for step in steps_of(protocol):
+        possible = ways.from_homes(step, cells)
+        if step.body.on_failure == "isolate":
+            direct = next((way for way in possible if way.through is None), None)
+            if direct is not None:
+                right = "write 'open_circuit', or lead them through a multiplexer"
+                yield document.mistake((*step.path, "on_failure"), _not_isolated(direct), right)
+        if step.body.on_controller_loss == "stop":
+            without = [way.instrument for way in possible if WATCHDOG not in capabilities.get(way.instrument, ())]
+            if without:
+                found = f"{without[0]} does not stop by itself when labctl is gone: its driver has no watchdog"
+                right = "write 'continue': the step goes on within the limits that the instrument holds itself"
+                yield document.mistake((*step.path, "on_controller_loss"), found, right)
+
+
+def _not_isolated(way: Way) -> str:
+    if not way.leads:
+        return f"a cell in '{way.place}' has no leads that could be opened"
+    return f"{way.instrument}'s leads in '{way.place}' pass through no multiplexer that could open them"
+
+
+def check_envelopes(protocol: Protocol, station: Station, cells: Cells, ways: Ways) -> Iterator[Mistake]:
+    """Find steps that ask every instrument that could do them for more than the station says it can do."""
+    document = protocol.document
+    for step in steps_of(protocol):
+        possible = ways.from_homes(step, cells)
+        names = list(dict.fromkeys(way.instrument for way in possible))
+        for path, amount in _currents(protocol, step):
+            asked = max(amount.on(cell.area) for cell in cells.cells)
+            allowed = [_current(station, name) for name in names]
+            if allowed and all(limit is not None and asked > limit * (1 + 1e-9) for limit in allowed):
+                most = max(limit for limit in allowed if limit is not None)
+                found = f"'{step.kind}' asks for {show(asked, 'mA')}, {' and '.join(names)} can do {show(most, 'mA')}"
+                yield document.mistake(path, found, f"write at most {show(most, 'mA')}, or use another instrument")
+        for path, volts in _voltages(protocol, step):
+            spans = [_voltage(station, name) for name in names]
+            if spans and all(span is not None and not span[0] <= volts <= span[1] for span in spans):
+                found = f"'{step.kind}' asks for {show(volts, 'V')}, outside of what {' and '.join(names)} can do"
+                yield document.mistake(path, found, "choose another voltage, or use another instrument")
+        yield from _temperature(protocol, station, step, possible)
+
+
+def _temperature(protocol: Protocol, station: Station, step: Placed, possible: list[Way]) -> Iterator[Mistake]:
+    asked = step.body.temperature
+    chambers = list(dict.fromkeys(way.chamber for way in possible if way.chamber is not None))
+    if asked is None or not chambers:
+        return
+    spans = [limits.temperature if (limits := station.instruments[name].limits) else None for name in chambers]
+    if all(span is not None and not span[0] <= asked <= span[1] for span in spans):
+        coldest, hottest = next(span for span in spans if span is not None)
+        found = f"{show(asked, 'degC')} lies outside of what {' and '.join(chambers)} can do"
+        right = f"write {show(coldest, 'degC')} to {show(hottest, 'degC')}"
+        yield protocol.document.mistake((*step.path, "temperature"), found, right)
+
+
+def _current(station: Station, instrument: str) -> float | None:
+    limits = station.instruments[instrument].limits
+    return limits.current if limits is not None else None
+
+
+def _voltage(station: Station, instrument: str) -> tuple[float, float] | None:
+    limits = station.instruments[instrument].limits
+    return limits.voltage if limits is not None else None
+
+
+def _currents(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, Amount]]:
+    return ((path, amount) for path, amount in step_amounts(protocol, step) if amount.kind != "voltage")
+
+
+def step_amounts(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, Amount]]:
+    """Give the currents, and the amplitude of a spectrum, that a step asks for, each where it stands in the file."""
+    match step.body:
+        case Charge(current=current) | Discharge(current=current):
+            if isinstance(current, Amount):
+                yield (*step.path, "current"), current
+            else:
+                for span, amount in current.items():
+                    yield (*step.path, "current", span.written), amount
+        case Hold(limit=limit):
+            yield (*step.path, "limit", "current"), limit.current
+        case Eis(spectrum=name):
+            yield ("spectra", name, "amplitude"), protocol.spectra[name].amplitude
+
+
+def _voltages(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, float]]:
+    match step.body:
+        case Charge(until=until) | Discharge(until=until):
+            yield (*step.path, "until", "voltage"), protocol.volts(until.voltage)
+        case Hold(voltage=voltage):
+            yield (*step.path, "voltage"), protocol.volts(voltage)

@@ -1,0 +1,129 @@
+"""What could never end, or not end safely, is refused before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from labctl.protocol import read_protocol
+from labctl.safety.preflight import check
+from labctl.station import Cells, load_cells, load_station, read_cells, read_station
+
+TESTS = Path(__file__).parent.parent
+STATION = TESTS / "good" / "station.yaml"
+CELLS = TESTS / "good" / "cells.yaml"
+PROTOCOL = TESTS.parent / "protocols" / "dead-lithium.yaml"
+ROLES = {
+    "maccor": "cycler",
+    "topspin": "spectrometer",
+    "zahner": "potentiostat",
+    "oven": "chamber",
+    "mux": "multiplexer",
+}
+
+
+def told(old: str, new: str) -> str:
+    text = PROTOCOL.read_text()
+    assert old in text
+    return text.replace(old, new)
+
+
+SWITCHED = "leads: {maccor: {through: mux, relays: 201-208}, zahner"
+
+
+def test_a_cell_can_be_isolated_where_its_leads_pass_through_a_multiplexer() -> None:
+    protocol = read_protocol(told("at_most: 16 h", "at_most: 16 h, on_failure: isolate"), "p.yaml")
+    switched = read_station(STATION.read_text().replace("leads: {maccor: 1-8, zahner", SWITCHED), "s.yaml")
+    assert check(protocol, switched, load_cells(CELLS), ROLES) == []
+    (mistake,) = check(protocol, load_station(STATION), load_cells(CELLS), ROLES)
+    assert str(mistake).startswith("p.yaml:15:116: maccor's leads in 'cabinet' pass through no multiplexer")
+
+
+def test_isolating_is_refused_where_the_step_is_done_even_if_it_would_do_at_home() -> None:
+    text = told("until: {current: 1 uA, for: 60 s}", "until: {current: 1 uA, for: 60 s}, on_failure: isolate")
+    switched = read_station(STATION.read_text().replace("leads: {maccor: 1-8, zahner", SWITCHED), "s.yaml")
+    (mistake,) = check(read_protocol(text, "p.yaml"), switched, load_cells(CELLS), ROLES)
+    assert "maccor's leads in 'oven'" in str(mistake)
+
+
+def test_stopping_without_labctl_is_for_instruments_whose_driver_has_a_watchdog() -> None:
+    protocol = read_protocol(told("at_most: 16 h", "at_most: 16 h, on_controller_loss: stop"), "p.yaml")
+    files = (protocol, load_station(STATION), load_cells(CELLS), ROLES)
+    assert check(*files, {"maccor": frozenset({"watchdog"})}) == []
+    for nothing in (None, {}, {"maccor": frozenset()}, {"zahner": frozenset({"watchdog"})}):
+        (mistake,) = check(*files, nothing)
+        assert "maccor does not stop by itself when labctl is gone" in str(mistake)
+
+
+# -- what would wait for ever ------------------------------------------------------------------------------------------
+CYCLING = """\
+labctl: 1
+protocol: cycling
+limits: {voltage: [2.8 V, 4.4 V], current: 5 mA}
+steps:
+  - cycle: {count: 2, steps: [{charge: {current: 1 mA, until: {voltage: 4.3 V}, at_most: 9 h}}]}
+"""
+WARM = CYCLING + "  - rest: {duration: 1 h, temperature: 40 degC}\n"
+NMR_ONLY = """\
+labctl: 1
+protocol: spectrum
+limits: {voltage: [2.8 V, 4.4 V], current: 5 mA}
+steps: [{nmr: {as: pristine, experiment: metal}}]
+experiments:
+  metal: {nucleus: 7Li, pulse_program: zg, carrier: 250 ppm, scans: 8, recycle_delay: 1 s, dwell_time: 1 us,
+          points: 1024, pulse: {flip: 90 deg, power: 80 W}}
+"""
+
+
+def cells_at(*places: str) -> Cells:
+    entry = "  - {{id: c-{0}, barcode: B{0}, group: g, area: 1 cm2, chemistry: x, place: {1}}}\n"
+    text = "".join(entry.format(number, place) for number, place in enumerate(places, 1))
+    return read_cells(f"labctl: 1\ncells:\n{text}", "cells.yaml")
+
+
+def test_a_campaign_that_never_moves_a_cell_needs_no_operators() -> None:
+    nobody = read_station(STATION.read_text().replace("operators:", "operators: [] #"), "s.yaml")
+    assert check(read_protocol(CYCLING, "p.yaml"), nobody, cells_at("cabinet/1"), ROLES) == []
+    (mistake,) = check(read_protocol(WARM, "p.yaml"), nobody, cells_at("cabinet/1"), ROLES)
+    assert str(mistake).startswith(
+        "s.yaml:6:1: for 'rest' a person brings c-1 from 'cabinet' to 'oven', but the station has no operators"
+    )
+
+
+def test_a_cell_that_lives_in_the_probe_still_needs_a_person_for_the_reference_standard() -> None:
+    text = STATION.read_text().replace("probe:   {count: 1", "probe:   {count: 2")
+    protocol = read_protocol(NMR_ONLY, "p.yaml")
+    assert check(protocol, read_station(text, "s.yaml"), cells_at("probe/2"), ROLES) == []
+    nobody = read_station(text.replace("operators:", "operators: [] #"), "s.yaml")
+    (mistake,) = check(protocol, nobody, cells_at("probe/2"), ROLES)
+    assert "a person puts the reference standard into 'probe'" in str(mistake)
+
+
+def test_no_cell_may_live_where_the_reference_standard_is_measured() -> None:
+    (mistake,) = check(read_protocol(NMR_ONLY, "p.yaml"), load_station(STATION), cells_at("probe/1"), ROLES)
+    assert "c-1 lives in 'probe/1', which the reference standard needs" in str(mistake)
+    assert (mistake.file, mistake.line) == ("cells.yaml", 3)
+
+
+def test_a_step_whose_every_slot_is_another_cells_home_is_refused() -> None:
+    station = read_station(
+        STATION.read_text().replace("oven:    {count: 8", "oven:    {count: 1").replace("maccor: 9-16", "maccor: 9"),
+        "s.yaml",
+    )
+    warm_only = CYCLING.replace("current: 1 mA", "temperature: 40 degC, current: 1 mA")
+    protocol = read_protocol(warm_only, "p.yaml")
+    assert check(protocol, station, cells_at("cabinet/1", "cabinet/2"), ROLES) == []
+    (mistake,) = check(protocol, station, cells_at("oven/1", "cabinet/2"), ROLES)
+    assert "c-2 can never do 'charge': every slot of 'oven' is the home of another cell" in str(mistake)
+    assert (mistake.file, mistake.line) == ("cells.yaml", 4)
+
+
+def test_two_cells_that_need_one_probe_take_turns() -> None:
+    protocol = read_protocol(NMR_ONLY, "p.yaml")
+    assert check(protocol, load_station(STATION), cells_at("cabinet/1", "cabinet/2"), ROLES) == []
+
+
+def test_what_people_do_by_hand_needs_people() -> None:
+    text = STATION.read_text().replace("{driver: maccor, address", "{driver: assisted, role: cycler, address")
+    text = text.replace("operators:", "operators: [] #")
+    (mistake,) = check(read_protocol(CYCLING, "p.yaml"), read_station(text, "s.yaml"), cells_at("cabinet/1"), ROLES)
+    assert "'maccor' is run by hand, but the station has no operators" in str(mistake)
