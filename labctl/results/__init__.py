@@ -8,12 +8,19 @@ from labctl.results.bundle import (
     write_campaign,
 )
 from labctl.results.delivery import deliver
+from labctl.results.recording import RecordsRefused, RecordWriter
+from labctl.results.records import Record, RecordFile, read_records
 
 __all__ = [
     "OPERATION_SCHEMA",
+    "Record",
+    "RecordFile",
+    "RecordWriter",
+    "RecordsRefused",
     "bundle_folder",
     "campaign_folder",
     "deliver",
+    "read_records",
     "write_bundle",
     "write_campaign",
 ]

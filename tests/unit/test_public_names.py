@@ -8,7 +8,10 @@ NAMES = {
     "labctl.analysis": "Allocation Analysis Settings allocate analyze truth_shares write_report",
     "labctl.cell": "CellMachine",
     "labctl.journal": "ENDED FILE_NAME HELD Alarm CampaignRow Event Journal LastWord OperationRow Status",
-    "labctl.results": "OPERATION_SCHEMA bundle_folder campaign_folder deliver write_bundle write_campaign",
+    "labctl.results": (
+        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused bundle_folder campaign_folder deliver "
+        "read_records write_bundle write_campaign"
+    ),
     "labctl.instruments": (
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Instrument Log Mode Multiplexer "

@@ -1,0 +1,83 @@
+"""What a record file costs: an operation of a thousand records, appending to long files, reading one back.
+
+    python -m benchmarks.records
+
+Prints the medians; exit 1 if an operation of 1000 records, its forcing to the disk left out, takes 5 ms or more, or if
+opening and appending to a file of 1,000,000 records takes more than 1.5 times as long as to one of 1,000.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from labctl.engine.clock import real_seconds
+from labctl.results import Record, RecordWriter, read_records
+
+OPERATION = "lab-1/bare-01/c001/01-charge/a1"
+RUNS = 41
+
+
+def records(first: int, number: int) -> list[Record]:
+    return [
+        Record(n, 60.0 * n, 1, 3.1 + 1e-4 * (n % 999), 2e-4, 0.012 * n, "C", 1) for n in range(first, first + number)
+    ]
+
+
+def median_ms(act: Callable[[], object], runs: int = RUNS) -> float:
+    times = []
+    for _ in range(runs):
+        began = real_seconds()
+        act()
+        times.append(real_seconds() - began)
+    return 1e3 * statistics.median(times)
+
+
+def append_ms(path: Path, rows: int) -> float:
+    """Make a file of so many records and give the cost of opening it and appending ten."""
+    with RecordWriter(path, OPERATION) as writer:
+        for first in range(1, rows, 50_000):
+            writer.append(records(first, min(50_000, rows)))
+
+    def act() -> None:
+        writer = RecordWriter(path, OPERATION)
+        writer.append(records((writer.last or 0) + 1, 10))
+        writer.close(sync=False)
+
+    return median_ms(act)
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        table = "record,time_s,step,voltage_V,current_A,capacity_C,state,end\n"
+        table += "".join(f"{n},{60 * n},1,3.{n:06d},0.0002,{0.012 * n:.10g},C,1\n" for n in range(1, 1001))
+        numbers = iter(range(10_000))
+
+        def operation(*, looks: int, sync: bool) -> None:
+            writer = RecordWriter(folder / f"{next(numbers)}.log", OPERATION)
+            for look in range(looks):
+                writer.append(records(1 + 10 * look, 10))
+            writer.append_csv(table)
+            writer.close(sync=sync)
+
+        at_fetch = median_ms(lambda: operation(looks=0, sync=False))
+        with_looks = median_ms(lambda: operation(looks=20, sync=False))
+        synced = median_ms(lambda: operation(looks=0, sync=True))
+        print(f"operation of 1000 records: {at_fetch:.2f} ms at fetch, {with_looks:.2f} ms with 20 looks before")
+        print(f"                           {synced:.2f} ms forced to the disk")
+        short = append_ms(folder / "short.log", 1_000)
+        long = append_ms(folder / "long.log", 1_000_000)
+        print(
+            f"open and append 10 records: {short:.3f} ms to 1,000, {long:.3f} ms to 1,000,000, {long / short:.2f} times"
+        )
+        reading = median_ms(lambda: read_records(folder / "long.log"), runs=3)
+        print(f"read and check 1,000,000 records: {reading:.0f} ms")
+        return 0 if with_looks < 5 and long / short <= 1.5 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
