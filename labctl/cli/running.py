@@ -16,19 +16,17 @@ from labctl.cli import plugins
 from labctl.cli.attached import Attached, SimulationLock, attach
 from labctl.cli.logs import open_log
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
+from labctl.cli.taking_up import TakenUp, check_files, hand_over, take_up
 from labctl.engine import campaign as campaigns
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
 from labctl.engine.clock import LoopClock, run_real, run_scaled, run_virtual
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.orchestrator import Orchestrator
-from labctl.errors import InvalidFile, LabctlError, UsageError
+from labctl.errors import LabctlError, UsageError
 from labctl.instruments import Hiccup
-from labctl.journal import FILE_NAME, CampaignRow, Journal
-from labctl.protocol import load_protocol, read_protocol
+from labctl.journal import FILE_NAME, Journal
 from labctl.results import deliver
-from labctl.safety.preflight import check
-from labctl.station import load_cells, load_station, read_cells, read_station
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,80 +114,6 @@ def resolve_secret(value: Any) -> str:
     raise UsageError("a credential is given as {env: NAME}")
 
 
-def check_files(protocol: Path, station: Path, cells: Path) -> Campaign:
-    """Load and check all three files.
-
-    Raises
-    ------
-    InvalidFile
-        With every mistake of all of them.
-    """
-    loaded_protocol = load_protocol(protocol)
-    loaded_station = load_station(station, drivers=plugins.driver_names())
-    loaded_cells = load_cells(cells)
-    entries = loaded_station.entries()
-    able = plugins.capabilities(entries)
-    mistakes = check(loaded_protocol, loaded_station, loaded_cells, plugins.roles(entries), able)
-    if mistakes:
-        raise InvalidFile(mistakes)
-    return campaigns.make("", loaded_protocol, loaded_station, loaded_cells, loaded_station.mode)
-
-
-@dataclass(frozen=True, slots=True)
-class TakenUp:
-    """A campaign that goes on, or one that is about to begin.
-
-    Attributes
-    ----------
-    campaign : Campaign
-        From its frozen files where it goes on.
-    begun : bool
-        Whether the journal has it.
-    changed : tuple of str
-        What a person should know: files that are not those it began with.
-    laboratory : str or None
-        When the simulated laboratory was born in which it began.
-    """
-
-    campaign: Campaign
-    begun: bool
-    changed: tuple[str, ...] = ()
-    laboratory: str | None = None
-
-
-def _take_up(journal: Journal, request: RunRequest, wanted: Campaign) -> TakenUp:
-    row = campaigns.unfinished(journal)
-    if row is None:
-        name = campaigns.next_name(journal, wanted.protocol.protocol)
-        mode = "simulated" if request.simulate else wanted.mode
-        return TakenUp(campaigns.make(name, wanted.protocol, wanted.station, wanted.cells, mode), begun=False)
-    if row.settings.get("simulate") != request.simulate:
-        was = "simulated" if row.settings.get("simulate") else "with live instruments"
-        raise UsageError(f"campaign {row.campaign} runs {was}; it can't go on otherwise")
-    changed = tuple(
-        f"{file['path']} has changed since campaign {row.campaign} began; it goes on with the file as it was then"
-        for kind, file in wanted.files().items()
-        if file["sha256"] != row.files[kind]["sha256"]
-    )
-    return TakenUp(frozen(row), begun=True, changed=changed, laboratory=row.settings.get("laboratory"))
-
-
-def _born(saved: Mapping[str, Any] | None, attached: Attached | None) -> str | None:
-    """When the simulated laboratory at hand was born, None if there is none."""
-    if attached is not None:
-        return attached.born
-    return None if saved is None else saved.get("born")
-
-
-def frozen(row: CampaignRow) -> Campaign:
-    """Rebuild a campaign from its files as the journal keeps them."""
-    files = row.files
-    protocol = read_protocol(files["protocol"]["text"], files["protocol"]["path"])
-    station = read_station(files["station"]["text"], files["station"]["path"], drivers=plugins.driver_names())
-    cells = read_cells(files["cells"]["text"], files["cells"]["path"])
-    return campaigns.make(row.campaign, protocol, station, cells, row.mode)
-
-
 def run(
     request: RunRequest,
     *,
@@ -263,103 +187,162 @@ async def _run(
     log, file = open_log(request.folder, clock)
     journal = Journal(request.folder / FILE_NAME, clock)
     try:
-        taken = _take_up(journal, request, wanted)
+        taken = take_up(journal, wanted, simulate=request.simulate)
         for message in taken.changed:
             listener.warn(message)
-        if request.simulate and taken.begun and (not (saved or attached) or taken.laboratory != _born(saved, attached)):
+        if request.simulate and taken.goes_on and taken.laboratory != _born(saved, attached):
             raise LabctlError(
-                f"{request.folder}: campaign {taken.campaign.name} has begun, but its simulated laboratory is gone",
+                f"{request.folder}: campaign {taken.asked.name} has begun, but its simulated laboratory is gone",
                 hint="begin anew in another laboratory folder",
             )
         if attached is not None:
-            attached.check(taken.campaign.station, taken.campaign.cells)
-        return await _orchestrate(request, taken, clock, lock, saved, attached, journal, log, listener)
+            attached.check(taken.asked.station, taken.asked.cells)
+        run_ = _Run(request, taken, clock, lock, journal, log, listener)
+        return await run_.go(saved, attached)
     finally:
         journal.close()
         file.close()
 
 
-async def _orchestrate(
-    request: RunRequest,
-    taken: TakenUp,
-    clock: LoopClock,
-    lock: LaboratoryLock,
-    saved: Mapping[str, Any] | None,
-    attached: Attached | None,
-    journal: Journal,
-    log: Any,
-    listener: Listener,
-) -> Outcome:
-    simulation = None
-    campaign = taken.campaign
-    entries: Mapping[str, Mapping[str, Any]] = campaign.station.entries()
-    settings: dict[str, Any] = {"seed": request.seed, "simulate": request.simulate}
+def _born(saved: Mapping[str, Any] | None, attached: Attached | None) -> str | None:
+    """When the simulated laboratory at hand was born, None if there is none."""
     if attached is not None:
-        entries = attached.entries
-        settings.update(seed=attached.seed, laboratory=attached.born)
-    elif request.simulate:
-        seed = int(saved["seed"]) if saved is not None else request.seed
-        simulation = Simulation(
-            campaign.station,
-            campaign.cells,
-            folder=request.folder,
-            seed=seed,
-            clock=clock,
-            log=log,
-            faults=request.faults,
-            speed=request.speed,
+        return attached.born
+    return None if saved is None else saved.get("born")
+
+
+class _Run:
+    """One run: instruments or their simulators, the orchestrator, and what comes out."""
+
+    def __init__(
+        self,
+        request: RunRequest,
+        taken: TakenUp,
+        clock: LoopClock,
+        lock: LaboratoryLock,
+        journal: Journal,
+        log: Any,
+        listener: Listener,
+    ) -> None:
+        self._request = request
+        self._taken = taken
+        self._clock = clock
+        self._lock = lock
+        self._journal = journal
+        self._log = log
+        self._listener = listener
+        self._simulation: Simulation | None = None
+        self._attached: Attached | None = None
+        self._settings: dict[str, Any] = {"seed": request.seed, "simulate": request.simulate}
+        self._running: list[Campaign] = []
+        self._outcome = Outcome(taken.asked.name, {})
+
+    async def go(self, saved: Mapping[str, Any] | None, attached: Attached | None) -> Outcome:
+        """Run to the end, or to where it is interrupted."""
+        entries = await self._instruments(saved, attached)
+        bench = make_bench(
+            entries, clock=self._clock, log=self._log, report=self._report, folder=self._request.folder
         )
-        await simulation.start(saved)
-        listener.on_simulation(simulation)
-        entries = simulation.entries
-        settings.update(seed=seed, laboratory=simulation.born)
+        try:
+            await bench.connect()
+            await self._conduct(bench)
+        finally:
+            await bench.close()
+            if self._simulation is not None:
+                await self._simulation.stop()
+        if self._simulation is not None and not self._outcome.detached:
+            self._outcome.truth = self._simulation.truth()
+            self._outcome.violations = self._simulation.violations()
+        return self._outcome
 
-    def report(hiccup: Hiccup) -> None:
-        log.warning("hiccup", instrument=hiccup.instrument, kind=hiccup.kind, message=hiccup.message)
-        journal.note("hiccup", f"{hiccup.kind}: {hiccup.message}", instrument=hiccup.instrument)
+    async def _instruments(
+        self, saved: Mapping[str, Any] | None, attached: Attached | None
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Say where the instruments are; in a simulated laboratory, make or find them first."""
+        station = self._taken.asked.station
+        if attached is not None:
+            self._attached = attached
+            self._settings.update(seed=attached.seed, laboratory=attached.born)
+            return attached.entries
+        if not self._request.simulate:
+            return station.entries()
+        seed = int(saved["seed"]) if saved is not None else self._request.seed
+        self._simulation = Simulation(
+            station,
+            self._taken.all_cells(),
+            folder=self._request.folder,
+            seed=seed,
+            clock=self._clock,
+            log=self._log,
+            faults=self._request.faults,
+            speed=self._request.speed,
+        )
+        await self._simulation.start(saved)
+        self._listener.on_simulation(self._simulation)
+        self._settings.update(seed=seed, laboratory=self._simulation.born)
+        return self._simulation.entries
 
-    laboratory = journal.identity(f"simulated {settings['seed']}" if request.simulate else os.urandom(8).hex())
-    outcome = Outcome(campaign.name, {})
-    bench = make_bench(entries, clock=clock, log=log, report=report, folder=request.folder)
-    try:
-        await bench.connect()
-        if not taken.begun:
-            # Only now: a station file with a wrong address must not be frozen.
-            campaigns.begin(journal, campaign, settings)
-        listener.on_begin(campaign, clock.now())
+    def _report(self, hiccup: Hiccup) -> None:
+        self._log.warning("hiccup", instrument=hiccup.instrument, kind=hiccup.kind, message=hiccup.message)
+        self._journal.note("hiccup", f"{hiccup.kind}: {hiccup.message}", instrument=hiccup.instrument)
+
+    async def _conduct(self, bench: Bench) -> None:
+        """Run the orchestrator."""
+        request, asked = self._request, self._taken.asked
+        simulated = f"simulated {self._settings['seed']}"
         orchestrator = Orchestrator(
             request.folder,
-            journal,
-            campaign,
+            self._journal,
+            asked.station,
+            asked.mode,
             bench,
-            clock=clock,
-            log=log,
-            lock=lock,
-            laboratory=laboratory,
-            on_progress=listener.on_progress,
+            clock=self._clock,
+            log=self._log,
+            lock=self._lock,
+            laboratory=self._journal.identity(simulated if request.simulate else os.urandom(8).hex()),
+            on_progress=self._listener.on_progress,
+            on_ended=self._deliver,
+            accept=self._accept,
+            waits_for_people=not request.accelerate,
         )
-        outcome.states = {cell: machine.state for cell, machine in orchestrator.machines.items()}
-        helping = simulation
-
-        def people(port: int, token: str) -> Sequence[asyncio.Task[Any]]:
-            return helping.people(lambda: (port, token)) if helping is not None else ()
-
+        # Only now, with instruments that answer: a station file with a wrong address must not be frozen.
+        mine = asked if self._taken.begun else campaigns.begin(self._journal, asked, self._settings)
+        self._running = [*self._taken.others, mine]
+        for campaign in self._running:
+            orchestrator.add(campaign)
+        self._listener.on_begin(mine, self._clock.now())
         let_go_on_terminate()
         try:
-            await orchestrator.run(people)
+            await orchestrator.run(self._people)
         except asyncio.CancelledError:
             # Ctrl-C: the instruments hold their own limits and go on; this process only lets go.
-            outcome.detached = True
-        outcome.states = {cell: machine.state for cell, machine in orchestrator.machines.items()}
-    finally:
-        await bench.close()
-        if simulation is not None:
-            await simulation.stop()
-    if not outcome.detached:
-        outcome.analysis = deliver(request.folder / "results", campaign.name)
-        if simulation is not None:
-            outcome.truth, outcome.violations = simulation.truth(), simulation.violations()
-    return outcome
+            self._outcome.detached = True
+        states = orchestrator.states
+        self._outcome.states = {cell.id: states[cell.id] for cell in asked.cells.cells}
+
+    def _people(self, port: int, token: str) -> Sequence[asyncio.Task[Any]]:
+        return self._simulation.people(lambda: (port, token)) if self._simulation is not None else ()
+
+    async def _accept(self, request: Mapping[str, Any]) -> Campaign:
+        """Take over the campaign of a client."""
+        campaign = hand_over(self._journal, self._running, request, simulate=self._request.simulate)
+        if campaign in self._running:
+            return campaign
+        if self._attached is not None:
+            self._attached.check(campaign.station, campaign.cells)
+        if self._simulation is not None:
+            self._simulation.add(campaign.cells)
+        campaign = campaigns.begin(self._journal, campaign, self._settings)
+        self._running.append(campaign)
+        return campaign
+
+    async def _deliver(self, campaign: Campaign) -> None:
+        """Hand what a campaign brought to the analysis core, beside the loop: other cells go on meanwhile."""
+        results = self._request.folder / "results"
+        with self._clock.exchange():
+            analysis = await asyncio.to_thread(deliver, results, campaign.name)
+        if campaign.name == self._outcome.campaign:
+            self._outcome.analysis = analysis
 
 
 def let_go_on_terminate() -> None:

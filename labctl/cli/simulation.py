@@ -136,6 +136,11 @@ class Simulation:
         self._gateways.append(running)
         return {"address": f"127.0.0.1:{port}", "token": token}
 
+    def add(self, cells: Cells) -> None:
+        """Put further cells into the laboratory; those that it has stay as they are."""
+        self.laboratory.add(self._station.description(cells)["cells"])
+        self._made_of = {**self._made_of, "cells": {**self._made_of["cells"], **made_of(self._station, cells)["cells"]}}
+
     def people(self, endpoint: Callable[[], tuple[int, str] | None] | None = None) -> Sequence[asyncio.Task[Any]]:
         """Have the station's operators work on an orchestrator's requests.
 

@@ -6,7 +6,7 @@ All simulators of a run share one :class:`Laboratory`. It holds no wire protocol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -97,6 +97,13 @@ class Laboratory:
         self._plans: dict[str, FaultPlan] = {}
         self._proxies: list[FaultProxy] = []
         self._control = ControlPort(self)
+
+    def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Put further cells onto their places, each as in the description; known ones stay as they are."""
+        for entry in entries:
+            if str(entry["id"]) not in self.cells:
+                self._add(entry)
+                self.cells[str(entry["id"])].settle(self.time())
 
     def _add(self, entry: Mapping[str, Any]) -> None:
         cell_id = str(entry["id"])
