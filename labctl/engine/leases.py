@@ -1,141 +1,240 @@
-"""Who may have what: a step takes all its resources or none, and who is next is decided by a pure function.
+"""The arbiter: keeps what is held and lets waiting operations in, one grant at a time.
 
-A resource is a name: ``maccor:3`` (a channel), ``topspin``, ``probe/1`` (a place for one cell), ``operator``. A name
-with a value, ``oven=313.15 K``, is shared by everyone who wants the same value and by nobody else.
+Who is next is decided by the pure functions of :mod:`labctl.engine.grants`; here is only what waits for them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from labctl.engine.grants import Around, Obstacle, Reservations, Table, next_grant
+from labctl.engine.needs import PATIENCE, Need, Option, names, split, standing
+from labctl.engine.shares import Account, Interval, scarce
+from labctl.errors import LabctlError
+
+__all__ = ["Arbiter", "Need", "Obstacle", "Withdrawn", "next_grant"]
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
-    """What an operation asks for.
+class Withdrawn(LabctlError):
+    """A waiting need was taken back before it got anything."""
 
-    Attributes
-    ----------
-    operation : str
-        Its id.
-    cell : str
-        For whom.
-    order : int
-        When it was requested, as the journal counts.
-    options : tuple of tuple of str
-        Any one of these sets of resources is enough; the first that is free is taken.
-    priority : int
-        Higher goes first.
-    """
-
-    operation: str
-    cell: str
-    order: int
-    options: tuple[tuple[str, ...], ...]
-    priority: int = 0
-
-
-def compatible(resource: str, held: Iterable[str]) -> bool:
-    """Whether ``resource`` can be given while ``held`` are given to others."""
-    name, _, value = resource.partition("=")
-    for other in held:
-        other_name, _, other_value = other.partition("=")
-        if name == other_name and not (value and value == other_value):
-            return False
-    return True
-
-
-def choose(need: Need, held: Iterable[str], blocked: Iterable[str] = ()) -> tuple[str, ...] | None:
-    """Choose the first option of ``need`` that is free, or None."""
-    taken = [*held, *blocked]
-    for option in need.options:
-        if all(compatible(resource, taken) for resource in option):
-            return option
-    return None
-
-
-def next_grant(
-    waiting: Sequence[Need], held: Mapping[str, Sequence[str]], blocked: Callable[[Need], Iterable[str]]
-) -> tuple[Need, tuple[str, ...]] | None:
-    """Choose who gets its resources next, or nobody.
-
-    Pure: the same arguments give the same answer after a restart as before it. Higher priority first, then the older
-    request.
-    """
-    taken = [resource for resources in held.values() for resource in resources]
-    for need in sorted(waiting, key=lambda one: (-one.priority, one.order)):
-        option = choose(need, taken, blocked(need))
-        if option is not None:
-            return need, option
-    return None
+    category = "withdrawn"
 
 
 class Arbiter:
-    """Keeps what is held and lets waiting operations in, one grant at a time.
+    """Grants resources to operations; all or none, the most urgent first.
+
+    It never looks at time by itself: what has become possible otherwise than by a release (a cell was moved, a person
+    came on duty) is told by :meth:`pump`.
 
     Parameters
     ----------
-    blocked : callable
-        Resources that a need can't have for other reasons than leases: places where another cell sits or lives.
+    now : callable
+        Gives s UTC, on the axis of ``Need.since``.
+    owners : callable
+        Gives a mapping of place to the cell that it is kept for; only looked up in, so it may be large.
+    closed : callable
+        Gives the names of what can't be had now, such as a person off duty.
     """
 
-    def __init__(self, blocked: Callable[[Need], Iterable[str]]) -> None:
-        self._blocked = blocked
-        self._held: dict[str, tuple[str, ...]] = {}
-        self._waiting: dict[str, tuple[Need, asyncio.Future[tuple[str, ...]]]] = {}
+    def __init__(
+        self,
+        now: Callable[[], float],
+        owners: Callable[[], Mapping[str, str]] = dict,
+        closed: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        self._now = now
+        self._owners = owners
+        self._closed = closed
+        self._table = Table()
+        self._account = Account()
+        self._futures: dict[str, asyncio.Future[Option]] = {}
+        self._granted: dict[str, tuple[str, float]] = {}
 
+    # -- what is known ---------------------------------------------------------------------------------------------
     @property
-    def held(self) -> Mapping[str, tuple[str, ...]]:
+    def held(self) -> Mapping[str, Option]:
         """Operation id to what it holds."""
-        return dict(self._held)
+        return dict(self._table.held)
 
     @property
     def waiting(self) -> Sequence[Need]:
         """Who waits, in no order."""
-        return [need for need, _ in self._waiting.values()]
+        return list(self._table.waiting.values())
 
-    def restore(self, operation: str, resources: Sequence[str]) -> None:
-        """Take over a lease from the journal, before anything is granted."""
-        self._held[operation] = tuple(resources)
+    @property
+    def used(self) -> Mapping[str, float]:
+        """Seconds of scarce instruments that each user has had, as they count now."""
+        return dict(self._account.used(self._now()))
 
-    async def acquire(self, need: Need) -> tuple[str, ...]:
-        """Wait until one option of ``need`` is free, and hold it."""
-        if need.operation in self._held:
-            return self._held[need.operation]
-        future: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
-        self._waiting[need.operation] = (need, future)
-        self.pump()
+    def holders(self, need: Need) -> list[tuple[str, str]]:
+        """Say which operation holds which resource that ``need`` could use, its best option first."""
+        found = [
+            (operation, resource)
+            for option in need.options
+            for resource in option
+            for operation in self._table.in_the_way(resource)
+        ]
+        return list(dict.fromkeys(found))
+
+    def obstacles(self, need: Need) -> list[Obstacle]:
+        """Say all that keeps ``need`` from the option that is nearest; empty if nothing does."""
+        around = self._around()
+        found = [self._table.obstacles(need, option, around) for option in need.options]
+        return min(found, key=len, default=[])
+
+    # -- from the journal, before anything is granted ----------------------------------------------------------------
+    def restore(
+        self, operation: str, resources: Sequence[str], *, cell: str = "", user: str = "", since: float | None = None
+    ) -> None:
+        """Take over a lease: of which cell and user, and when it was granted (s UTC)."""
+        self._table.take(operation, cell, resources)
+        self._granted[operation] = (user, self._now() if since is None else since)
+
+    def restore_waiting(self, need: Need) -> None:
+        """Take over a need that waited; nothing is granted before :meth:`pump`, and ``acquire`` finds its place."""
+        if need.operation not in self._table.held and need.operation not in self._futures:
+            self._enter(need)
+
+    def restore_usage(self, intervals: Iterable[Interval]) -> None:
+        """Take over the leases that have ended; those without a scarce resource are not to be given."""
+        self._account = Account(intervals)
+
+    # -- asking and giving back ------------------------------------------------------------------------------------
+    async def acquire(self, need: Need) -> Option:
+        """Wait until one option of ``need`` can be had, and hold it.
+
+        Raises
+        ------
+        Withdrawn
+            The need was taken back by :meth:`withdraw`.
+        """
+        operation = need.operation
+        if operation in self._table.held:
+            return self._table.held[operation]
+        future = self._futures.get(operation)
+        if future is None:
+            option = self._table.option_for(need, self._around(), {})
+            if option is not None:
+                self._take(need, option)
+                self._settle(self._table.touched_by(need.cell))
+                return option
+            future = self._enter(need)
         try:
             return await future
         except asyncio.CancelledError:
-            self._waiting.pop(need.operation, None)
-            if future.done() and not future.cancelled():
-                self.release(need.operation)
+            if self._futures.get(operation) is future:
+                self._leave(operation)
+            elif not future.cancelled() and future.exception() is None:
+                self.release(operation)
             raise
+
+    def withdraw(self, operation: str) -> bool:
+        """Take back a need that waits: its ``acquire`` raises :class:`Withdrawn`.
+
+        Returns
+        -------
+        bool
+            False where it does not wait, for instance because it has just been granted: then it is to be released.
+        """
+        future = self._futures.get(operation)
+        if future is None:
+            return False
+        if not future.done():
+            future.set_exception(Withdrawn(f"{operation} no longer waits for its turn"))
+            # Nobody may be listening: a need from the journal whose operation has not been taken up yet.
+            future.exception()
+        self._leave(operation)
+        return True
 
     def release(self, operation: str) -> None:
         """Give back whatever ``operation`` holds; giving back twice is harmless."""
-        self._held.pop(operation, None)
-        self.pump()
+        if operation not in self._table.held:
+            return
+        resources, cell = self._table.held[operation], self._table.cell_of(operation)
+        freed = self._table.give_back(operation)
+        user, since = self._granted.pop(operation)
+        if scarce(resources):
+            now = self._now()
+            self._account.add(Interval(user, since, now))
+            # Who has had more goes later, and what was kept for that user's needs may now go to another's.
+            for need in self._table.waiting.values():
+                if need.user == user and now - need.since > PATIENCE:
+                    freed |= names(need.options)
+        touched = self._table.touched_by(cell)
+        self._settle(self._table.waiters(freed) | touched, () if touched else freed)
 
-    def pump(self) -> None:
-        """Grant what can be granted; called whenever something became free or a cell moved."""
-        while True:
-            grant = next_grant(self.waiting, self._held, self._blocked)
-            if grant is None:
-                return
-            need, option = grant
-            _, future = self._waiting.pop(need.operation)
+    def pump(self, resources: Iterable[str] | None = None) -> None:
+        """Grant what can be granted since something changed that the arbiter can't see.
+
+        Parameters
+        ----------
+        resources : iterable of str, optional
+            What has become free, such as the place that a cell was taken from. Without it everybody who waits is
+            looked at.
+        """
+        if resources is None:
+            self._settle(set(self._table.waiting))
+        else:
+            self._settle(self._table.waiters(split(resource)[0] for resource in resources))
+
+    # -- how it is done ----------------------------------------------------------------------------------------------
+    def _around(self) -> Around:
+        now = self._now()
+        return Around(now, self._owners(), self._account.used(now), self._closed())
+
+    def _enter(self, need: Need) -> asyncio.Future[Option]:
+        future: asyncio.Future[Option] = asyncio.get_running_loop().create_future()
+        self._futures[need.operation] = future
+        self._table.wait(need)
+        return future
+
+    def _leave(self, operation: str) -> None:
+        """Strike out a need; what it had reserved may go to others."""
+        need = self._table.waiting[operation]
+        self._table.stop_waiting(operation)
+        self._futures.pop(operation, None)
+        self._settle(self._table.waiters(names(need.options)))
+
+    def _take(self, need: Need, option: Option) -> None:
+        self._table.take(need.operation, need.cell, option)
+        self._granted[need.operation] = (need.user, self._now())
+
+    def _settle(self, doubtful: set[str], freed: Collection[str] = ()) -> None:
+        """Look at the operations that may have become grantable, the most urgent first, until none can have anything.
+
+        Nobody else has to be looked at: what is not among them could not be granted before and nothing of it changed.
+        """
+        if not doubtful:
+            return
+        around = self._around()
+        while doubtful:
+            doubtful = self._round(doubtful, around, freed)
+            freed = ()
+
+    def _round(self, doubtful: set[str], around: Around, freed: Collection[str]) -> set[str]:
+        """Grant in order until a grant makes others doubtful anew; who is still to be looked at is returned."""
+        waiting = self._table.waiting
+        order = sorted(doubtful & waiting.keys(), key=lambda operation: standing(waiting[operation], around.used))
+        reservations: Reservations = {}
+        for position, operation in enumerate(order):
+            need = waiting[operation]
+            option = self._table.option_for(need, around, reservations)
+            if option is None:
+                continue
+            future = self._futures.pop(operation)
+            self._table.stop_waiting(operation)
             if not future.done():
-                self._held[need.operation] = option
+                self._take(need, option)
                 future.set_result(option)
-
-    def holders(self, need: Need) -> list[str]:
-        """Say which operations hold something that ``need`` waits for."""
-        wanted = {resource.partition("=")[0] for option in need.options for resource in option}
-        return [
-            operation
-            for operation, resources in self._held.items()
-            if any(resource.partition("=")[0] in wanted for resource in resources)
-        ]
+            again = self._table.touched_by(need.cell)
+            if around.now - need.since > PATIENCE:
+                # What was kept for its other options is so no longer.
+                again |= self._table.waiters(names(need.options) - names([option]))
+            if again:
+                return again.union(order[position + 1 :])
+            if freed and all(self._table.shut(name) for name in freed):
+                return set()
+            reservations = {}
+        return set()
