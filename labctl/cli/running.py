@@ -240,9 +240,7 @@ class _Run:
     async def go(self, saved: Mapping[str, Any] | None, attached: Attached | None) -> Outcome:
         """Run to the end, or to where it is interrupted."""
         entries = await self._instruments(saved, attached)
-        bench = make_bench(
-            entries, clock=self._clock, log=self._log, report=self._report, folder=self._request.folder
-        )
+        bench = make_bench(entries, clock=self._clock, log=self._log, report=self._report, folder=self._request.folder)
         try:
             await bench.connect()
             await self._conduct(bench)

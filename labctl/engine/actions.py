@@ -42,7 +42,9 @@ SAFETY_MARGIN_CURRENT: Final = 1.1
 class Action(Protocol):
     """One operation on one instrument."""
 
-    asked: Mapping[str, Any]
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Say what the instrument is asked, in SI."""
 
     async def prepare(self) -> None:
         """Do all that must be true before the instrument is told; safe to repeat."""
@@ -108,7 +110,11 @@ class CyclerAction:
         self._cycler = cycler
         self._last_seen = last_seen
         self.program = cycler_program(name, planned)
-        self.asked: Mapping[str, Any] = asdict(self.program)
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Give the program."""
+        return asdict(self.program)
 
     @property
     def _channel(self) -> int:
@@ -226,7 +232,11 @@ class AcquisitionAction:
     def __init__(self, request: AcquisitionRequest, spectrometer: Spectrometer) -> None:
         self._spectrometer = spectrometer
         self._request = request
-        self.asked: Mapping[str, Any] = asdict(request)
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Give the request."""
+        return asdict(self._request)
 
     async def prepare(self) -> None:
         """Nothing: the sample was put in and soaked by the step."""
@@ -310,7 +320,11 @@ class ImpedanceAction:
             voltage_min=parameters.voltage_min,
             voltage_max=parameters.voltage_max,
         )
-        self.asked: Mapping[str, Any] = asdict(self.request)
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Give the request."""
+        return asdict(self.request)
 
     async def prepare(self) -> None:
         """Let the cell rest, then close its relay."""

@@ -85,9 +85,7 @@ class Campaign:
         }
 
 
-def make(
-    name: str, protocol: Protocol, station: Station, cells: Cells, mode: str, started: str = ""
-) -> Campaign:
+def make(name: str, protocol: Protocol, station: Station, cells: Cells, mode: str, started: str = "") -> Campaign:
     """Expand the plan of every cell."""
     plans = {cell.id: expand(protocol, cell) for cell in cells.cells}
     return Campaign(name, protocol, station, cells, mode, plans, started)

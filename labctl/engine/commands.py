@@ -95,7 +95,9 @@ def skip(cell: str, row: CellRow, step: str | None) -> Decision:
     """Leave out the present step."""
     if row.wanted == SKIP + str(step):
         return _nothing(f"{cell}: {step} is being left out already")
-    return Decision(f"{cell}: {step} is left out, to open circuit if it runs; the cell goes on", SKIP + str(step), UNDER_WAY)
+    return Decision(
+        f"{cell}: {step} is left out, to open circuit if it runs; the cell goes on", SKIP + str(step), UNDER_WAY
+    )
 
 
 def stop(cell: str, row: CellRow) -> Decision:
@@ -109,7 +111,9 @@ def stop(cell: str, row: CellRow) -> Decision:
 
 def abort(cell: str) -> Decision:
     """End now."""
-    return Decision(f"{cell}: its instrument goes to open circuit now and it takes no further step; state: aborted", "abort")
+    return Decision(
+        f"{cell}: its instrument goes to open circuit now and it takes no further step; state: aborted", "abort"
+    )
 
 
 class Commands:

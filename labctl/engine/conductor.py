@@ -42,7 +42,7 @@ T = TypeVar("T")
 _AGAIN: Final = 2.0
 
 
-class _NobodyComes(Exception):  # noqa: N818 - no error: a held cell in a hurried simulation
+class _NobodyComes(Exception):
     """A held cell waits for a person, and none will come."""
 
 
@@ -100,7 +100,7 @@ class Conductor:
         self._changed = asyncio.Event()
         self._take_up()
 
-    # -- where it stands -----------------------------------------------------------------------------------------------
+    # -- where it stands ---------------------------------------------------------------------------------------------
     @property
     def row(self) -> CellRow:
         """What the journal says of the cell."""
@@ -134,14 +134,14 @@ class Conductor:
         """Take notice: a person wants something."""
         self._changed.set()
 
-    # -- the way ---------------------------------------------------------------------------------------------------------
+    # -- the way -----------------------------------------------------------------------------------------------------
     async def run(self) -> None:
         """Go on until the cell has come to its end (or is held, where nobody is waited for)."""
         try:
             await self._run()
         except _NobodyComes:
             return
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other cells go on
+        except Exception as error:
             self._direction.log.error("a cell can't go on", cell=self.cell, error=repr(error), exc_info=error)
             self._keep_away(error)
 
@@ -228,7 +228,7 @@ class Conductor:
             await asyncio.gather(task, return_exceptions=True)
             raise
 
-    # -- one step ----------------------------------------------------------------------------------------------------------
+    # -- one step ----------------------------------------------------------------------------------------------------
     async def _operate(self, step: str) -> None:
         """Bring the present step to its end, or to where a person wants it."""
         if self.row.wanted is not None:
@@ -315,7 +315,7 @@ class Conductor:
         self._journal.alarm("pause", why, cell=self.cell)
         self._hold(why)
 
-    # -- what people want ----------------------------------------------------------------------------------------------
+    # -- what people want --------------------------------------------------------------------------------------------
     async def _interrupt(self, task: asyncio.Task[OperationRow]) -> None:
         """Carry out on the present step what a person wants, as far as it concerns the step."""
         row = self.row
@@ -425,7 +425,7 @@ class Conductor:
         await self._vacate(last)
         self.around.movement.let_go(self.cell)
 
-    # -- out of the way ------------------------------------------------------------------------------------------------
+    # -- out of the way ----------------------------------------------------------------------------------------------
     async def _vacate(self, row: OperationRow | None) -> None:
         """Clear the probe for the next cell before waiting for anything else."""
         if row is None or row.kind not in (Kind.NMR, Kind.NUTATION):

@@ -102,7 +102,7 @@ class Job(Protocol):
     async def leave(self, row: OperationRow) -> None:
         """Undo what ``ready`` arranged around the cell; safe to repeat."""
 
-    def close(self, row: OperationRow, fetched: Any, folder: Path, ended: str) -> Mapping[str, Any]:
+    async def close(self, row: OperationRow, fetched: Any, folder: Path, ended: str) -> Mapping[str, Any]:
         """Write the bundle and say what the journal should remember of the result."""
 
     def place_after(self) -> str | None:
@@ -310,7 +310,7 @@ class LifeCycle:
             return await self._rescue.fail(row, job, why, self._release)
         folder = self._folder(row, job)
         fetched = await action.fetch(handle, folder)
-        result = job.close(row, fetched, folder, ended)
+        result = await job.close(row, fetched, folder, ended)
         return self._journal.fetched(row.operation, row.operation, {**row.result, **result, "ended": ended})
 
     async def _until_ended(self, row: OperationRow, job: Job, action: Action, handle: Handle) -> Progress:

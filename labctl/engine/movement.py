@@ -21,7 +21,7 @@ SOMEBODY: Final = "operator"
 
 def people_of(station: Station) -> tuple[str, ...]:
     """Give the resources that are people's attention: one request at a time for each."""
-    return tuple(f"operator/{one.name}" for one in station.operators) or (SOMEBODY,)
+    return tuple(f"operator:{one.name}" for one in station.operators) or (SOMEBODY,)
 
 
 class Movement:

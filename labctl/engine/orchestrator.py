@@ -334,5 +334,3 @@ def settled_of(entry: Mapping[str, Any]) -> Settled:
     """Read when a chamber counts as settled from its station entry (already in SI)."""
     settled = entry.get("settled")
     return Settled(**settled) if settled else Settled()
-
-

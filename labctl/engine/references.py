@@ -19,8 +19,8 @@ from labctl.engine.description import describe
 from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.tokens import token_for
-from labctl.errors import InstrumentError
 from labctl.engine.watch import Bounds
+from labctl.errors import InstrumentError
 from labctl.instruments import AcquisitionRequest, Fetched, Progress
 from labctl.journal import ENDED, Journal, OperationRow, Status
 from labctl.results import write_bundle
@@ -55,9 +55,7 @@ class ReferenceJob:
 
     def need(self, row: OperationRow) -> Need:
         """The spectrometer with its probe."""
-        return Need(
-            row.operation, row.cell, row.order, ((self._spectrometer, self._slot),), PRIORITY, since=row.since
-        )
+        return Need(row.operation, row.cell, row.order, ((self._spectrometer, self._slot),), PRIORITY, since=row.since)
 
     def latest(self, row: OperationRow) -> datetime | None:
         """A reference is never too late."""
@@ -84,7 +82,7 @@ class ReferenceJob:
         """Have the standard put back on the bench, while the probe is still ours."""
         await self._around.move(row.operation, REFERENCE, BENCH)
 
-    def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
+    async def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
         """Write the bundle."""
         around = self._around
         asked = self.action(row).asked

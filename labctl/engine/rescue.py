@@ -33,12 +33,14 @@ class Rescue:
         self._log = log
 
     async def fail(self, row: OperationRow, job: Job, error: str, release: Release) -> OperationRow:
-        """End an operation that has failed. A cell that can't be shown to be safe keeps its lease and asks for a person."""
+        """End an operation that has failed; where the cell can't be shown to be safe, a person is asked."""
         self._log.error("operation failed", operation=row.operation, error=error)
         unsafe = await self._make_safe(row, job)
         await self._quietly(lambda: job.leave(row))
         if unsafe is not None:
-            self._journal.alarm("trip", f"{row.step}: {error}; the cell could not be left safe: {unsafe}", cell=row.cell)
+            self._journal.alarm(
+                "trip", f"{row.step}: {error}; the cell could not be left safe: {unsafe}", cell=row.cell
+            )
             return self._journal.needs_operator(row.operation, f"{error}; {unsafe}")
         row = self._journal.failed(row.operation, error)
         release(row)
@@ -90,7 +92,7 @@ class Rescue:
         """Save what an operation without an ordinary end produced."""
 
         async def fetch() -> None:
-            job.close(row, await action.fetch(handle, folder), folder, self._journal.now())
+            await job.close(row, await action.fetch(handle, folder), folder, self._journal.now())
 
         await self._quietly(fetch)
 

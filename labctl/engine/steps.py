@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from labctl.analysis import nutation
 from labctl.engine.actions import (
@@ -41,6 +42,9 @@ CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
 
 #: Kinds whose guard time should not be what ends them.
 GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,7 @@ class StepJob:
         cell = self._cell
         return Need(row.operation, row.cell, row.order, options, cell.priority, cell.user or "", row.since, deadline)
 
-    # -- how late ------------------------------------------------------------------------------------------------------
+    # -- how late ----------------------------------------------------------------------------------------------------
     def _before(self, row: OperationRow) -> OperationRow | None:
         """Give the step that this cell did last."""
         rows = [one for one in self._done(*ROLE_OF) if one.order < row.order and "ended" in one.result]
@@ -210,7 +214,7 @@ class StepJob:
         return Pulse(length, float(gain) if gain is not None else None)
 
     # -- what is kept ------------------------------------------------------------------------------------------------
-    def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
+    async def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
         """Evaluate what the next steps need, and write the bundle."""
         planned, around = self._planned, self._around
         route = self._route(row)
@@ -224,7 +228,7 @@ class StepJob:
         if planned.kind in (Kind.NMR, Kind.NUTATION):
             reference = around.reference_of(route.instrument)
         if planned.kind is Kind.NUTATION:
-            result["pi_half_s"] = pi_half(folder, fetched)
+            result["pi_half_s"] = await self._beside(partial(pi_half, folder, fetched))
         nutation = self._nutation() if planned.kind is Kind.NMR else None
         asked = self.action(row).asked
         operation = {
@@ -241,7 +245,7 @@ class StepJob:
             "reference": reference,
             "nutation": nutation.token if nutation is not None else None,
         }
-        write_bundle(folder, fetched.files, operation)
+        await self._beside(partial(write_bundle, folder, fetched.files, operation))
         if late and delay is not None:
             around.journal.alarm(
                 "warning",
@@ -251,6 +255,11 @@ class StepJob:
             )
         return result
 
+    async def _beside(self, work: Callable[[], T]) -> T:
+        """Do lengthy work on files beside the loop: other cells and people are served meanwhile."""
+        with self._around.clock.exchange():
+            return await asyncio.to_thread(work)
+
     def _delay(self, row: OperationRow) -> float | None:
         """Seconds between the end of the step before and the start of this one."""
         before, started = self._before(row), row.times.get(Status.RUNNING)
@@ -259,7 +268,7 @@ class StepJob:
         return (datetime.fromisoformat(started) - datetime.fromisoformat(str(before.result["ended"]))).total_seconds()
 
     def _transfers(self, row: OperationRow) -> list[dict[str, Any]]:
-        """Say how the cell came here since its last step: from where to where, and between which instants it was out."""
+        """Say how the cell came here since its last step, and between which instants it was out of its clamp."""
         before = self._before(row)
         since = before.order if before is not None else 0
         moved = self._around.journal.operations(

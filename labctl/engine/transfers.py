@@ -14,13 +14,18 @@ from labctl.errors import NotConfirmed
 from labctl.instruments import Confirmation, Fetched, Handle, Progress, State, TransferRequest
 from labctl.journal import Journal, OperationRow
 
+
 class TransferAction:
     """A transfer as an action: started by asking, done when confirmed."""
 
     def __init__(self, journal: Journal, request: TransferRequest) -> None:
         self._journal = journal
         self._request = request
-        self.asked: Mapping[str, Any] = asdict(request)
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """Give the request."""
+        return asdict(self._request)
 
     async def prepare(self) -> None:
         """Nothing: the person prepares."""
@@ -90,7 +95,7 @@ class TransferJob:
     async def leave(self, row: OperationRow) -> None:
         """Nothing was arranged."""
 
-    def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
+    async def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
         """Remember who moved it; a transfer has no files."""
         return dict(fetched.summary)
 

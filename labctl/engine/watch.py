@@ -85,7 +85,9 @@ class Watch:
         if temperature is not None and bounds.temperature is not None:
             low_K, high_K = bounds.temperature
             if not low_K <= temperature <= high_K:
-                return f"{show(temperature, 'degC')} at the cell, outside {show(low_K, 'degC')} to {show(high_K, 'degC')}"
+                return (
+                    f"{show(temperature, 'degC')} at the cell, outside {show(low_K, 'degC')} to {show(high_K, 'degC')}"
+                )
         step_time = values.get("step_time_s")
         if step_time is not None and bounds.at_most is not None:
             last = bounds.at_most * (1 + _CLOCKS) + GRACE

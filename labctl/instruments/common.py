@@ -173,12 +173,15 @@ class Progress:
     values : mapping of str to float
         Live values with their unit in the key: ``voltage_V``, ``current_A``, ``capacity_C``, ``temperature_K``,
         ``scans_done``, ``frequency_Hz``.
+    request : mapping or None
+        What a person is asked to do now, where a person is the instrument.
     """
 
     state: State
     message: str = ""
     remaining: float | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    request: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

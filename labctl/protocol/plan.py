@@ -189,6 +189,8 @@ class PlannedOperation:
         s, where the protocol alone can tell.
     flags : tuple of str
         What every result of this operation must carry.
+    temperature_limits : tuple of float or None
+        The protocol's lowest and highest temperature in K.
     """
 
     path: str
@@ -206,6 +208,7 @@ class PlannedOperation:
     on_timeout: Literal["hold", "continue"] = "hold"
     on_failure: models.OnFailure = "open_circuit"
     on_controller_loss: Literal["continue", "stop"] = "continue"
+    temperature_limits: tuple[float, float] | None = None
 
 
 def measured_cycles(protocol: models.Protocol, cell: PlannedCell) -> tuple[int, ...]:
@@ -333,6 +336,7 @@ class _Plan:
             on_timeout=step.body.on_timeout if isinstance(step.body, models.Guarded) else "hold",
             on_failure=step.body.on_failure,
             on_controller_loss=step.body.on_controller_loss,
+            temperature_limits=self._protocol.limits.temperature,
         )
 
     def _current(self, current: PerCycle, cycle: int) -> float:
