@@ -3,7 +3,7 @@
     python -m benchmarks.dry_run                      24 cells x 30 cycles, then the growth from 24 to 240 cells
     python -m benchmarks.dry_run --cells 8 --cycles 6 --profile profile.out --no-growth
 
-The shipped dead-lithium protocol; a third of the cells each is measured at the first, the middle and the last cycle, and
+The shipped dead-lithium protocol; a third of the cells each is measured at the first, middle and last cycle, and
 goes on (``then: continue``). Every campaign runs in a process of its own, which reports wall and CPU seconds, what the
 journal says was done, and its peak memory. For the growth, 24 and 240 cells run the same few cycles, on a laboratory
 that has ten times the channels and places but still one spectrometer, one potentiostat and one person.
@@ -99,9 +99,7 @@ def laboratory(folder: Path, cells: int, cycles: int) -> RunRequest:
     protocol.write_text(text)
     (folder / "station.yaml").write_text(station(cells))
     (folder / "cells.yaml").write_text(cells_file(cells, measured))
-    return RunRequest(
-        folder, protocol, folder / "station.yaml", folder / "cells.yaml", simulate=True, accelerate=True
-    )
+    return RunRequest(folder, protocol, folder / "station.yaml", folder / "cells.yaml", simulate=True, accelerate=True)
 
 
 def peak_mebibytes() -> float:
