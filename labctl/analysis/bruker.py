@@ -6,6 +6,7 @@ A dataset that is truncated, still being written or not one-dimensional is refus
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from labctl.errors import DataError
 
+#: A parameter of a JCAMP-DX file: its name, and its value to the next label or comment.
+_ENTRY: Final = re.compile(r"^##\$(\w+)= ?(.*(?:\n(?!##|\$\$).*)*)", re.MULTILINE)
 _BYTES_PER_POINT: Final = {0: 4, 2: 8}  # DTYPA: int32, float64
 _IN_PROGRESS: Final = "acquisition in progress"
 _FINISHED: Final = "created by zg"
@@ -79,14 +82,12 @@ def read(folder: Path) -> Dataset:
 
     Notes
     -----
-    Number format, byte order and layout are read by nmrglue. That NC scales the raw data as 2**NC, that a positive
-    GRPDLY counts complex points, and that the fid may exist, full of zeros, while the acquisition goes on, was seen
-    in public clients and in nmrglue; none of it was checked on a spectrometer.
+    Number format (DTYPA), byte order (BYTORDA) and layout are as nmrglue reads real data. That NC scales the raw data
+    as 2**NC, that a positive GRPDLY counts complex points, and that the fid may exist, full of zeros, while the
+    acquisition goes on, was seen in public clients and in nmrglue; none of it was checked on a spectrometer.
     """
     _refuse_unfinished(folder)
-    from nmrglue.fileio import bruker
-
-    used = _parameters(bruker.read_jcamp, folder / "acqus")
+    used = _parameters(folder / "acqus")
     points = int(_number(used, "TD", folder))
     kind = int(_number(used, "DTYPA", folder, 0))
     if int(_number(used, "AQ_mod", folder, 3)) == 0:
@@ -99,13 +100,10 @@ def read(folder: Path) -> Dataset:
         raise DataError(f"{folder / 'fid'}: truncated, {size} of {expected} bytes")
     if size > expected:
         raise DataError(f"{folder / 'fid'}: {size} bytes, but TD={points} asks for {expected}")
-    _, raw = bruker.read_binary(
-        str(folder / "fid"),
-        shape=(points // 2,),
-        big=int(_number(used, "BYTORDA", folder, 0)) == 1,
-        isfloat=kind == 2,
-    )
-    fid = np.asarray(raw, dtype=np.complex128) * 2.0 ** _number(used, "NC", folder, 0)
+    order = ">" if int(_number(used, "BYTORDA", folder, 0)) == 1 else "<"
+    raw = np.fromfile(folder / "fid", dtype=f"{order}{'f8' if kind == 2 else 'i4'}").astype(np.float64)
+    # Real and imaginary parts in turn; a last point without its partner would be none.
+    fid = raw[: 2 * (points // 2)].view(np.complex128) * 2.0 ** _number(used, "NC", folder, 0)
     if not np.all(np.isfinite(fid)):
         raise DataError(f"{folder / 'fid'}: holds values that are no numbers")
     if not np.any(fid):
@@ -122,8 +120,8 @@ def read(folder: Path) -> Dataset:
         sweep_width_Hz=sweep_width,
         basic_Hz=_number(used, "BF1", folder) * 1e6,
         carrier_Hz=_number(used, "SFO1", folder) * 1e6,
-        reference_Hz=_reference(bruker.read_jcamp, folder),
-        start_s=_number(used, "DE", folder, 0) * 1e-6 - _group_delay(bruker, used) / sweep_width,
+        reference_Hz=_reference(folder),
+        start_s=_number(used, "DE", folder, 0) * 1e-6 - _group_delay(used) / sweep_width,
         scans=scans,
         receiver_gain=gain,
         recycle_delay_s=_element(used, "D", 1),
@@ -151,14 +149,36 @@ def _refuse_unfinished(folder: Path) -> None:
             raise DataError(f"{folder}: {state}, {name} is missing")
 
 
-def _parameters(read_jcamp: Any, path: Path) -> Mapping[str, Any]:
+def _parameters(path: Path) -> Mapping[str, Any]:
+    """Read a JCAMP-DX parameter file: numbers, texts without their <>, and lists."""
     try:
-        found = read_jcamp(str(path))
-    except (OSError, ValueError, KeyError, IndexError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise DataError(f"{path}: unreadable parameters ({error})") from error
-    if not isinstance(found, dict) or ("TD" not in found and path.name == "acqus"):
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", "replace")
+    found = {name: _value(raw.strip()) for name, raw in _ENTRY.findall(text.replace("\r\n", "\n"))}
+    if not found or ("TD" not in found and path.name == "acqus"):
         raise DataError(f"{path}: no Bruker parameter file, or truncated")
     return found
+
+
+def _value(text: str) -> Any:
+    """Read one value: ``<text>``, ``(0..n)`` and its elements, or a number; anything else stays text."""
+    if text.startswith("<"):
+        return text[1:].partition(">")[0]
+    if text.startswith("("):
+        return [_scalar(part) for part in text.partition(")")[2].split()]
+    return _scalar(text)
+
+
+def _scalar(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _number(found: Mapping[str, Any], name: str, folder: Path, otherwise: float | None = None) -> float:
@@ -175,20 +195,23 @@ def _element(found: Mapping[str, Any], name: str, index: int) -> float:
     return 0.0
 
 
-def _reference(read_jcamp: Any, folder: Path) -> float | None:
+def _reference(folder: Path) -> float | None:
     path = folder / "pdata" / "1" / "procs"
     if not path.is_file():
         return None
-    value = _parameters(read_jcamp, path).get("SF")
+    value = _parameters(path).get("SF")
     return float(value) * 1e6 if isinstance(value, (int, float)) and value > 0 else None
 
 
-def _group_delay(bruker: Any, used: Mapping[str, Any]) -> float:
+def _group_delay(used: Mapping[str, Any]) -> float:
     """Give the digital filter's delay in complex points."""
     delay = used.get("GRPDLY", 0)
     if isinstance(delay, (int, float)) and delay > 0:
         return float(delay)
     if int(used.get("DIGMOD", 0) or 0) == 0:
         return 0.0
+    # Only data of old consoles lack GRPDLY; for them the vendor's table of delays is needed, and nmrglue has it.
+    from nmrglue.fileio import bruker
+
     table = bruker.bruker_dsp_table.get(int(used.get("DSPFVS", 0) or 0), {})
     return float(table.get(int(used.get("DECIM", 0) or 0), 0.0))

@@ -82,14 +82,20 @@ def noise(dataset: Dataset) -> float:
     Taken from parts of the spectrum far from every line; a Hann window keeps the lines' feet out, and the median
     keeps spikes from counting.
     """
-    count = len(dataset.fid)
-    window = np.hanning(count)
-    spectrum = np.abs(np.fft.fft(dataset.fid * window)) ** 2
-    offset = np.abs(np.fft.fftfreq(count))
-    quiet = spectrum[(offset > _QUIET[0]) & (offset < _QUIET[1])]
+    window, power, quiet = _quiet(len(dataset.fid))
     if quiet.size < 16:
-        raise AnalysisError(f"{dataset.folder}: {count} points are too few to tell the noise")
-    return float(np.sqrt(np.median(quiet) / (2.0 * math.log(2.0) * np.sum(window**2))))
+        raise AnalysisError(f"{dataset.folder}: {len(dataset.fid)} points are too few to tell the noise")
+    spectrum = np.abs(np.fft.fft(dataset.fid * window)[quiet]) ** 2
+    return float(np.sqrt(np.median(spectrum) / (2.0 * math.log(2.0) * power)))
+
+
+@lru_cache(maxsize=4)
+def _quiet(count: int) -> tuple[_Real, float, NDArray[np.int64]]:
+    """Give the window for so many points, its power, and which points of the spectrum are far from every line."""
+    window = np.hanning(count)
+    offset = np.abs(np.fft.fftfreq(count))
+    quiet = np.flatnonzero((offset > _QUIET[0]) & (offset < _QUIET[1]))
+    return window, float(np.sum(window**2)), quiet
 
 
 def phase_of(dataset: Dataset, reference_Hz: float, recipe: Recipe = METAL) -> float:

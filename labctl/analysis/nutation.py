@@ -111,25 +111,25 @@ def _fit(
     """Fit height, t90 and damping; from the best point of a coarse grid, so that no start has to be guessed."""
     from scipy.optimize import curve_fit
 
-    best: tuple[float, tuple[float, float, float]] | None = None
     # The spacing of the points tells the fastest nutation that they can resolve.
     spacing = float(np.min(np.diff(np.unique(pulses))))
-    for t90 in np.geomspace(max(0.55 * spacing, 0.1 * pulses.max()), 1.5 * pulses.max(), 120):
-        for rate in _DAMPING_STARTS:
-            shape = _curve(pulses, 1.0, float(t90), rate)
-            height = float(shape @ amplitude / (shape @ shape))
-            misfit = float(np.sum((amplitude - height * shape) ** 2))
-            if height > 0 and (best is None or misfit < best[0]):
-                best = misfit, (height, float(t90), rate)
-    if best is None:
+    t90s = np.geomspace(max(0.55 * spacing, 0.1 * pulses.max()), 1.5 * pulses.max(), 120)[:, None, None]
+    rates = np.array(_DAMPING_STARTS)[None, :, None]
+    shapes = np.sin(0.5 * np.pi * pulses / t90s) * np.exp(-pulses * rates)
+    heights = shapes @ amplitude / np.sum(shapes**2, axis=-1)
+    misfits = np.sum((amplitude - heights[..., None] * shapes) ** 2, axis=-1)
+    misfits[~(heights > 0)] = np.inf
+    row, column = np.unravel_index(int(np.argmin(misfits)), misfits.shape)
+    if not np.isfinite(misfits[row, column]):
         raise AnalysisError("no nutation: the metal's signal does not follow the pulse length")
-    scale = np.array([best[1][0], best[1][1], 1.0 / float(pulses.max())])
+    start = np.array([heights[row, column], t90s[row, 0, 0], rates[0, column, 0]])
+    scale = np.array([start[0], start[1], 1.0 / float(pulses.max())])
     try:
         found, covariance = curve_fit(
             lambda pulse, *free: _curve(pulse, *(np.array(free) * scale)),
             pulses,
             amplitude,
-            p0=np.array(best[1]) / scale,
+            p0=start / scale,
             sigma=sigma,
             absolute_sigma=True,
             maxfev=2000,

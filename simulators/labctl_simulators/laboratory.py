@@ -19,7 +19,7 @@ from labctl_simulators.cell.parameters import generator
 from labctl_simulators.cell.spectrum import REFERENCE
 from labctl_simulators.control import ControlPort
 from labctl_simulators.faults import FaultPlan, FaultProxy
-from labctl_simulators.places import BENCH, Place, read_place, read_slot
+from labctl_simulators.places import BENCH, Place, read_place, read_slot, read_wiring
 from labctl_simulators.records import Records
 from labctl_simulators.thermal import ThermalPlant
 
@@ -84,6 +84,9 @@ class Laboratory:
         self.cells: dict[str, VirtualCell] = {}
         self._samples = {"reference": Sample("reference")}
         self._positions: dict[str, str] = {"reference": BENCH}
+        # The same the other way round, without the bench: who sits where is asked for with every reading.
+        self._occupants: dict[str, str] = {}
+        self._wiring = read_wiring(self._places.values())
         self._barcodes: dict[str, str] = {}
         for entry in description.get("cells", ()):
             self._add(entry)
@@ -110,7 +113,7 @@ class Laboratory:
         if cell_id in self.cells or cell_id in self._samples:
             raise NotPossible(f"there are two cells called {cell_id!r}")
         self.cells[cell_id] = VirtualCell(cell_id, float(entry["area_m2"]), self.seed, entry.get("simulate"))
-        self._positions[cell_id] = self._free(str(entry.get("place") or BENCH))
+        self._put(cell_id, self._free(str(entry.get("place") or BENCH)))
         self._barcodes[cell_id] = str(entry.get("barcode", cell_id))
 
     # Time
@@ -158,19 +161,21 @@ class Laboratory:
                 self.note_violation("moved under current", cell=cell_id, sources=sources, to=position)
                 raise NotPossible(f"{cell_id} is under current of {sources}; it stays at {self._positions[cell_id]}")
         self.record("laboratory", "moved", cell=cell_id, source=self._positions[cell_id], to=position)
-        self._positions[cell_id] = position
+        self._put(cell_id, position)
         self.log.info("moved", cell=cell_id, to=position)
+
+    def _put(self, item: str, position: str) -> None:
+        self._occupants.pop(self._positions.get(item, BENCH), None)
+        self._positions[item] = position
+        if position != BENCH:
+            self._occupants[position] = item
 
     def _free(self, position: str) -> str:
         position = read_slot(self._places, position)
-        if position != BENCH:
-            for other, taken in self._positions.items():
-                if taken == position:
-                    raise NotPossible(f"{position} is taken by {other}")
+        other = self._occupants.get(position)
+        if other is not None:
+            raise NotPossible(f"{position} is taken by {other}")
         return position
-
-    def _occupant(self, position: str) -> str | None:
-        return next((item for item, taken in self._positions.items() if taken == position), None)
 
     def cell_on(self, instrument: str, lead: int | None = None) -> VirtualCell | None:
         """Give the cell that a lead of ``instrument`` reaches now, or ``None``.
@@ -178,19 +183,13 @@ class Laboratory:
         A numbered lead is a channel; leads that pass through a multiplexer reach the cell of the one closed relay. With
         two relays closed, two cells are in parallel: a violation, and none is reached.
         """
-        found = []
-        for place in self._places.values():
-            leads = place.leads.get(instrument)
-            if leads is None:
-                continue
-            for slot, number in enumerate(leads.numbers, start=1):
-                reached = number == lead if leads.through is None else number in self.relays(leads.through)
-                if reached:
-                    found.append(f"{place.name}/{slot}")
+        found = list(self._wiring.direct.get((instrument, lead), ()))
+        for mux, reached in self._wiring.switched.get(instrument, {}).items():
+            found += [slot for relay in sorted(self.relays(mux)) for slot in reached.get(relay, ())]
         if len(found) > 1:
             self.note_violation("leads in parallel", instrument=instrument, positions=found)
             return None
-        occupant = self._occupant(found[0]) if found else None
+        occupant = self._occupants.get(found[0]) if found else None
         return self.cells.get(occupant) if occupant is not None else None
 
     def in_probe(self, instrument: str) -> VirtualCell | Sample | None:
@@ -198,7 +197,7 @@ class Laboratory:
         for place in self._places.values():
             if place.instrument == instrument:
                 for slot in range(1, place.count + 1):
-                    item = self._occupant(f"{place.name}/{slot}")
+                    item = self._occupants.get(f"{place.name}/{slot}")
                     if item is not None:
                         return self.cells.get(item) or self._samples[item]
         return None
@@ -213,7 +212,7 @@ class Laboratory:
         for place in self._places.values():
             for leads in place.leads.values():
                 if leads.through == mux and relay in leads.numbers:
-                    item = self._occupant(f"{place.name}/{leads.numbers.index(relay) + 1}")
+                    item = self._occupants.get(f"{place.name}/{leads.numbers.index(relay) + 1}")
                     if item in self.cells:
                         cells.append(self.cells[item])
         return cells
@@ -400,7 +399,9 @@ class Laboratory:
         self._epoch = datetime.fromisoformat(data["epoch"])
         for cell_id, cell in data["cells"].items():
             self.cells[cell_id].restore(cell)
-        self._positions = dict(data["positions"])
+        self._positions, self._occupants = {}, {}
+        for item, position in data["positions"].items():
+            self._put(item, position)
         for mux, closed in data["relays"].items():
             self.relays(mux).clear()
             self.relays(mux).update(closed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,37 @@ def _numbers(value: int | str | Sequence[int]) -> tuple[int, ...]:
         first, _, last = value.partition("-")
         return tuple(range(int(first), int(last or first) + 1))
     return tuple(int(number) for number in value)
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The leads of all places, by what is at their other end.
+
+    Attributes
+    ----------
+    direct : mapping
+        Instrument and channel to the slots that they reach.
+    switched : mapping
+        Instrument, multiplexer and relay to the slots that they reach.
+    """
+
+    direct: Mapping[tuple[str, int | None], Sequence[str]]
+    switched: Mapping[str, Mapping[str, Mapping[int, Sequence[str]]]]
+
+
+def read_wiring(places: Iterable[Place]) -> Wiring:
+    """Turn the places' leads round."""
+    direct: dict[tuple[str, int | None], list[str]] = {}
+    switched: dict[str, dict[str, dict[int, list[str]]]] = {}
+    for place in places:
+        for instrument, leads in place.leads.items():
+            for slot, number in enumerate(leads.numbers, start=1):
+                if leads.through is None:
+                    found = direct.setdefault((instrument, number), [])
+                else:
+                    found = switched.setdefault(instrument, {}).setdefault(leads.through, {}).setdefault(number, [])
+                found.append(f"{place.name}/{slot}")
+    return Wiring(direct, switched)
 
 
 def read_slot(places: Mapping[str, Place], position: str) -> str:

@@ -14,7 +14,7 @@ from labctl_drivers.maccor.procedure import TesterStep
 _CHARGING: Final = frozenset({1, 8, 19})
 #: A guess of when a voltage or a current arrives is never longer than this share of what the step took so far, so that
 #: somebody who looks again by it sees the end late by that share at most. In s: the shortest and the longest guess.
-_SHARE: Final = 0.5
+_SHARE: Final = 1.0
 _SHORTEST: Final = 30.0
 _LONGEST: Final = 1800.0
 #: Seconds within which the tester's clock and this PC's agree about the time between two looks.

@@ -238,7 +238,7 @@ def _status(tester: Tester, params: Params) -> Answer:
         "Energy": single(now["E"]),
         "Current": single(now["I"]),
         "Voltage": single(now["V"]),
-        "TesterTime": tester.laboratory.now().strftime("%Y-%m-%dT%H:%M:%S"),
+        "TesterTime": tester.laboratory.now().isoformat(timespec="seconds")[:19],
     }
 
 

@@ -82,8 +82,27 @@ class Segment:
     def values(self, t: Any) -> tuple[Array, Array, Array, Array]:
         """Reported voltage (V), current (A, signed), charge (C, magnitude) and energy (J) at laboratory times ``t``."""
         course = self.course
+        if isinstance(t, float):
+            return self._at(t)
         voltage, current, charge = (np.interp(t, course.t, y) for y in (course.voltage, course.current, course.charge))
         return voltage, current / self.gain, np.abs(charge) / self.gain, np.interp(t, course.t, self.energy)
+
+    def _at(self, t: float) -> tuple[Any, Any, Any, Any]:
+        """One instant: the grid is searched once for all four, as a client that looks is the usual reason to ask."""
+        course, energies = self.course, self.energy
+        grid = course.t
+        after = int(np.searchsorted(grid, t, side="right"))
+        before = min(max(after - 1, 0), len(grid) - 1)
+        after = min(after, len(grid) - 1)
+        start, span = float(grid[before]), float(grid[after] - grid[before])
+        share = min(max((t - start) / span, 0.0), 1.0) if span > 0 else 0.0
+
+        def between(values: Array) -> float:
+            low = float(values[before])
+            return low + share * (float(values[after]) - low)
+
+        charge = abs(between(course.charge)) / self.gain
+        return between(course.voltage), between(course.current) / self.gain, charge, between(energies)
 
 
 def make(

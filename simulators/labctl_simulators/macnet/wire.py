@@ -13,6 +13,8 @@ HEADER = struct.Struct("<HHHH")
 
 _LONGEST = 1 << 20
 _DECODER = json.JSONDecoder()
+# Line feeds inside, as the tester pretty-prints; CR LF only at the end.
+_ENCODER = json.JSONEncoder(separators=(",\n", ":"))
 
 
 class _Connection(asyncio.Protocol):
@@ -55,8 +57,7 @@ class JsonConnection(_Connection):
                     self._text = text
                     return
             self._text = text[end:]
-            # Line feeds inside, as the tester pretty-prints; CR LF only at the end.
-            self.send(json.dumps(self._answer(request), separators=(",\n", ":")).encode() + b"\r\n")
+            self.send(_ENCODER.encode(self._answer(request)).encode() + b"\r\n")
         self._text = ""
 
 
