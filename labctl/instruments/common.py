@@ -166,12 +166,16 @@ class Progress:
     values : mapping of str to float
         Live values with their unit in the key: ``voltage_V``, ``current_A``, ``capacity_C``, ``temperature_K``,
         ``scans_done``, ``frequency_Hz``.
+    request : mapping, optional
+        What a person is asked to do now, where a person fills the role: ``instruction`` (one sentence), ``settings``,
+        ``steps``, ``folder``, ``since``, ``differs`` (what is wrong with what was dropped), JSON values only.
     """
 
     state: State
     message: str = ""
     remaining: float | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    request: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
