@@ -81,7 +81,7 @@ class ImpedanceTask:
             Setting("technique", asked.control, EXACT.text, "the other one polarises the cell differently"),
             Setting("amplitude (peak)", show(asked.amplitude, unit), AMPLITUDE.text, AMPLITUDE.why),
             Setting("bias", f"{show(asked.bias, unit)} {bias}", "exactly", BIAS.why),
-            Setting("frequencies", f"{show(high, 'Hz')} to {show(low, 'Hz')}", FREQUENCY.text, FREQUENCY.why),
+            Setting("frequencies", f"{hertz(high)} to {hertz(low)}", FREQUENCY.text, FREQUENCY.why),
             Setting("points", f"{asked.points_per_decade} per decade, {self._least} in all", "at least", DENSITY.why),
             Setting("periods", f"{asked.periods} per point", "not checked", "the file is not known to tell"),
             Setting("voltage limits", limits, SAFETY.text, SAFETY.why),
@@ -116,7 +116,7 @@ class ImpedanceTask:
             ("lowest frequency", self._range[1], float(frequency[-1])),
         ):
             if not FREQUENCY.allows(asked, has):
-                found.append(Difference(f"{name}: {show(has, 'Hz')} found, {show(asked, 'Hz')} asked ({where})"))
+                found.append(Difference(f"{name}: {hertz(has)} found, {hertz(asked)} asked ({where})"))
         if len(frequency) < self._least:
             found.append(Difference(f"points: {len(frequency)} found, at least {self._least} asked ({where})"))
         if self._vendor == "zahner":
@@ -187,6 +187,11 @@ class ImpedanceTask:
             },
             warnings=tuple(missing),
         )
+
+
+def hertz(value: float) -> str:
+    """Write a frequency as a person reads it."""
+    return show(value, "kHz" if value >= 1000 else "Hz", 6)
 
 
 def _finite(value: float) -> float | None:
