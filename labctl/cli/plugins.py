@@ -32,7 +32,13 @@ def driver(name: str) -> Any:
 
 def roles(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Give the role of every instrument of a station, as its driver says."""
-    return {name: driver(entry["driver"]).role for name, entry in entries.items()}
+    return {name: _role(driver(entry["driver"]), entry) for name, entry in entries.items()}
+
+
+def _role(made: Any, entry: Mapping[str, Any]) -> str:
+    # A driver that can fill several roles tells which by the entry.
+    role_of = getattr(made, "role_of", None)
+    return str(made.role if role_of is None else role_of(entry))
 
 
 def capabilities(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, frozenset[str]]:

@@ -173,8 +173,9 @@ class Progress:
     values : mapping of str to float
         Live values with their unit in the key: ``voltage_V``, ``current_A``, ``capacity_C``, ``temperature_K``,
         ``scans_done``, ``frequency_Hz``.
-    request : mapping or None
-        What a person is asked to do now, where a person is the instrument.
+    request : mapping, optional
+        What a person is asked to do now, where a person fills the role: ``instruction`` (one sentence), ``settings``,
+        ``steps``, ``folder``, ``since``, ``differs`` (what is wrong with what was dropped), JSON values only.
     """
 
     state: State

@@ -9,7 +9,7 @@ from typing import Any, Final
 from labctl.documents import Document, Path, suggest
 from labctl.errors import Mistake
 from labctl.station.envelope import check_envelope
-from labctl.station.instruments import KNOWN_DRIVERS, Maccor
+from labctl.station.instruments import ASSISTED_VENDORS, KNOWN_DRIVERS, Assisted, Maccor
 from labctl.station.models import AMBIENT, Cells, Place, Station
 from labctl.units import show
 
@@ -34,6 +34,12 @@ def _instruments(station: Station, document: Document, drivers: Collection[str] 
         if entry.driver not in known and drivers is not None:
             right = suggest(entry.driver, sorted(known))
             yield document.mistake((*path, "driver"), f"there is no driver '{entry.driver}'", right)
+        if isinstance(entry, Assisted) and entry.vendor is not None:
+            read = ASSISTED_VENDORS[entry.role]
+            if entry.vendor not in read:
+                found = f"files of '{entry.vendor}' are not read for a {entry.role}"
+                right = f"use {' or '.join(read)}" if read else "leave it out"
+                yield document.mistake((*path, "vendor"), found, right)
         yield from _credentials(document.data["instruments"][name], path, document)
         if entry.limits is not None:
             yield from check_envelope(entry.limits, (*path, "limits"), document)
@@ -91,7 +97,8 @@ def _leads(station: Station, place: Place, path: Path, document: Document) -> It
             yield document.mistake(where, found, f"write {place.count}, one for each slot")
             continue
         entry = station.instruments[instrument]
-        if isinstance(entry, Maccor) and wiring.through is None:
+        channels = isinstance(entry, Maccor) or (isinstance(entry, Assisted) and entry.role == "cycler")
+        if isinstance(entry, (Maccor, Assisted)) and channels and wiring.through is None:
             beyond = [lead for lead in wiring.leads if lead not in entry.channels]
             if beyond:
                 found = f"{instrument} has no channel {beyond[0]} for labctl"

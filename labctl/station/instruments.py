@@ -132,6 +132,50 @@ class ScpiMultiplexer(Entry):
     module: Text | None = Field(default=None, description="Relay module in its slots.", examples=["34903A"])
 
 
+class Assisted(Entry):
+    """Any instrument, run by a person who drops its files into a folder."""
+
+    driver: Literal["assisted"] = Field(
+        description="Any instrument, run by a person who drops its files into a folder."
+    )
+    role: Literal["spectrometer", "cycler", "potentiostat", "chamber"] = Field(
+        description="What the instrument is.", examples=["spectrometer"]
+    )
+    drop_folder: Text = Field(
+        description="Where requests are laid down and files are dropped; below the laboratory folder if relative.",
+        examples=["assisted/nmr"],
+    )
+    vendor: Literal["bruker", "maccor", "zahner", "csv"] | None = Field(
+        default=None, description="Whose files it writes; by default those of the first vendor known for the role."
+    )
+    channels: Annotated[tuple[int, ...], Numbers()] = Field(
+        default=(1,), description="Channels of a cycler that labctl may ask for.", examples=["1-8"]
+    )
+    instrument_clock: Annotated[float, Quantity("duration")] = Field(
+        default=0.0,
+        description="How far the instrument's clock runs ahead of UTC, where files tell local time.",
+        examples=["1 h"],
+    )
+    clock_within: Duration = Field(default=300.0, description="How far that clock may be off.", examples=["5 min"])
+    quiet: Duration = Field(
+        default=10.0,
+        description="How long dropped files must not have changed before they are looked at.",
+        examples=["10 s"],
+    )
+    model: Text | None = Field(default=None, description="Model, for the results.", examples=["Avance III HD 300"])
+    serial: Text | None = Field(default=None, description="Serial number, for the results.")
+    settled: Settled | None = Field(default=None, description="When a chamber counts as settled.")
+
+
+#: Whose files can be read, by the role that a person fills.
+ASSISTED_VENDORS = {
+    "spectrometer": ("bruker",),
+    "cycler": ("maccor",),
+    "potentiostat": ("zahner", "csv"),
+    "chamber": (),
+}
+
+
 class OtherInstrument(Entry):
     """An instrument of a driver that does not ship with labctl; its settings are the driver's business."""
 
@@ -141,7 +185,7 @@ class OtherInstrument(Entry):
         description="Which driver speaks to it.",
         examples=["biologic"],
         json_schema_extra={
-            "not": {"enum": ["maccor", "bruker", "zahner", "julabo", "scpi-multiplexer"]},
+            "not": {"enum": ["maccor", "bruker", "zahner", "julabo", "scpi-multiplexer", "assisted"]},
         },
     )
     settled: Settled | None = Field(default=None, description="When a chamber counts as settled.")
@@ -153,6 +197,7 @@ _KNOWN = {
     "zahner": Zahner,
     "julabo": Julabo,
     "scpi-multiplexer": ScpiMultiplexer,
+    "assisted": Assisted,
 }
 
 #: Names of the drivers whose settings are known here.
@@ -176,6 +221,7 @@ InstrumentEntry = Annotated[
     | Annotated[Zahner, Tag("zahner")]
     | Annotated[Julabo, Tag("julabo")]
     | Annotated[ScpiMultiplexer, Tag("scpi-multiplexer")]
+    | Annotated[Assisted, Tag("assisted")]
     | Annotated[OtherInstrument, Tag("other")],
     Discriminator(_driver),
     BeforeValidator(_is_mapping),
