@@ -45,7 +45,8 @@ def _from_journal(path: Path) -> dict[str, Any]:
 
     journal = LastWord(path, WallClock())
     campaigns = journal.campaigns()
-    return status_report(journal, campaigns[-1].campaign if campaigns else None)
+    going_on = [one for one in campaigns if one.ended is None]
+    return status_report(journal, [one.campaign for one in going_on or campaigns[-1:]])
 
 
 def exit_code(report: Mapping[str, Any]) -> int:

@@ -117,7 +117,7 @@ def begin(journal: Journal, campaign: Campaign, settings: Mapping[str, Any]) -> 
     places = {cell.id: cell.place for cell in campaign.cells.cells}
     if REFERENCE not in journal.places():
         places[REFERENCE] = BENCH
-    journal.begin_campaign(row, places)
+    journal.begin_campaign(row, places, [cell.id for cell in campaign.cells.cells])
     return replace(campaign, started=row.started)
 
 

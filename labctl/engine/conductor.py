@@ -22,7 +22,7 @@ from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.tokens import token_for
 from labctl.engine.transfers import TransferJob
 from labctl.errors import LabctlError
-from labctl.instruments import Log
+from labctl.instruments import Log, Refused
 from labctl.journal import ENDED as ENDED_STATUSES
 from labctl.journal import CellRow, OperationRow, Status
 from labctl.protocol import Kind, PlannedOperation
@@ -345,6 +345,11 @@ class Conductor:
         elif latest.status is Status.RUNNING:
             try:
                 await self._direction.life.suspend(latest.operation, self._job_of(latest))
+            except Refused as error:
+                text = f"{latest.step} can't be interrupted, the cell is held when it has ended: {error}"
+                self._journal.alarm("warning", text, cell=self.cell)
+                self._journal.control(self._campaign, self.cell, wanted=HOLD)
+                return
             except (LabctlError, OSError) as error:
                 self._journal.alarm("warning", f"{latest.step}: {error}", cell=self.cell)
                 self._soon()
@@ -434,8 +439,8 @@ class Conductor:
         if following is not None and ROLE_OF[following.kind] == "spectrometer":
             return
         home = self.around.campaign.cell(self.cell).place
-        taken = home in self.around.movement.kept(self.cell)
-        way = self.around.movement.move(row.operation, self.cell, BENCH if taken else home)
+        target = home if self.around.movement.is_free_for(self.cell, home) else BENCH
+        way = self.around.movement.move(row.operation, self.cell, target)
 
         async def listen(task: asyncio.Task[None]) -> None:
             """Hold the cell at once; everything else can wait until it is home, or takes it up there."""

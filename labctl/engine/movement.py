@@ -62,9 +62,13 @@ class Movement:
         """Keep a home no longer: the cell has come to its end, and only the slot where it sits is taken."""
         self._homes.pop(cell, None)
 
-    def kept(self, cell: str) -> Collection[str]:
-        """Slots that other cells sit in or come back to."""
-        return {slot for slot, owner in self.owners().items() if owner != cell}
+    def homes_of_others(self, cell: str) -> Collection[str]:
+        """Slots that are kept for other cells, so that there is no use in waiting for them."""
+        return {home for other, home in self._homes.items() if other != cell}
+
+    def is_free_for(self, cell: str, slot: str) -> bool:
+        """Whether nobody else sits in a slot or comes back to it."""
+        return self.owners().get(slot, cell) == cell
 
     def owners(self) -> Mapping[str, str]:
         """Say whose each slot is: who sits there, or else who will come back."""
@@ -81,7 +85,7 @@ class Movement:
         LabctlError
             The request was withdrawn or failed.
         """
-        source = self._journal.places().get(cell, BENCH)
+        source = self._journal.place(cell) or BENCH
         if source == target:
             return
         row = self._request(operation, cell, source, target)

@@ -101,8 +101,8 @@ def _cells(
     by_cell: dict[str, list[OperationRow]] = {}
     for row in journal.operations(campaign=campaign):
         by_cell.setdefault(row.cell, []).append(row)
-    for cell, row in journal.cell_rows(campaign).items():
-        yield cell, (states or {}).get(cell, row.state), by_cell.get(cell, [])
+    for cell, known in journal.cell_rows(campaign).items():
+        yield cell, (states or {}).get(cell, known.state), by_cell.get(cell, [])
 
 
 def _holders(waits: Sequence[tuple[str, str]] | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -75,8 +75,8 @@ class StepJob:
     # -- which way -------------------------------------------------------------------------------------------------
     def _routes(self) -> list[Route]:
         around, cell = self._around, self._cell
-        here = around.journal.places().get(cell.id)
-        found = around.book.ways(self._planned, here, cell.place, around.movement.kept(cell.id))
+        here = around.journal.place(cell.id)
+        found = around.book.ways(self._planned, here, cell.place, around.movement.homes_of_others(cell.id))
         if not found:
             role = ROLE_OF[self._planned.kind]
             raise LabctlError(f"{self._planned.path}: no place of the station has a {role} for it")
@@ -100,8 +100,7 @@ class StepJob:
     # -- how late ----------------------------------------------------------------------------------------------------
     def _before(self, row: OperationRow) -> OperationRow | None:
         """Give the step that this cell did last."""
-        rows = [one for one in self._done(*ROLE_OF) if one.order < row.order and "ended" in one.result]
-        return rows[-1] if rows else None
+        return next((one for one in self._done(*ROLE_OF) if one.order < row.order), None)
 
     def _due(self, row: OperationRow) -> datetime | None:
         """Say when the step should have started."""
@@ -180,21 +179,23 @@ class StepJob:
         request = acquisition_request(row.operation, self._cell.id, planned, self._pulse())
         return AcquisitionAction(request, bench.spectrometer(route.instrument))
 
-    def _done(self, *kinds: Kind) -> list[OperationRow]:
-        rows = self._around.journal.operations(
-            campaign=self._around.campaign.name, cell=self._cell.id, status=[Status.DONE]
-        )
-        return [row for row in rows if row.kind in kinds]
+    def _done(self, *kinds: Kind) -> Iterator[OperationRow]:
+        """Give what this cell has done of these kinds, the last first."""
+        rows = self._around.journal.operations(campaign=self._around.campaign.name, cell=self._cell.id)
+        return (row for row in reversed(rows) if row.status is Status.DONE and row.kind in kinds)
 
     def _last_seen(self) -> LastSeen | None:
-        rows = self._done(*CYCLING)
-        if not rows or "voltage_V" not in rows[-1].result:
+        """Say how the cell was last seen, for whoever is about to let current flow."""
+        row = next(self._done(*CYCLING), None)
+        if row is None or "voltage_V" not in row.result or "ended" not in row.result:
             return None
-        return LastSeen(float(rows[-1].result["voltage_V"]), rows[-1].kind)
+        ended = datetime.fromisoformat(str(row.result["ended"]))
+        current = float(row.result.get("current_A", 0.0))
+        seconds = (self._around.clock.now() - ended).total_seconds()
+        return LastSeen(float(row.result["voltage_V"]), row.kind, current, max(seconds, 0.0))
 
     def _nutation(self) -> OperationRow | None:
-        rows = self._done(Kind.NUTATION)
-        return rows[-1] if rows else None
+        return next(self._done(Kind.NUTATION), None)
 
     def _pulse(self) -> Pulse:
         parameters = self._planned.parameters
@@ -271,20 +272,21 @@ class StepJob:
         """Say how the cell came here since its last step, and between which instants it was out of its clamp."""
         before = self._before(row)
         since = before.order if before is not None else 0
-        moved = self._around.journal.operations(
-            campaign=self._around.campaign.name, cell=self._cell.id, status=[Status.DONE]
-        )
-        return [
-            {
-                "from": one.result["request"]["source"],
-                "to": one.result["request"]["target"],
-                "asked": one.times[Status.RUNNING],
-                "confirmed": one.result.get("at"),
-                "by": one.result.get("user"),
-            }
-            for one in moved
-            if one.kind == "transfer" and one.order > since
-        ]
+        moves = []
+        for one in reversed(self._around.journal.operations(campaign=row.campaign, cell=row.cell)):
+            if one.order <= since:
+                break
+            if one.kind == "transfer" and one.status is Status.DONE:
+                moves.append(
+                    {
+                        "from": one.result["request"]["source"],
+                        "to": one.result["request"]["target"],
+                        "asked": one.times[Status.RUNNING],
+                        "confirmed": one.result.get("at"),
+                        "by": one.result.get("user"),
+                    }
+                )
+        return moves[::-1]
 
 
 def pi_half(folder: Path, fetched: Fetched) -> float:

@@ -15,6 +15,7 @@ from labctl.instruments import (
     Handle,
     ImpedanceRequest,
     OutOfRange,
+    Refused,
     Potentiostat,
     Reading,
     Spectrometer,
@@ -93,6 +94,13 @@ class AssistedCycler(AssistedInstrument):
     def _ours(self, channel: int) -> None:
         if channel not in self._channels:
             raise self._place.fault(OutOfRange, f"channel {channel} is not one that the station gave us")
+
+    async def suspend(self, handle: Handle) -> None:
+        """Only the person at the instrument can interrupt it. Raises ``Refused``."""
+        raise self._place.fault(Refused, "a person runs this instrument; ask them to interrupt it")
+
+    async def resume(self, handle: Handle) -> None:
+        """Nothing was interrupted by labctl; what a person interrupted, they let go on."""
 
 
 class AssistedPotentiostat(AssistedInstrument):
