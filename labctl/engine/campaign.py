@@ -101,7 +101,7 @@ def begin(journal: Journal, campaign: Campaign, settings: Mapping[str, Any]) -> 
         ended=None,
     )
     places = {cell.id: cell.place for cell in campaign.cells.cells}
-    journal.begin_campaign(row, {**places, REFERENCE: "bench"})
+    journal.begin_campaign(row, {**places, REFERENCE: "bench"}, cells=list(places))
 
 
 def next_name(journal: Journal, protocol: str) -> str:
