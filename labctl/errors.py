@@ -9,6 +9,7 @@
 ├── ``InterlockTripped`` (7)             a safety rule stands against it
 ├── ``NotConfirmed`` (8)                 a person did not confirm, or confirmed the wrong cell
 ├── ``JournalError`` (1)                 the journal cannot be read or written, or contradicts itself
+│   └── ``NoRoom`` (1)                   there is no room to write: nothing has changed, and it works again with room
 ├── ``DataError`` (1)                    a measurement is incomplete, corrupted or contradicts its request
 └── ``AnalysisError`` (1)                the data cannot carry the evaluation that was asked for
 
@@ -144,6 +145,12 @@ class JournalError(LabctlError):
     """The journal cannot be read or written, or contradicts itself."""
 
     category = "journal"
+
+
+class NoRoom(JournalError):
+    """The journal can't be written for now: the disk is full or gone; what was to be written has not happened."""
+
+    category = "no room"
 
 
 class DataError(LabctlError):

@@ -9,22 +9,43 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labctl.journal.lastword import LastWord
-from labctl.journal.rows import ENDED, FILE_NAME, HELD, Alarm, CampaignRow, Event, OperationRow, Status
+from labctl.journal.rows import (
+    CELL_STATES,
+    ENDED,
+    FILE_NAME,
+    HELD,
+    UNDER_WAY,
+    WISHES,
+    Alarm,
+    CampaignRow,
+    CellRow,
+    CommandRow,
+    Event,
+    OperationRow,
+    Status,
+    way_of,
+)
 
 if TYPE_CHECKING:
     from labctl.journal.journal import Journal
 
 __all__ = [
+    "CELL_STATES",
     "ENDED",
     "FILE_NAME",
     "HELD",
+    "UNDER_WAY",
+    "WISHES",
     "Alarm",
     "CampaignRow",
+    "CellRow",
+    "CommandRow",
     "Event",
     "Journal",
     "LastWord",
     "OperationRow",
     "Status",
+    "way_of",
 ]
 
 

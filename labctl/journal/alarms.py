@@ -7,7 +7,7 @@ from typing import Final
 
 from sqlalchemy import bindparam, insert, select, update
 
-from labctl.errors import JournalError
+from labctl.errors import JournalError, NoRoom
 from labctl.journal import schema
 from labctl.journal.rows import Alarm
 from labctl.journal.store import Store, Write
@@ -110,6 +110,7 @@ class Alarms:
         """
         with self._store.commit() as store:
             write = _change(alarm)
-            store.write(write.statement, write.values)
+            if store.write(write.statement, write.values) != 1:
+                raise NoRoom(f"{store.path}: the alarm itself waits for room on the disk", hint="make room first")
             store.line("alarm", words, cell=alarm.cell, instrument=alarm.instrument, data={"alarm": alarm.alarm})
         self._keep(alarm)

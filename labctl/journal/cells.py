@@ -38,8 +38,8 @@ class CellRecords:
             token: Confirmation(*said) for token, *said in store.rows(select(schema.confirmations))
         }
         self.commands: dict[str, CommandRow] = {}
-        for *plain, data, answer in store.rows(select(schema.commands)):
-            command = CommandRow(*plain, json.loads(data), json.loads(answer))
+        for id_, at, op, campaign, cell, user, reason, data, answer in store.rows(select(schema.commands)):
+            command = CommandRow(id_, at, op, campaign, cell, user, reason, json.loads(data), json.loads(answer))
             self.commands[command.id] = command
 
     # -- places -----------------------------------------------------------------------------------------------------

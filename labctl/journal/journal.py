@@ -1,54 +1,46 @@
 """The journal: every change of state is one commit, durable before the next thing happens.
 
-SQLite with write-ahead log and ``synchronous=FULL`` by default. An operation's row is its lease: entering ``done``
-and giving the lease back are the same commit. One orchestrator is the only writer of a laboratory, so what was read or
-committed once is answered from memory.
+SQLite with write-ahead log and ``synchronous=FULL``. An operation's row is its lease: entering ``done`` and giving the
+lease back are the same commit. One orchestrator is the only writer of a laboratory, so what was read or committed once
+is answered from memory. Where the disk is full a commit raises :class:`~labctl.errors.NoRoom` and nothing has changed,
+in memory as in the file; lines of history and alarms wait in memory and go into the next commit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from types import EllipsisType
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, create_engine, delete, event, insert, select, update
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import bindparam, insert, select, update
 
 from labctl.errors import JournalError
 from labctl.instruments import Clock, Confirmation
 from labctl.journal import schema
-from labctl.journal.rows import ENTERED_FROM, HELD, Alarm, CampaignRow, Event, OperationRow, Status
-
-_ops = schema.operations
-
-# Statements that are run thousands of times are made once: the library then knows them by heart.
-_NEW = insert(_ops)
-_EVENT = insert(schema.events)
-_MUTABLE = ("status", "resources", "fence", "handle", "bundle", "result", "error", "times")
-_CHANGE = (
-    update(_ops)
-    .where(_ops.c.operation == bindparam("of"), _ops.c.status == bindparam("was"))
-    .values({_ops.c[name]: bindparam(f"new_{name}", type_=_ops.c[name].type) for name in _MUTABLE})
+from labctl.journal.alarms import Alarms
+from labctl.journal.cells import CellRecords
+from labctl.journal.integrity import check_file, check_leases
+from labctl.journal.operations import Operations
+from labctl.journal.rows import (
+    ENTERED_FROM,
+    UNDER_WAY,
+    Alarm,
+    CampaignRow,
+    CellRow,
+    CommandRow,
+    Event,
+    OperationRow,
+    Status,
 )
+from labctl.journal.store import Store
 
-
-def _mutable(row: OperationRow) -> dict[str, Any]:
-    values = {f"new_{name}": getattr(row, name) for name in _MUTABLE}
-    return {**values, "new_status": row.status.value, "new_resources": list(row.resources)}
-
-
-class _DbapiConnection(Protocol):
-    def cursor(self) -> Any: ...
-
-
-def _durable(connection: _DbapiConnection, _record: object) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA busy_timeout=5000")
-    cursor.close()
+_campaigns, _laboratory, _events = schema.campaigns, schema.laboratory, schema.events
+_BEGIN = insert(_campaigns)
+_END = update(_campaigns).where(_campaigns.c.campaign == bindparam("of")).values(ended=bindparam("new_ended"))
+_IDENTITY = insert(_laboratory)
 
 
 class Journal:
@@ -57,99 +49,95 @@ class Journal:
     Parameters
     ----------
     path : Path
-        The SQLite file; made if it does not exist.
+        The SQLite file; made if it does not exist. An older one is brought to today's tables, and kept beside it.
     clock : Clock
         Stamps every commit.
+
+    Raises
+    ------
+    JournalError
+        The file is no journal, is damaged, contradicts itself, or was written by a newer labctl.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
-        self._clock = clock
-        self._engine = create_engine(f"sqlite:///{path}")
-        event.listen(self._engine, "connect", _durable)
+        self._store = Store(path, clock)
         try:
-            with self._engine.begin() as connection:
-                schema.metadata.create_all(connection)
-            self._connection = self._engine.connect()
-            self._load()
-        except (SQLAlchemyError, JournalError) as error:
+            check_file(self._store)
+            self._ops = Operations(self._store)
+            check_leases(self._ops.held(), str(path))
+            self._cells = CellRecords(self._store)
+            self._alarms = Alarms(self._store)
+            self._campaigns = self._read_campaigns()
+        except (ValueError, TypeError) as error:
+            self._store.close()
             raise JournalError(f"{path}: not a journal that can be used ({error})") from error
+        except JournalError:
+            self._store.close()
+            raise
 
-    def _load(self) -> None:
-        self._operations = {row.operation: row for row in self._rows(select(_ops).order_by(_ops.c.order))}
-        self._by_cell: dict[str, list[str]] = {}
-        for name, row in self._operations.items():
-            self._by_cell.setdefault(row.cell, []).append(name)
-        self._positions = {row["cell"]: row["place"] for row in self._all(select(schema.positions))}
-        self._confirmations = {
-            row["token"]: Confirmation(row["cell"], row["barcode"], row["user"], row["at"])
-            for row in self._all(select(schema.confirmations))
+    def _read_campaigns(self) -> dict[str, CampaignRow]:
+        rows = self._store.rows(select(_campaigns).order_by(_campaigns.c.started))
+        return {
+            name: CampaignRow(name, mode, json.loads(files), json.loads(settings), started, ended)
+            for name, mode, files, settings, started, ended in rows
         }
-        self._alarms = {
-            row["alarm"]: Alarm(**row) for row in self._all(select(schema.alarms).order_by(schema.alarms.c.alarm))
-        }
-        self._states = {(row["campaign"], row["cell"]): row["state"] for row in self._all(select(schema.cell_states))}
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
-        self._engine.dispose()
+        self._store.close()
 
     def now(self) -> str:
         """Give the instant that a commit would carry."""
-        return self._clock.now().isoformat(timespec="milliseconds")
-
-    @contextmanager
-    def _commit(self) -> Iterator[Connection]:
-        try:
-            with self._connection.begin():
-                yield self._connection
-        except SQLAlchemyError as error:
-            raise JournalError(f"{self.path}: {error}") from error
-
-    def _all(self, statement: Any) -> list[Mapping[str, Any]]:
-        with self._commit() as connection:
-            return [dict(row) for row in connection.execute(statement).mappings()]
+        return self._store.now()
 
     # -- the laboratory -----------------------------------------------------------------------------------------
     def identity(self, propose: str) -> str:
         """Give the laboratory's id, storing ``propose`` if it has none yet."""
-        table = schema.laboratory
-        found = self._all(select(table.c.value).where(table.c.key == "id"))
+        found = self._store.rows(select(_laboratory.c.value).where(_laboratory.c.key == "id"))
         if found:
-            return str(found[0]["value"])
-        with self._commit() as connection:
-            connection.execute(insert(table).values(key="id", value=propose))
+            return str(found[0][0])
+        with self._store.commit() as store:
+            store.write(_IDENTITY, {"key": "id", "value": propose})
         return propose
 
     # -- campaigns ----------------------------------------------------------------------------------------------
-    def begin_campaign(self, row: CampaignRow, places: Mapping[str, str]) -> None:
-        """Freeze a campaign and say where its cells sit."""
-        with self._commit() as connection:
-            connection.execute(
-                insert(schema.campaigns).values(
-                    campaign=row.campaign,
-                    mode=row.mode,
-                    files=dict(row.files),
-                    settings=dict(row.settings),
-                    started=row.started,
-                )
+    def begin_campaign(self, row: CampaignRow, places: Mapping[str, str], cells: Collection[str] = ()) -> None:
+        """Freeze a campaign, say where its cells sit, and have ``cells`` under way."""
+        states = [CellRow(row.campaign, cell, UNDER_WAY, row.started) for cell in cells]
+        with self._store.commit() as store:
+            store.write(
+                _BEGIN,
+                {
+                    "campaign": row.campaign,
+                    "mode": row.mode,
+                    "files": json.dumps(dict(row.files)),
+                    "settings": json.dumps(dict(row.settings)),
+                    "started": row.started,
+                    "ended": None,
+                },
             )
             for cell, place in places.items():
-                self._place(connection, cell, place)
-            self._event(connection, "campaign", f"campaign {row.campaign} begins")
-        self._positions.update(places)
+                self._cells.write_place(cell, place)
+            for state in states:
+                self._cells.write_state(state)
+            store.line("campaign", f"campaign {row.campaign} begins")
+        self._campaigns[row.campaign] = replace(row, ended=None)
+        self._cells.places.update(places)
+        for state in states:
+            self._cells.keep_state(state)
 
     def end_campaign(self, campaign: str) -> None:
         """Note that nothing more will happen in this campaign."""
-        table = schema.campaigns
-        with self._commit() as connection:
-            connection.execute(update(table).where(table.c.campaign == campaign).values(ended=self.now()))
-            self._event(connection, "campaign", f"campaign {campaign} has ended")
+        ended = self.now()
+        with self._store.commit() as store:
+            store.write(_END, {"of": campaign, "new_ended": ended})
+            store.line("campaign", f"campaign {campaign} has ended")
+        self._campaigns[campaign] = replace(self._campaigns[campaign], ended=ended)
 
     def campaigns(self) -> list[CampaignRow]:
         """All campaigns, oldest first."""
-        return [CampaignRow(**row) for row in self._all(select(schema.campaigns).order_by(schema.campaigns.c.started))]
+        return list(self._campaigns.values())
 
     # -- operations ---------------------------------------------------------------------------------------------
     def request(
@@ -165,64 +153,56 @@ class Journal:
         result: Mapping[str, Any] | None = None,
     ) -> OperationRow:
         """Ask for an operation; asking again gives the one that is there."""
-        known = self._operations.get(operation)
+        known = self._ops.get(operation)
         if known is not None:
             return known
-        times = {Status.REQUESTED.value: self.now()}
-        values: dict[str, Any] = {
-            "operation": operation,
-            "campaign": campaign,
-            "cell": cell,
-            "step": step,
-            "kind": kind,
-            "attempt": attempt,
-            "token": token,
-            "result": dict(result or {}),
-            "times": times,
-        }
-        with self._commit() as connection:
-            inserted = connection.execute(_NEW, {**values, "status": Status.REQUESTED.value, "resources": []})
         row = OperationRow(
-            **values,
-            order=int((inserted.inserted_primary_key or (0,))[0]),
+            operation=operation,
+            order=self._ops.order,
+            campaign=campaign,
+            cell=cell,
+            step=step,
+            kind=kind,
+            attempt=attempt,
+            token=token,
             status=Status.REQUESTED,
             resources=(),
             fence=None,
             handle=None,
             bundle=None,
+            result=dict(result or {}),
             error=None,
+            times={Status.REQUESTED.value: self.now()},
         )
-        self._operations[operation] = row
-        self._by_cell.setdefault(cell, []).append(operation)
+        with self._store.commit():
+            self._ops.write_new(row)
+        self._ops.added(row)
         return row
 
     def operation(self, operation: str) -> OperationRow:
         """Look an operation up that must be there."""
-        found = self._operations.get(operation)
+        found = self._ops.get(operation)
         if found is None:
             raise JournalError(f"no operation {operation} in {self.path}")
         return found
+
+    def known(self, operation: str) -> OperationRow | None:
+        """Look an operation up that may be there."""
+        return self._ops.get(operation)
 
     def operations(
         self, *, campaign: str | None = None, cell: str | None = None, status: Collection[Status] | None = None
     ) -> list[OperationRow]:
         """Operations in the order in which they were requested."""
-        names = self._by_cell.get(cell, []) if cell is not None else self._operations
-        rows = [self._operations[name] for name in names]
-        return [
-            row
-            for row in rows
-            if (campaign is None or row.campaign == campaign) and (status is None or row.status in status)
-        ]
+        return self._ops.find(campaign, cell, status)
 
     def held(self) -> list[OperationRow]:
         """Give the operations that hold something, oldest first: these are the leases."""
-        return self.operations(status=HELD)
+        return self._ops.held()
 
     def leased(self, operation: str, resources: Sequence[str]) -> OperationRow:
         """Give ``resources`` to an operation, with a fence that only ever grows."""
-        fence = 1 + max((row.fence or 0 for row in self._operations.values()), default=0)
-        return self._enter(operation, Status.LEASED, resources=list(resources), fence=fence)
+        return self._enter(operation, Status.LEASED, resources=tuple(resources), fence=self._ops.next_fence())
 
     def intent(self, operation: str) -> OperationRow:
         """Note that the instrument is about to be told, under the row's token."""
@@ -244,9 +224,15 @@ class Journal:
         """End an operation that cannot go on."""
         return self._enter(operation, Status.FAILED, error=error)
 
-    def aborted(self, operation: str, error: str) -> OperationRow:
-        """End an operation that a person stopped."""
-        return self._enter(operation, Status.ABORTED, error=error)
+    def aborted(self, operation: str, error: str, result: Mapping[str, Any] | None = None) -> OperationRow:
+        """End an operation that a person stopped; ``result`` says what comes of that (``skipped``, ``again``)."""
+        before = self.operation(operation)
+        return self._enter(operation, Status.ABORTED, error=error, result={**before.result, **(result or {})})
+
+    def ask_again(self, operation: str) -> OperationRow:
+        """Have the instrument asked once more what became of an operation that a person was asked about."""
+        status = Status.INTENT if self.operation(operation).handle is None else Status.RUNNING
+        return self._enter(operation, status)
 
     def needs_operator(self, operation: str, error: str) -> OperationRow:
         """Keep the lease and wait for a person: what the instrument did can't be told."""
@@ -256,131 +242,218 @@ class Journal:
         before = self.operation(operation)
         if before.status not in ENTERED_FROM[status]:
             raise JournalError(f"{operation} is {before.status} and cannot become {status}")
-        if "resources" in values:
-            values["resources"] = tuple(values["resources"])
         row = replace(before, status=status, times={**before.times, status.value: self.now()}, **values)
-        with self._commit() as connection:
-            changed = connection.execute(_CHANGE, {"of": operation, "was": before.status.value, **_mutable(row)})
-            if changed.rowcount != 1:
-                raise JournalError(f"{operation} is not {before.status} any more: somebody else writes {self.path}")
+        with self._store.commit() as store:
+            self._ops.write_entered(before, row)
             if place is not None:
-                self._place(connection, before.cell, place)
+                self._cells.write_place(before.cell, place)
             if "error" in values:
                 # The ordinary way stands in the row's own times; history needs a line where something went wrong.
                 message = f"{before.step} {status.value}: {values['error']}"
-                self._event(connection, "operation", message, cell=before.cell, operation=operation)
-        self._operations[operation] = row
+                store.line("operation", message, cell=before.cell, operation=operation)
+        self._ops.entered(row)
         if place is not None:
-            self._positions[before.cell] = place
+            self._cells.places[before.cell] = place
         return row
 
-    def _rows(self, statement: Any) -> list[OperationRow]:
-        return [
-            OperationRow(**{**row, "status": Status(row["status"]), "resources": tuple(row["resources"])})
-            for row in self._all(statement)
-        ]
-
-    # -- where cells are, what people said ----------------------------------------------------------------------
-    def _place(self, connection: Connection, cell: str, place: str) -> None:
-        table = schema.positions
-        changed = connection.execute(update(table).where(table.c.cell == cell).values(place=place, since=self.now()))
-        if changed.rowcount == 0:
-            connection.execute(insert(table).values(cell=cell, place=place, since=self.now()))
-
+    # -- where cells are, how far they are, what people said ------------------------------------------------------
     def places(self) -> dict[str, str]:
         """Where every cell sits."""
-        return dict(self._positions)
+        return dict(self._cells.places)
 
-    def cell_ended(self, campaign: str, cell: str, state: str) -> None:
-        """Note where a cell's way ended: finished, held or aborted."""
-        table = schema.cell_states
-        with self._commit() as connection:
-            connection.execute(delete(table).where(table.c.campaign == campaign, table.c.cell == cell))
-            connection.execute(insert(table).values(campaign=campaign, cell=cell, state=state, at=self.now()))
-            self._event(connection, "cell", f"{cell} is {state}", cell=cell)
-        self._states[campaign, cell] = state
+    def place(self, cell: str) -> str | None:
+        """Where one cell sits, None where nobody has said."""
+        return self._cells.places.get(cell)
+
+    def cell(self, campaign: str, cell: str) -> CellRow:
+        """How far one cell of a campaign is, and what a person has asked for it."""
+        return self._cells.row(campaign, cell)
+
+    def cell_rows(self, campaign: str) -> dict[str, CellRow]:
+        """How far every cell of a campaign is, and what a person has asked for it."""
+        return self._cells.rows(campaign)
 
     def cell_states(self, campaign: str) -> dict[str, str]:
-        """Cells whose way has ended, and how."""
-        return {cell: state for (of, cell), state in self._states.items() if of == campaign}
+        """Cells that don't go on by themselves, and how that came: held, stopped, aborted or finished."""
+        return {cell: row.state for cell, row in self._cells.rows(campaign).items() if row.state != UNDER_WAY}
 
-    def confirm(self, token: str, confirmation: Confirmation) -> None:
-        """Store a person's confirmation; repeating it changes nothing."""
+    def cell_ended(self, campaign: str, cell: str, state: str) -> None:
+        """Note where a cell's way ended; whatever was wanted of it is settled."""
+        self.control(campaign, cell, state=state, wanted=None)
+
+    def control(
+        self,
+        campaign: str,
+        cell: str,
+        *,
+        state: str | None = None,
+        wanted: str | EllipsisType | None = ...,
+        reason: str = "",
+        by: str = "",
+        command: CommandRow | None = None,
+    ) -> CellRow:
+        """Say how far a cell is or what is wanted of it, in one commit with the command that it comes from.
+
+        Parameters
+        ----------
+        state : str, optional
+            The cell's new state; left out, it stays.
+        wanted : str or None, optional
+            What a person has asked for, None once that is carried out or taken back; left out, it stays.
+        reason, by : str
+            Why and by whom; where both are empty and the state stays, what was said before stays too.
+        command : CommandRow, optional
+            Stored with its answer. One whose id is stored already changes nothing, whatever else is given.
+
+        Returns
+        -------
+        CellRow
+            As it is now.
+
+        Raises
+        ------
+        JournalError
+            There is no such state or wish.
+        NoRoom
+            Nothing has changed.
+        """
+        before = self._cells.row(campaign, cell)
+        if command is not None and command.id in self._cells.commands:
+            return before
+        changed = state is not None and state != before.state
+        said = (reason, by) if reason or by or changed else (before.reason, before.by)
+        row = CellRow(
+            campaign,
+            cell,
+            state or before.state,
+            self.now() if changed else before.at,
+            *said,
+            before.wanted if isinstance(wanted, EllipsisType) else wanted,
+        )
+        with self._store.commit() as store:
+            self._cells.write_state(row)
+            if command is not None:
+                self._cells.write_command(command)
+            store.line("command" if command else "cell", _sentence(row, command, changed=changed), cell=cell)
+        self._cells.keep_state(row)
+        if command is not None:
+            self._cells.commands[command.id] = command
+        return row
+
+    def command(self, id: str) -> CommandRow | None:
+        """Look up what was answered to a command, None if it was never carried out."""
+        return self._cells.commands.get(id)
+
+    def remember(self, command: CommandRow) -> None:
+        """Store a command that changes no cell's row, with its answer; repeating it changes nothing."""
+        if command.id in self._cells.commands:
+            return
+        with self._store.commit() as store:
+            self._cells.write_command(command)
+            store.line("command", _order(command), cell=command.cell)
+        self._cells.commands[command.id] = command
+
+    def confirm(self, token: str, confirmation: Confirmation, command: CommandRow | None = None) -> None:
+        """Store a person's confirmation, with the command it came by; repeating it changes nothing."""
         if self.confirmation(token) is not None:
             return
-        with self._commit() as connection:
-            connection.execute(
-                insert(schema.confirmations).values(
-                    token=token,
-                    cell=confirmation.cell,
-                    barcode=confirmation.barcode,
-                    user=confirmation.user,
-                    at=confirmation.at,
-                )
-            )
+        with self._store.commit() as store:
+            self._cells.write_confirmation(token, confirmation)
+            if command is not None and command.id not in self._cells.commands:
+                self._cells.write_command(command)
             message = f"{confirmation.user} confirmed {confirmation.cell} ({confirmation.barcode})"
-            self._event(connection, "confirmation", message, cell=confirmation.cell)
-        self._confirmations[token] = confirmation
+            store.line("confirmation", message, cell=confirmation.cell)
+        self._cells.confirmations[token] = confirmation
+        if command is not None:
+            self._cells.commands.setdefault(command.id, command)
 
     def confirmation(self, token: str) -> Confirmation | None:
         """Look up what a person confirmed for a request."""
-        return self._confirmations.get(token)
+        return self._cells.confirmations.get(token)
 
     # -- events and alarms --------------------------------------------------------------------------------------
-    def _event(
-        self,
-        connection: Connection,
-        category: str,
-        message: str,
-        *,
-        cell: str | None = None,
-        operation: str | None = None,
-        instrument: str | None = None,
-        data: Mapping[str, Any] | None = None,
-    ) -> None:
-        values = {"at": self.now(), "category": category, "message": message, "data": dict(data or {})}
-        connection.execute(_EVENT, {**values, "cell": cell, "operation": operation, "instrument": instrument})
-
     def note(self, category: str, message: str, **where: Any) -> None:
-        """Write one line of history; ``where``: cell, operation, instrument, data."""
-        with self._commit() as connection:
-            self._event(connection, category, message, **where)
+        """Write one line of history; ``where``: cell, operation, instrument, data. Without room it waits in memory."""
+        self._store.note(category, message, **where)
 
-    def events(self, *, category: str | None = None, last: int | None = None) -> list[Event]:
-        """History, oldest first; ``last`` limits it to the newest so many."""
-        table = schema.events
-        statement = select(table).order_by(table.c.id.desc())
+    def events(
+        self, *, category: str | None = None, cell: str | None = None, since: int = 0, last: int | None = None
+    ) -> list[Event]:
+        """History, oldest first.
+
+        Parameters
+        ----------
+        category, cell : str, optional
+            Only lines of this category, about this cell.
+        since : int
+            Only lines with a larger id: what has come since one looked.
+        last : int, optional
+            Only the newest so many.
+        """
+        statement = select(_events).where(_events.c.id > since).order_by(_events.c.id.desc())
         if category is not None:
-            statement = statement.where(table.c.category == category)
+            statement = statement.where(_events.c.category == category)
+        if cell is not None:
+            statement = statement.where(_events.c.cell == cell)
         if last is not None:
             statement = statement.limit(last)
-        rows = self._all(statement)
-        return [Event(**{key: value for key, value in row.items() if key != "id"}) for row in reversed(rows)]
+        return [
+            Event(at, kind, message, about, operation, instrument, json.loads(data), number)
+            for number, at, kind, message, about, operation, instrument, data in reversed(self._store.rows(statement))
+        ]
 
     def alarm(self, severity: str, message: str, *, cell: str | None = None, instrument: str | None = None) -> int:
-        """Raise an alarm; one that stands already with the same words is not raised twice."""
-        for standing in self.alarms():
-            if (standing.message, standing.cell, standing.instrument) == (message, cell, instrument):
-                return standing.alarm
-        at = self.now()
-        row = {"at": at, "severity": severity, "message": message, "cell": cell, "instrument": instrument}
-        with self._commit() as connection:
-            raised = connection.execute(insert(schema.alarms).values(**row))
-            self._event(connection, "alarm", message, cell=cell, instrument=instrument)
-        number = int((raised.inserted_primary_key or (0,))[0])
-        self._alarms[number] = Alarm(number, at, severity, message, cell, instrument, None)
-        return number
+        """Raise an alarm; one that stands already with the same words is not raised twice. Waits for room."""
+        return self._alarms.raise_(severity, message, cell, instrument)
 
     def clear_alarm(self, alarm: int) -> None:
         """Note that the cause of an alarm is gone."""
+        self._alarms.clear(alarm)
+
+    def acknowledge(self, alarm: int, user: str) -> Alarm:
+        """Note that a person knows of an alarm, which goes on standing; doing it again changes nothing.
+
+        Raises
+        ------
+        JournalError
+            There is no such alarm.
+        """
         standing = self._alarms.get(alarm)
-        if standing is None or standing.cleared is not None:
-            return
-        table, at = schema.alarms, self.now()
-        with self._commit() as connection:
-            connection.execute(update(table).where(table.c.alarm == alarm).values(cleared=at))
-        self._alarms[alarm] = replace(standing, cleared=at)
+        if standing.acknowledged is not None or standing.cleared is not None:
+            return standing
+        changed = replace(standing, acknowledged=self.now(), by=user)
+        self._alarms.change(changed, f"{user} has seen: {standing.message}")
+        return changed
+
+    def reset(self, alarm: int, user: str) -> Alarm:
+        """Clear an alarm by a person's word; doing it again changes nothing.
+
+        Raises
+        ------
+        JournalError
+            There is no such alarm.
+        """
+        standing = self._alarms.get(alarm)
+        if standing.cleared is not None:
+            return standing
+        changed = replace(standing, cleared=self.now(), by=user)
+        self._alarms.change(changed, f"{user} has reset: {standing.message}")
+        return changed
 
     def alarms(self, *, standing: bool = True) -> list[Alarm]:
         """Alarms, oldest first; only those that stand unless told otherwise."""
-        return [alarm for alarm in self._alarms.values() if not standing or alarm.cleared is None]
+        return self._alarms.list(standing=standing)
+
+
+def _order(command: CommandRow) -> str:
+    reason = f": {command.reason}" if command.reason else ""
+    return f"{command.user}: {command.op}{f' {command.cell}' if command.cell else ''}{reason}"
+
+
+def _sentence(row: CellRow, command: CommandRow | None, *, changed: bool) -> str:
+    """Say in one line of history what became of a cell."""
+    now = f"{row.cell} is {row.state}" + (f", {row.wanted} is wanted" if row.wanted else "")
+    if command is not None:
+        return f"{_order(command)} ({now})"
+    why = "; ".join(part for part in (row.reason, f"by {row.by}" if row.by else "") if part) if changed else ""
+    return f"{now}: {why}" if why else now

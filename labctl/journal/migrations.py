@@ -21,6 +21,7 @@ from labctl.journal.schema import VERSION
 MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
     1: (
         # A labctl of version 1 that was killed while it made its tables may have left these out.
+        "CREATE TABLE IF NOT EXISTS laboratory (key VARCHAR NOT NULL, value TEXT, PRIMARY KEY (key))",
         "CREATE TABLE IF NOT EXISTS cell_states (campaign VARCHAR NOT NULL, cell VARCHAR NOT NULL,"
         " state VARCHAR NOT NULL, at VARCHAR NOT NULL, PRIMARY KEY (campaign, cell))",
         "CREATE TABLE IF NOT EXISTS alarms (alarm INTEGER NOT NULL, at VARCHAR NOT NULL, severity VARCHAR NOT NULL,"
@@ -106,9 +107,6 @@ def migrate(path: Path, connection: sqlite3.Connection) -> int | None:
 def _step(connection: sqlite3.Connection, version: int) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute(
-            "CREATE TABLE IF NOT EXISTS laboratory (key VARCHAR NOT NULL, value TEXT, PRIMARY KEY (key))"
-        )
         for statement in MIGRATIONS[version]:
             connection.execute(statement)
         stamp(connection, version + 1)

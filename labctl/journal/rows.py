@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -33,14 +34,48 @@ ENDED: Final = frozenset({Status.DONE, Status.FAILED, Status.ABORTED})
 #: From which statuses each status may be entered.
 ENTERED_FROM: Final[Mapping[Status, frozenset[Status]]] = {
     Status.LEASED: frozenset({Status.REQUESTED}),
-    Status.INTENT: frozenset({Status.LEASED}),
-    Status.RUNNING: frozenset({Status.INTENT}),
+    Status.INTENT: frozenset({Status.LEASED, Status.NEEDS_OPERATOR}),
+    Status.RUNNING: frozenset({Status.INTENT, Status.NEEDS_OPERATOR}),
     Status.FETCHED: frozenset({Status.RUNNING}),
     Status.DONE: frozenset({Status.FETCHED}),
     Status.NEEDS_OPERATOR: frozenset({Status.INTENT, Status.RUNNING}),
     Status.FAILED: frozenset({Status.REQUESTED, *HELD}),
     Status.ABORTED: frozenset({Status.REQUESTED, *HELD}),
 }
+
+#: Where a cell of a campaign can be, as people see it.
+CELL_STATES: Final = ("under way", "held", "stopped", "aborted", "finished")
+#: The state of a cell whose way goes on by itself.
+UNDER_WAY: Final = "under way"
+#: What a person can have asked for a cell that is not carried out yet; ``skip`` is followed by the step's path.
+WISHES: Final = ("hold", "hold now", "stop", "abort", "skip", "retry")
+
+
+class Late(Mapping[str, Any]):
+    """A part of a row that is fetched and decoded when somebody looks into it.
+
+    Parameters
+    ----------
+    fetch : callable
+        Gives the part; asked at every look, so it should remember.
+    """
+
+    __slots__ = ("_fetch",)
+
+    def __init__(self, fetch: Callable[[], Mapping[str, Any]]) -> None:
+        self._fetch = fetch
+
+    def __getitem__(self, key: str) -> Any:
+        return self._fetch()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._fetch())
+
+    def __len__(self) -> int:
+        return len(self._fetch())
+
+    def __repr__(self) -> str:
+        return repr(dict(self._fetch()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +89,8 @@ class CampaignRow:
     mode : str
         ``live``, ``simulated`` or ``mixed``.
     files : mapping
-        For ``protocol``, ``station`` and ``cells``: ``{"path", "text", "sha256"}`` as they were.
+        For ``protocol``, ``station`` and ``cells``: ``{"path", "text", "sha256"}`` as they were, and ``data``, the same
+        as plain data, if the journal was written by a labctl that froze it.
     settings : mapping
         What the run was started with (``seed``).
     started, ended : str or None
@@ -73,7 +109,8 @@ class CampaignRow:
 class OperationRow:
     """One step of a protocol on one instrument for one cell; see architecture, section 3.
 
-    ``times`` maps each status that was entered to its UTC time. ``order`` counts the requests of this journal.
+    ``times`` maps each status that was entered to its UTC time. ``order`` counts the requests of this journal. The
+    mappings may be :class:`Late`: they read and compare as any mapping, and become plain by ``dict``.
     """
 
     operation: str
@@ -93,10 +130,75 @@ class OperationRow:
     error: str | None
     times: Mapping[str, str]
 
+    @property
+    def since(self) -> float:
+        """When it was requested, in s UTC."""
+        return datetime.fromisoformat(self.times[Status.REQUESTED]).timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """Where a cell of a campaign is, and what a person has asked for it.
+
+    Attributes
+    ----------
+    campaign, cell : str
+        Whose row it is.
+    state : str
+        One of :data:`CELL_STATES`.
+    at : str
+        Since when, UTC, ISO 8601.
+    reason, by : str
+        Why and by whom it came to that or was asked for something; empty where nobody said.
+    wanted : str or None
+        One of :data:`WISHES`: asked by a person and not carried out yet.
+    """
+
+    campaign: str
+    cell: str
+    state: str
+    at: str
+    reason: str = ""
+    by: str = ""
+    wanted: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRow:
+    """What a person told labctl, and what was answered.
+
+    Attributes
+    ----------
+    id : str
+        Made by the client, unique for ever; the same id again is the same command.
+    at : str
+        UTC, ISO 8601.
+    op : str
+        Such as ``hold``.
+    campaign, cell : str or None
+        Whom it was about.
+    user, reason : str
+        Who and why.
+    data : mapping
+        Whatever else was said.
+    answer : mapping
+        As the client got it.
+    """
+
+    id: str
+    at: str
+    op: str
+    campaign: str | None
+    cell: str | None
+    user: str
+    reason: str
+    data: Mapping[str, Any]
+    answer: Mapping[str, Any]
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the laboratory's history."""
+    """One line of the laboratory's history; ``id`` grows with every line, 0 where the line has none."""
 
     at: str
     category: str
@@ -105,11 +207,22 @@ class Event:
     operation: str | None
     instrument: str | None
     data: Mapping[str, Any]
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something that a person must know or act on, until it is cleared."""
+    """Something that a person must know or act on, until it is cleared.
+
+    Attributes
+    ----------
+    cleared : str or None
+        When its cause went, or a person reset it, UTC.
+    acknowledged : str or None
+        When a person said that it is known, UTC; it stands until it is cleared.
+    by : str or None
+        Who acknowledged or reset it.
+    """
 
     alarm: int
     at: str
@@ -118,3 +231,17 @@ class Alarm:
     cell: str | None
     instrument: str | None
     cleared: str | None
+    acknowledged: str | None = None
+    by: str | None = None
+
+
+def way_of(row: OperationRow) -> list[Event]:
+    """Tell the ordinary way of an operation as lines of history, from the row's own times.
+
+    The journal writes a line only where something went wrong; who shows the whole history merges both by time.
+    """
+    return [
+        Event(at, "operation", f"{row.step} {status}", row.cell, row.operation, None, {})
+        for status, at in row.times.items()
+        if status not in (Status.FAILED, Status.ABORTED, Status.NEEDS_OPERATOR)
+    ]

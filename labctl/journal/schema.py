@@ -1,8 +1,13 @@
-"""The tables. One file per laboratory: ``labctl.sqlite``."""
+"""The tables as of :data:`VERSION`. One file per laboratory: ``labctl.sqlite``."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from sqlalchemy import JSON, Column, Integer, MetaData, String, Table, Text, UniqueConstraint
+
+#: Of the tables below; an older file is brought here by :mod:`labctl.journal.migrations`.
+VERSION: Final = 2
 
 metadata = MetaData()
 
@@ -30,7 +35,7 @@ operations = Table(
     Column("kind", String, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("token", String, nullable=False),
-    Column("status", String, nullable=False, index=True),
+    Column("status", String, nullable=False),
     Column("resources", JSON, nullable=False),
     Column("fence", Integer),
     Column("handle", JSON),
@@ -56,6 +61,23 @@ cell_states = Table(
     Column("cell", String, primary_key=True),
     Column("state", String, nullable=False),
     Column("at", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", String, nullable=False),
+    Column("wanted", String),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("at", String, nullable=False),
+    Column("op", String, nullable=False),
+    Column("campaign", String),
+    Column("cell", String),
+    Column("user", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("answer", JSON, nullable=False),
 )
 
 confirmations = Table(
@@ -91,4 +113,6 @@ alarms = Table(
     Column("cell", String),
     Column("instrument", String),
     Column("cleared", String),
+    Column("acknowledged", String),
+    Column("by", String),
 )

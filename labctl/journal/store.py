@@ -11,7 +11,7 @@ import json
 import sqlite3
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -126,13 +126,10 @@ class Store:
 
     def close(self) -> None:
         """Write what waited for room, if there is room now, and close the file."""
-        if self._waiting:
-            with suppress(NoRoom), self.commit():
-                pass
+        self._catch_up()
         self._dispose()
 
     def _dispose(self) -> None:
-        self._cursor.close()
         self._connection.close()
         self._engine.dispose()
 
@@ -151,25 +148,26 @@ class Store:
         """
         try:
             self._run(statement, values or {})
-            found: list[tuple[Any, ...]] = self._cursor.fetchall()
+            found = self._cursor.fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from error
-        return found
+        return [tuple(row) for row in found]
 
     def pragma(self, text: str) -> list[tuple[Any, ...]]:
         """Ask SQLite about the file itself."""
         try:
-            found: list[tuple[Any, ...]] = self._cursor.execute(f"PRAGMA {text}").fetchall()
+            self._cursor.execute(f"PRAGMA {text}")
+            found = self._cursor.fetchall()
         except sqlite3.Error as error:
             raise self._failure(error) from error
-        return found
+        return [tuple(row) for row in found]
 
     # -- writing ------------------------------------------------------------------------------------------------
     @contextmanager
     def commit(self) -> Iterator[Store]:
         """One durable commit: everything that is written within happens, or nothing of it.
 
-        What waited for room goes into the same commit, first.
+        What waited for room follows in a commit of its own, so that it can't keep this one out.
 
         Raises
         ------
@@ -178,11 +176,14 @@ class Store:
         JournalError
             The file can't be written.
         """
-        try:
-            waited = list(self._waiting)
-            for one in waited:
-                self._run(one.statement, one.values)
+        with self._transaction():
             yield self
+        self._catch_up()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            yield
             self._connection.commit()
         except (sqlite3.Error, OSError) as error:
             self._connection.rollback()
@@ -190,9 +191,6 @@ class Store:
         except BaseException:
             self._connection.rollback()
             raise
-        if waited:
-            self._waiting.clear()
-            self._tell_lost()
 
     def write(self, statement: Any, values: Mapping[str, Any]) -> int:
         """Run a statement within :meth:`commit` and say how many rows it changed."""
@@ -212,26 +210,32 @@ class Store:
         return Write(_EVENT, self._line(category, message, **where))
 
     def attempt(self, writes: Sequence[Write]) -> bool:
-        """Commit ``writes``, or keep them until there is room; say which.
+        """Commit ``writes`` after those that wait already, or keep them until there is room; say which.
 
         For what must not stop anybody: lines of history and alarms. At most a few thousand wait.
         """
-        try:
-            with self.commit():
-                for one in writes:
-                    self._run(one.statement, one.values)
-        except NoRoom:
-            self._waiting.extend(writes)
-            while len(self._waiting) > _WAITING:
-                self._waiting.popleft()
-                self._lost += 1
-            return False
-        return True
+        self._waiting.extend(writes)
+        while len(self._waiting) > _WAITING:
+            self._waiting.popleft()
+            self._lost += 1
+        self._catch_up()
+        return not self._waiting
 
-    def _tell_lost(self) -> None:
-        if self._lost:
-            lost, self._lost = self._lost, 0
-            self.note("journal", f"{lost} older lines and alarms were lost: too many waited for room on the disk")
+    def _catch_up(self) -> None:
+        """Write what waited for room, if there is room now."""
+        if not self._waiting:
+            return
+        try:
+            with self._transaction():
+                for one in self._waiting:
+                    self._run(one.statement, one.values)
+                if self._lost:
+                    words = f"{self._lost} older lines and alarms were lost: too many waited for room on the disk"
+                    self.line("journal", words)
+        except NoRoom:
+            return
+        self._waiting.clear()
+        self._lost = 0
 
     def _line(
         self,

@@ -18,6 +18,7 @@ EXIT_CODES = {
     "InterlockTripped": 7,
     "NotConfirmed": 8,
     "JournalError": 1,
+    "NoRoom": 1,
     "DataError": 1,
     "AnalysisError": 1,
 }

@@ -7,11 +7,11 @@ import pytest
 NAMES = {
     "labctl.analysis": "Allocation Analysis Settings allocate analyze truth_shares write_report",
     "labctl.cell": "CellMachine",
-    "labctl.journal": "ENDED FILE_NAME HELD Alarm CampaignRow Event Journal LastWord OperationRow Status",
-    "labctl.results": (
-        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused bundle_folder campaign_folder deliver "
-        "read_records write_bundle write_campaign"
+    "labctl.journal": (
+        "CELL_STATES ENDED FILE_NAME HELD UNDER_WAY WISHES Alarm CampaignRow CellRow CommandRow Event Journal LastWord "
+        "OperationRow Status way_of"
     ),
+    "labctl.results": "OPERATION_SCHEMA bundle_folder campaign_folder deliver write_bundle write_campaign",
     "labctl.instruments": (
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Instrument Log Mode Multiplexer "
