@@ -1,0 +1,93 @@
+"""Planned operations in a lab person's words, with units: what is done, and what watches over it. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from labctl.protocol import Acquisition, Cycling, Impedance, Kind, PlannedOperation
+from labctl.units import show
+
+_GOING: Final = {Kind.CHARGE: "charging", Kind.DISCHARGE: "discharging"}
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time as people say it: ``"90 s"``, ``"45 min"``, ``"16 h"``, ``"3 d"``."""
+    for unit, below in (("s", 120.0), ("min", 3600.0), ("h", 172800.0)):
+        if seconds < below:
+            return show(seconds, unit, 3)
+    return show(seconds, "d", 3)
+
+
+def current(amperes: float) -> str:
+    """Write a current, small ones in uA."""
+    return show(amperes, "uA" if abs(amperes) < 1e-4 else "mA")
+
+
+def degrees(kelvin: float) -> str:
+    """Write a temperature."""
+    return show(kelvin, "degC")
+
+
+def doing(planned: PlannedOperation, where: str | None = None) -> str:
+    """Say what an operation does: ``"charging on maccor channel 3 at 0.2 mA to 4.3 V, at most 16 h"``."""
+    place = f" {where}" if where else ""
+    match planned.parameters:
+        case Cycling() as asked:
+            return _cycling(planned, asked, place)
+        case Acquisition() as asked if planned.kind is Kind.NUTATION:
+            takes = duration(asked.duration)
+            tries = f"{len(asked.pulse_lengths)} pulse lengths of {asked.scans} scans"
+            return f"calibrating the pulse for '{planned.label}'{place}, {tries}, about {takes}"
+        case Acquisition() as asked:
+            spectrum = f"{asked.nucleus} NMR spectrum '{planned.label}'"
+            return f"taking the {spectrum}{place}, {asked.scans} scans, about {duration(asked.duration)}"
+        case Impedance() as asked:
+            band = f"{_frequency(asked.frequency_start)} to {_frequency(asked.frequency_end)}"
+            after = f" after {duration(asked.rest_before)} of rest" if asked.rest_before else ""
+            return f"taking the impedance spectrum '{planned.label}'{place}, {band}{after}"
+
+
+def _cycling(planned: PlannedOperation, asked: Cycling, place: str) -> str:
+    most = f", at most {duration(planned.at_most)}" if planned.at_most is not None else ""
+    warm = f" at {degrees(planned.temperature)}" if planned.temperature is not None else ""
+    if planned.kind is Kind.REST:
+        return f"resting{place} at open circuit{warm} for {duration(asked.duration or 0.0)}"
+    if planned.kind is Kind.HOLD:
+        until = f"until the current is below {current(asked.end_current or 0.0)}"
+        if asked.end_current_for:
+            until += f" for {duration(asked.end_current_for)}"
+        held = show(asked.voltage or 0.0, "V")
+        return f"holding {held}{place}{warm} with at most {current(asked.current)} {until}{most}"
+    end = show(asked.end_voltage or 0.0, "V")
+    return f"{_GOING[planned.kind]}{place}{warm} at {current(asked.current)} to {end}{most}"
+
+
+def _frequency(hertz: float) -> str:
+    return show(hertz, "kHz" if hertz >= 1e3 else "Hz")
+
+
+def ends(planned: PlannedOperation) -> str:
+    """Say what ends an operation by itself, after "ends it": ``"at 4.3 V, or after 16 h"``."""
+    match planned.parameters:
+        case Cycling(duration=float() as length):
+            return f"after {duration(length)}"
+        case Cycling(end_voltage=float() as volts):
+            end = f"at {show(volts, 'V')}"
+        case Cycling(end_current=float() as amperes):
+            end = f"below {current(amperes)}"
+        case _:
+            return "when it is complete"
+    return f"{end}, or after {duration(planned.at_most)}" if planned.at_most is not None else end
+
+
+def limits(planned: PlannedOperation) -> str | None:
+    """Say which limits are in force during an operation, None where nothing flows through the cell."""
+    match planned.parameters:
+        case Cycling() as asked:
+            span = f"{show(asked.voltage_min, 'V')} to {show(asked.voltage_max, 'V')}, {current(asked.current_max)}"
+            most = f", {duration(planned.at_most)} at most" if planned.at_most is not None else ""
+            return f"{span} either way{most}; the cycler watches over them by itself, a little further out, and labctl"
+        case Impedance() as asked:
+            span = f"{show(asked.voltage_min, 'V')} to {show(asked.voltage_max, 'V')}"
+            return f"{span}; labctl ends the sweep beyond them, the potentiostat has limits of its own besides"
+    return None
