@@ -114,9 +114,9 @@ def begin(journal: Journal, campaign: Campaign, settings: Mapping[str, Any]) -> 
         started=journal.now(),
         ended=None,
     )
-    places = {cell.id: cell.place for cell in campaign.cells.cells}
-    if REFERENCE not in journal.places():
-        places[REFERENCE] = BENCH
+    homes = {**{cell.id: cell.place for cell in campaign.cells.cells}, REFERENCE: BENCH}
+    # What an earlier campaign moved is where that left it.
+    places = {cell: home for cell, home in homes.items() if journal.place(cell) is None}
     journal.begin_campaign(row, places, [cell.id for cell in campaign.cells.cells])
     return replace(campaign, started=row.started)
 

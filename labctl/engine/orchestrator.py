@@ -197,9 +197,10 @@ class Orchestrator:
         """Drive the cells of one campaign to their ends."""
         conductors = [self._conductors[cell.id] for cell in campaign.cells.cells]
         await asyncio.gather(*(conductor.run() for conductor in conductors))
+        # Delivered first: a campaign that counts as ended has its evaluation, whatever happens in between.
+        await self._on_ended(campaign)
         if all(conductor.state in ENDED for conductor in conductors):
             self._journal.end_campaign(campaign.name)
-        await self._on_ended(campaign)
 
     async def run(self, companions: Callable[[int, str], Iterable[asyncio.Task[Any]]] = lambda port, token: ()) -> None:
         """Drive all cells to their end; cancelling this detaches in order.

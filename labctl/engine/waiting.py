@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from labctl.engine.routing import ROLE_OF, routes
+from labctl.engine.routing import ROLE_OF, RouteBook
 from labctl.engine.situation import HELD, UNDER_WAY, Situation, Word
 from labctl.engine.wording import degrees
 from labctl.journal import OperationRow, Status
@@ -71,7 +71,8 @@ def _conflicts(
     """Find who holds something without which no way of the station is free."""
     if station is None or now.planned is None:
         return
-    wanted = {one for route in routes(station, roles, now.planned, now.place, None) for one in route.resources}
+    ways = RouteBook(station, roles).ways(now.planned, now.place, None)
+    wanted = {one for route in ways for one in route.resources}
     for operation, row in held.items():
         for resource in row.resources:
             name, _, value = resource.partition("=")

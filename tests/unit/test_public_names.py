@@ -11,7 +11,10 @@ NAMES = {
         "CELL_STATES ENDED FILE_NAME HELD UNDER_WAY WISHES Alarm CampaignRow CellRow CommandRow Event Journal LastWord "
         "OperationRow Status way_of"
     ),
-    "labctl.results": "OPERATION_SCHEMA bundle_folder campaign_folder deliver write_bundle write_campaign",
+    "labctl.results": (
+        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused bundle_folder campaign_folder deliver "
+        "read_records write_bundle write_campaign"
+    ),
     "labctl.instruments": (
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Instrument Log Mode Multiplexer "

@@ -15,9 +15,9 @@ from labctl.instruments import (
     Handle,
     ImpedanceRequest,
     OutOfRange,
-    Refused,
     Potentiostat,
     Reading,
+    Refused,
     Spectrometer,
 )
 from labctl.units import UnitError, parse
