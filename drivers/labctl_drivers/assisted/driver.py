@@ -34,7 +34,7 @@ from labctl_drivers.assisted.settings import Settings
 from labctl_drivers.assisted.sheet import request_sheet
 
 #: Seconds between looks at a folder into which nothing was dropped yet, so that a person soon reads what differs.
-LOOK: Final = 30.0
+LOOK: Final = 60.0
 _TOKEN: Final = re.compile(r"[a-z0-9-]{1,25}\Z")
 
 

@@ -16,7 +16,7 @@ from labctl_simulators.thales import ThalesSimulator
 from labctl_simulators.topspin import TopspinSimulator
 
 #: Seconds between looks at an instrument that is measuring.
-GLANCE: Final = 30.0
+GLANCE: Final = 120.0
 _COMPLETED: Final = 4
 _STOPPED: Final = (3, 5)
 _THALES_FOLDER: Final = "c:\\thales\\by-hand"
