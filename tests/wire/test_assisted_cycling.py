@@ -240,6 +240,9 @@ def test_the_voltage_of_a_channel_is_what_a_person_wrote_or_not_known(tmp_path: 
         (hand.drop / "channel-2.txt").write_text("3,712 V\n")
         assert (await hand.driver.reading(2)).voltage == pytest.approx(3.712)
         assert set(await hand.driver.channels()) == {1, 2, 3}
+        await hand.driver.start("next", 2, REST)
+        with pytest.raises(CannotSay):
+            await hand.driver.reading(2)
 
     assisted(tmp_path, story, role="cycler", channels="1-3")
 

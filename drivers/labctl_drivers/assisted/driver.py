@@ -122,16 +122,21 @@ class AssistedInstrument:
         # Somebody may have tidied the sheet away: what is asked stands in the handle too.
         self._lay_down(handle, task)
         try:
-            files = desk.dropped(list(task.attachments))
-            signature = desk.signature(files)
-        except FileNotFoundError:
-            return self._waiting(desk, handle, task, "somebody is at work in the folder", self._settings.quiet)
+            return self._judged_now(desk, handle, task, now)
         except DataError as error:
-            return self._waiting(desk, handle, task, "differs", differs=[str(error)])
+            return self._waiting(desk, handle, task, f"differs: {error}", differs=[str(error)])
+        except OSError as error:
+            # Moved, or still held by the program that writes it: somebody is at work in the folder.
+            why = f"a file can't be read now ({error.strerror or error})"
+            return self._waiting(desk, handle, task, why, self._settings.quiet)
+
+    def _judged_now(self, desk: Desk, handle: Handle, task: Task, now: datetime) -> Progress:
+        files = desk.dropped(list(task.attachments))
         if not files:
             desk.tell("")
             self._steady.pop(handle.token, None)
             return self._waiting(desk, handle, task, "waits for a person to drop the file")
+        signature = desk.signature(files)
         known, since = self._steady.get(handle.token, ("", now))
         if known != signature:
             since = now

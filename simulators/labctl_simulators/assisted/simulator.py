@@ -8,8 +8,8 @@ what was begun when a request is withdrawn.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -104,7 +104,8 @@ class AssistedSimulator:
     async def _carry_out(self, token: str, sheet: Path) -> None:
         request = json.loads(sheet.read_text(encoding="utf-8"))
         gathered = sheet.parent / _GATHERED
-        gathered.mkdir(exist_ok=True)
+        shutil.rmtree(gathered, ignore_errors=True)
+        gathered.mkdir()
         try:
             if self._hands is not None:
                 await self._hands.measure(token, request["data"]["asked"], gathered)
@@ -115,8 +116,7 @@ class AssistedSimulator:
             self._laboratory.record(self._name, "not done", token=token, why=str(error))
             self._laboratory.log.warning("a person could not do what was asked", token=token, why=str(error))
         finally:
-            with contextlib.suppress(OSError):
-                gathered.rmdir()
+            shutil.rmtree(gathered, ignore_errors=True)
 
     def _tend(self) -> None:
         """Set the chamber as asked, and write down what it reads."""
