@@ -33,8 +33,11 @@ from labctl_drivers.assisted.place import Place
 from labctl_drivers.assisted.settings import Settings
 from labctl_drivers.assisted.sheet import request_sheet
 
-#: Seconds between looks at a folder into which nothing was dropped yet, so that a person soon reads what differs.
+#: Seconds between looks: once something was dropped, so that a person soon reads what differs; and at most, while nothing
+#: was dropped for many times longer.
 LOOK: Final = 60.0
+SELDOM: Final = 300.0
+_SHARE: Final = 0.05
 _TOKEN: Final = re.compile(r"[a-z0-9-]{1,25}\Z")
 
 
@@ -135,7 +138,9 @@ class AssistedInstrument:
         if not files:
             desk.tell("")
             self._steady.pop(handle.token, None)
-            return self._waiting(desk, handle, task, "waits for a person to drop the file")
+            waited = (now - datetime.fromisoformat(handle.started)).total_seconds()
+            left = timedelta(seconds=min(max(_SHARE * waited, LOOK), SELDOM))
+            return self._waiting(desk, handle, task, "waits for a person to drop the file", left)
         signature = desk.signature(files)
         known, since = self._steady.get(handle.token, ("", now))
         if known != signature:
