@@ -33,8 +33,8 @@ from labctl_drivers.assisted.place import Place
 from labctl_drivers.assisted.settings import Settings
 from labctl_drivers.assisted.sheet import request_sheet
 
-#: Seconds between looks once something was dropped, so that a person soon reads what differs, and the most while nothing
-#: was dropped; in between a share of what was waited for.
+#: Seconds between looks once something was dropped, so that a person soon reads what differs, and the most while
+#: nothing was dropped; in between a share of what was waited for.
 LOOK: Final = 60.0
 SELDOM: Final = 300.0
 _SHARE: Final = 0.05
