@@ -128,7 +128,7 @@ class CyclerAction:
         try:
             reading = await self._cycler.reading(self._channel)
         except CannotSay:
-            # A person runs this cycler: the barcode at the transfer is all there is.
+            # Nobody but a person can read this channel: what they drop is compared instead.
             return
         wrong = mismatch(self._last_seen, reading.voltage)
         if wrong is not None:
@@ -143,8 +143,13 @@ class CyclerAction:
         return await self._cycler.poll(handle)
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
-        """Fetch the records."""
-        return await self._cycler.fetch(handle, folder)
+        """Fetch the records; where the channel could not be read before, their first one identifies the cell."""
+        fetched = await self._cycler.fetch(handle, folder)
+        opened = fetched.summary.get("open_voltage_V")
+        wrong = mismatch(self._last_seen, float(opened)) if opened is not None else None
+        if wrong is not None:
+            raise IdentityDoubt(wrong)
+        return fetched
 
     async def abort(self, handle: Handle) -> None:
         """To open circuit."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from assisted_bench import EPOCH, Assistant, assisted
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from nmr_bench import Bench, request
 
@@ -20,6 +22,10 @@ from labctl.analysis import bruker
 from labctl.engine.clock import LoopClock, run_virtual
 from labctl.errors import DataError
 from labctl.instruments import AcquisitionRequest, Handle, Refused, State
+from labctl_drivers.assisted.findings import Window
+from labctl_drivers.assisted.judging import Verdict, judge
+from labctl_drivers.assisted.nmr import NmrTask
+from labctl_drivers.assisted.tolerances import NMR
 
 TOKEN = "bare-01-abcdefghijkl"
 ASKED = request(scans=64)
@@ -63,6 +69,13 @@ def edit(path: Path, name: str, value: str) -> None:
         changed = re.sub(rf"(?m)^(##\${base}= ).*$", rf"\g<1>{value}", text)
     assert changed != text
     path.write_text(changed, encoding="utf-8")
+
+
+def judged(folder: Path) -> Verdict:
+    """What a folder with one dropped dataset is worth, two hours after it was asked for."""
+    window = Window(EPOCH, EPOCH + timedelta(hours=2), timedelta(minutes=5), timedelta(0))
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return judge(NmrTask(TOKEN, ASKED), folder, files, window)
 
 
 def told(tmp_path: Path, acquired: Path, spoil: Callable[[Path], Any], wanted: AcquisitionRequest = ASKED) -> list[str]:
@@ -379,6 +392,32 @@ def test_the_session_is_named_by_a_person(tmp_path: Path) -> None:
         assert hand.driver.session() == identity.details["session"] == "july-shim"
 
     assisted(tmp_path, story, role="spectrometer")
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(["P 1", "D 1", "PLW 1", "RG"]), factor=st.floats(0.9, 1.1))
+def test_a_value_is_taken_just_if_it_lies_within_its_width(
+    tmp_path_factory: pytest.TempPathFactory, acquired: Path, name: str, factor: float
+) -> None:
+    asked = {"P 1": 7.0, "D 1": 0.5, "PLW 1": 80.0, "RG": 101.0}[name]
+    width = NMR[name].relative
+    assume(abs(abs(factor - 1) - width) > 1e-6 and abs(factor - 1) > 1e-6)
+    folder = tmp_path_factory.mktemp("dropped")
+    shutil.copytree(acquired / TOKEN, folder / TOKEN)
+    edit(folder / TOKEN / "1" / "acqus", name, format(asked * factor, ".10g"))
+    assert judged(folder).fits == (abs(factor - 1) < width)
+
+
+@settings(max_examples=30)
+@given(size=st.integers(0, 131071))
+def test_a_dataset_that_is_cut_short_anywhere_is_never_taken(
+    tmp_path_factory: pytest.TempPathFactory, acquired: Path, size: int
+) -> None:
+    folder = tmp_path_factory.mktemp("short")
+    shutil.copytree(acquired / TOKEN, folder / TOKEN)
+    fid = folder / TOKEN / "1" / "fid"
+    fid.write_bytes(fid.read_bytes()[:size])
+    assert judged(folder).final
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

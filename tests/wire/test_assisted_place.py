@@ -105,6 +105,18 @@ def test_what_file_browsers_and_copies_leave_behind_is_no_measurement(tmp_path: 
     assisted(tmp_path, story, role="spectrometer")
 
 
+def test_a_file_that_cannot_be_read_yet_is_waited_for(tmp_path: Path) -> None:
+    async def story(hand: Assistant) -> None:
+        handle = await hand.driver.start("token", request())
+        (hand.drop / "token" / "1").mkdir()
+        (hand.drop / "token" / "1" / "fid").symlink_to(tmp_path / "not-there-yet")
+        progress = await hand.look(handle)
+        assert progress.state is State.RUNNING
+        assert "can't be read now" in progress.message
+
+    assisted(tmp_path, story, role="spectrometer")
+
+
 def test_a_chamber_settles_by_a_reading_that_was_made_after_it_was_asked(tmp_path: Path) -> None:
     async def story(hand: Assistant) -> None:
         chamber, reading = hand.driver, hand.drop / "temperature.txt"

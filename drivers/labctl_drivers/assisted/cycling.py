@@ -23,6 +23,8 @@ from labctl_drivers.maccor.procedure import compile_program, write
 _LETTERS: Final = {Mode.REST: "R", Mode.CHARGE: "C", Mode.DISCHARGE: "D"}
 _WORDS: Final = {"R": "rest", "C": "charge", "D": "discharge"}
 _CHANNEL: Final = re.compile(r"\.(\d{3})\Z")
+#: Share of the largest current below which the first record still shows the open circuit.
+OPEN_CIRCUIT: Final = 1e-3
 #: Names that the bundle has for itself.
 _RESERVED: Final = frozenset({"records.csv", "records.parquet", "operation.json", "request.json"})
 
@@ -158,14 +160,15 @@ class CyclerTask:
         records = export.parse(raw, file.name)
         name = f"raw-{file.name}" if file.name.lower() in _RESERVED else file.name
         fetched = deliver.bundle(folder, handle, name, raw, records, self._plan)
-        summary = {
-            **fetched.summary,
-            "first_voltage_V": float(records.voltage[0]),
-            "dropped": candidate.where,
-        }
-        safety = "the channel's safety limits were set by a person and can't be read back"
+        warnings = [*fetched.warnings, "the channel's safety limits were set by a person and can't be read back"]
+        summary = {**fetched.summary, "dropped": candidate.where}
+        largest = float(np.abs(records.current).max())
+        if abs(float(records.current[0])) <= OPEN_CIRCUIT * largest:
+            summary["open_voltage_V"] = float(records.voltage[0])
+        else:
+            warnings.append("the file begins under current: that it is the booked cell rests on its name alone")
         sent = {**fetched.sent, "safety": asdict(self._program.safety)}
-        return replace(fetched, sent=sent, summary=summary, warnings=(*fetched.warnings, safety))
+        return replace(fetched, sent=sent, summary=summary, warnings=tuple(warnings))
 
 
 def end_text(end: End) -> str:

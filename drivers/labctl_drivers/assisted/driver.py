@@ -33,8 +33,11 @@ from labctl_drivers.assisted.place import Place
 from labctl_drivers.assisted.settings import Settings
 from labctl_drivers.assisted.sheet import request_sheet
 
-#: Seconds between looks at a folder into which nothing was dropped yet, so that a person soon reads what differs.
-LOOK: Final = 30.0
+#: Seconds between looks once something was dropped, so that a person soon reads what differs, and the most while
+#: nothing was dropped; in between a share of what was waited for.
+LOOK: Final = 60.0
+SELDOM: Final = 300.0
+_SHARE: Final = 0.05
 _TOKEN: Final = re.compile(r"[a-z0-9-]{1,25}\Z")
 
 
@@ -122,16 +125,23 @@ class AssistedInstrument:
         # Somebody may have tidied the sheet away: what is asked stands in the handle too.
         self._lay_down(handle, task)
         try:
-            files = desk.dropped(list(task.attachments))
-            signature = desk.signature(files)
-        except FileNotFoundError:
-            return self._waiting(desk, handle, task, "somebody is at work in the folder", self._settings.quiet)
+            return self._judged_now(desk, handle, task, now)
         except DataError as error:
-            return self._waiting(desk, handle, task, "differs", differs=[str(error)])
+            return self._waiting(desk, handle, task, f"differs: {error}", differs=[str(error)])
+        except OSError as error:
+            # Moved, or still held by the program that writes it: somebody is at work in the folder.
+            why = f"a file can't be read now ({error.strerror or error})"
+            return self._waiting(desk, handle, task, why, self._settings.quiet)
+
+    def _judged_now(self, desk: Desk, handle: Handle, task: Task, now: datetime) -> Progress:
+        files = desk.dropped(list(task.attachments))
         if not files:
             desk.tell("")
             self._steady.pop(handle.token, None)
-            return self._waiting(desk, handle, task, "waits for a person to drop the file")
+            waited = (now - datetime.fromisoformat(handle.started)).total_seconds()
+            left = timedelta(seconds=min(max(_SHARE * waited, LOOK), SELDOM))
+            return self._waiting(desk, handle, task, "waits for a person to drop the file", left)
+        signature = desk.signature(files)
         known, since = self._steady.get(handle.token, ("", now))
         if known != signature:
             since = now

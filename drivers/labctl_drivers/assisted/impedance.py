@@ -47,10 +47,10 @@ class ImpedanceTask:
         self.settings: Sequence[Setting] = self._settings()
         kind = "the .ism file" if vendor == "zahner" else f"a csv file with the columns {', '.join(_NEEDED)}"
         self.steps: Sequence[str] = (
-            f"connect the cell of {request.name}; the source stays off until the sweep",
+            f"make sure that the leads reach the cell of {request.name}; the source stays off until the sweep",
             "set what stands above and measure from the highest frequency to the lowest",
             f"save as {token}{_ENDINGS[vendor]}",
-            f"copy {kind} here when the sweep is over, and disconnect the cell",
+            f"switch the source off when the sweep is over, and copy {kind} here",
         )
         self.attachments: Mapping[str, bytes] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from labctl.instruments import (
@@ -58,7 +59,10 @@ class AssistedCycler(AssistedInstrument):
     async def start(self, token: str, channel: int, program: CyclerProgram) -> Handle:
         """Ask for the program. Raises ``Refused``, and ``OutOfRange`` where no tester of the vendor can do it."""
         self._ours(channel)
-        return await self._ask(token, str(channel), program.name, CyclerTask(token, channel, program))
+        handle = await self._ask(token, str(channel), program.name, CyclerTask(token, channel, program))
+        # What a person wrote there was true before this operation only.
+        await self._place.run(lambda: self._written(channel).unlink(missing_ok=True))
+        return handle
 
     def _task(self, token: str, asked: Mapping[str, Any]) -> Task:
         return CyclerTask.again(token, asked)
@@ -66,13 +70,15 @@ class AssistedCycler(AssistedInstrument):
     async def reading(self, channel: int) -> Reading:
         """Give the voltage that a person wrote into ``channel-<n>.txt`` of the drop folder, such as ``3.712 V``.
 
+        It counts for one start: the next request takes the file away.
+
         Raises
         ------
         CannotSay
             Nobody did: no program can read an assisted channel.
         """
         self._ours(channel)
-        path = self._settings.folder / f"channel-{channel}.txt"
+        path = self._written(channel)
 
         def read() -> str:
             return path.read_text(encoding="utf-8-sig", errors="replace") if path.is_file() else ""
@@ -90,6 +96,9 @@ class AssistedCycler(AssistedInstrument):
     async def channels(self) -> Mapping[int, str]:
         """Give every channel that the station gave us; what they do only a person knows."""
         return dict.fromkeys(self._channels, "assisted")
+
+    def _written(self, channel: int) -> Path:
+        return self._settings.folder / f"channel-{channel}.txt"
 
     def _ours(self, channel: int) -> None:
         if channel not in self._channels:
