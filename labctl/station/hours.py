@@ -18,9 +18,11 @@ from labctl.documents import describe, expected
 DAYS: Final = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 ALWAYS: Final = "always"
 
-_DAY: Final = "|".join(DAYS)
-_TIME: Final = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_RANGE: Final = re.compile(rf"(?P<first>{_DAY})(?:-(?P<last>{_DAY}))? (?P<begin>{_TIME})-(?P<end>{_TIME}|24:00)\Z")
+_DAY: Final = f"(?:{'|'.join(DAYS)})"
+_DAY_RANGE: Final = f"{_DAY}(?:-{_DAY})?"
+_TIME: Final = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"
+_TIMES: Final = rf"{_TIME}-(?:{_TIME}|24:00)"
+_PART: Final = rf"\s*(?:{_DAY_RANGE}(?:,\s*{_DAY_RANGE})*\s+)?{_TIMES}(?:,\s*{_TIMES})*\s*"
 _RIGHT: Final = "write for example 'Mo-Fr 08:00-19:00', several with ';', or 'always'"
 
 
@@ -45,17 +47,14 @@ class WorkingHours:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer text of the pattern."""
-        one = rf"\s*({_DAY})(-({_DAY}))? {_TIME}-({_TIME}|24:00)\s*"
-        return {"type": "string", "pattern": rf"^({ALWAYS}|{one}(;{one})*)$", "examples": ["Mo-Fr 08:00-19:00"]}
+        return {"type": "string", "pattern": f"^({ALWAYS}|{_PART}(;{_PART})*)$", "examples": ["Mo-Fr 08:00-19:00"]}
 
 
 def _check(part: str) -> None:
-    match = _RANGE.match(part)
-    if match is None:
+    if re.fullmatch(_PART, part) is None:
         raise expected(f"'{part}' are no working hours", _RIGHT)
-    if match["last"] is not None and DAYS.index(match["last"]) < DAYS.index(match["first"]):
-        found = f"the days '{match['first']}-{match['last']}' run backwards"
-        raise expected(found, "begin the week with Mo and write two ranges: 'Sa-Su 09:00-12:00; Mo 08:00-19:00'")
-    if match["begin"] >= match["end"]:
-        found = f"the hours '{match['begin']}-{match['end']}' never come: they end before they begin"
-        raise expected(found, "write hours over midnight as two ranges: 'Mo 22:00-24:00; Tu 00:00-06:00'")
+    for times in re.findall(_TIMES, part):
+        begin, _, end = times.partition("-")
+        # Hours that end before they begin run over midnight.
+        if begin.rjust(5, "0") == end.rjust(5, "0"):
+            raise expected(f"the hours '{times}' never come", "the whole day is '00:00-24:00'")

@@ -170,7 +170,16 @@ def test_a_driver_of_someone_else_may_have_settings_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "hours", ["Mo-Fr 08:00-19:00", "Sa 09:00-12:30", "Mo-Fr 08:00-19:00; Sa-Su 10:00-12:00", "always"]
+    "hours",
+    [
+        "Mo-Fr 08:00-19:00",
+        "Sa 9:00-12:30",
+        "Mo-Fr 08:00-19:00; Sa-Su 10:00-12:00",
+        "Mo-We,Fr 08:00-12:00, 13:00-17:00",
+        "Mo-Fr 22:00-06:00",
+        "00:00-24:00",
+        "always",
+    ],
 )
 def test_working_hours_may_have_several_ranges(hours: str) -> None:
     station = read_station(STATION.read_text().replace("Mo-Fr 08:00-19:00", hours), "s.yaml")
