@@ -207,7 +207,11 @@ def test_a_restart_at_any_point_changes_no_grant(actions, restarts):
             for number, action in enumerate(actions):
                 await play(side, number, action)
                 if number in restarts:
+                    # The journal has a lease's end, and the program dies before anybody is granted what it held.
+                    for operation in sorted(side.world.held)[:1]:
+                        side.world.release(operation)
                     await side.restart()
+                    side.world.settle()
                 assert dict(side.arbiter.held) == side.world.held
                 assert side.arbiter.used == usage(side.world.past, side.world.now)
         finally:
