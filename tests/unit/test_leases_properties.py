@@ -30,7 +30,7 @@ NAMES = [
     "operator",
 ]
 RESOURCES = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique_by=lambda name: name.split("=")[0])
-OPTIONS = st.lists(RESOURCES.map(tuple), min_size=1, max_size=3).map(tuple)
+OPTIONS = st.lists(RESOURCES.map(tuple), min_size=1, max_size=2).map(tuple)
 NEED = st.fixed_dictionaries(
     {
         "cell": st.sampled_from(["a", "b", "c", "d", "e"]),
@@ -42,8 +42,8 @@ NEED = st.fixed_dictionaries(
 )
 ACTIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("ask"), NEED),
-        st.tuples(st.just("ask"), NEED),
+        # A laboratory in which much more is wanted than there is.
+        *[st.tuples(st.just("ask"), NEED)] * 5,
         st.tuples(st.just("release"), st.integers(0, 20)),
         st.tuples(st.just("release"), st.integers(0, 20)),
         st.tuples(st.just("withdraw"), st.integers(0, 20)),
@@ -53,6 +53,7 @@ ACTIONS = st.lists(
         ),
         st.tuples(st.just("duty"), st.booleans()),
     ),
+    min_size=12,
     max_size=40,
 )
 
