@@ -71,6 +71,7 @@ class Table:
         self._holding: dict[str, set[str]] = {}
         self._placed: dict[str, set[str]] = {}
         self._waiting_of: dict[str, set[str]] = {}
+        self._asked: dict[str, dict[str, dict[str, list[Option]]]] = {}
 
     # -- what is held, who waits -----------------------------------------------------------------------------------
     def take(self, operation: str, cell: str, resources: Sequence[str]) -> None:
@@ -104,7 +105,11 @@ class Table:
         """Enter a waiting need."""
         self.waiting[need.operation] = need
         self._waiting_of.setdefault(need.cell, set()).add(need.operation)
-        for name in names(need.options):
+        asked = self._asked[need.operation] = {}
+        for option in need.options:
+            for name, value in map(split, option):
+                asked.setdefault(name, {}).setdefault(value, []).append(option)
+        for name in asked:
             self._waiters.setdefault(name, set()).add(need.operation)
 
     def stop_waiting(self, operation: str) -> None:
@@ -112,7 +117,7 @@ class Table:
         need = self.waiting.pop(operation, None)
         if need is not None:
             _drop(self._waiting_of, need.cell, operation)
-            for name in names(need.options):
+            for name in self._asked.pop(operation):
                 _drop(self._waiters, name, operation)
 
     def waiters(self, of: Iterable[str]) -> set[str]:
@@ -124,7 +129,11 @@ class Table:
         own = self._waiting_of.get(cell)
         if not own:
             return set()
-        return own.union(*(self.waiters(names(self.waiting[operation].options)) for operation in own))
+        return own.union(*(self.waiters(self._asked[operation]) for operation in own))
+
+    def names_of(self, operation: str) -> set[str]:
+        """Names that a waiting operation asks for and somebody could have."""
+        return {name for name in self._asked[operation] if not self.shut(name)}
 
     def shut(self, name: str) -> bool:
         """Whether nobody else can have ``name`` now."""
@@ -140,14 +149,27 @@ class Table:
             Filled on the way; may be handed in again while nothing in this table changes.
         """
         for option in need.options:
-            if self._first_obstacle(need, option, around, reservations) is None:
+            # Whatever is held and can't be shared has its own name as key: most looks end here.
+            if not self._holders.keys().isdisjoint(option):
+                continue
+            if any(self._plain_obstacle(need, resource, around) for resource in option):
+                continue
+            if not any(self._reserved(need, resource, around, reservations) for resource in option):
                 return option
         return None
+
+    def may_fit(self, need: Need) -> bool:
+        """Whether it is worth while to look closely: some option is not held as it stands."""
+        held = self._holders.keys()
+        return any(held.isdisjoint(option) for option in need.options)
 
     def obstacles(self, need: Need, option: Option, around: Around) -> list[Obstacle]:
         """All that stands between ``need`` and one of its options."""
         reservations: Reservations = {}
-        found = [self._obstacle(need, resource, around, reservations) for resource in option]
+        found = [
+            self._plain_obstacle(need, resource, around) or self._reserved(need, resource, around, reservations)
+            for resource in option
+        ]
         return [one for one in found if one is not None]
 
     def in_the_way(self, resource: str) -> list[str]:
@@ -155,16 +177,8 @@ class Table:
         name, value = split(resource)
         return [holder for holder, other in self._holders.get(name, {}).items() if not value or other != value]
 
-    def _first_obstacle(
-        self, need: Need, option: Option, around: Around, reservations: Reservations
-    ) -> Obstacle | None:
-        for resource in option:
-            found = self._obstacle(need, resource, around, reservations)
-            if found is not None:
-                return found
-        return None
-
-    def _obstacle(self, need: Need, resource: str, around: Around, reservations: Reservations) -> Obstacle | None:
+    def _plain_obstacle(self, need: Need, resource: str, around: Around) -> Obstacle | None:
+        """What keeps a resource from ``need``, were it alone in the queue."""
         name, value = split(resource)
         for holder, other in self._holders.get(name, {}).items():
             if not value or other != value:
@@ -177,12 +191,18 @@ class Table:
                 return Obstacle(resource, "busy", operation)
         if name in around.closed:
             return Obstacle(resource, "closed", "")
-        if name in self._waiters and need.cell not in self._holding:
-            # A cell that holds something is not kept from what ends its operation: that would be a deadlock.
-            mine = standing(need, around.used)
-            for other, (theirs, operation) in self._reservations(name, around, reservations).items():
-                if theirs < mine and not (value and other == value):
-                    return Obstacle(resource, "reserved", operation)
+        return None
+
+    def _reserved(self, need: Need, resource: str, around: Around, reservations: Reservations) -> Obstacle | None:
+        """Who keeps a resource from ``need`` by having waited long."""
+        name, value = split(resource)
+        # A cell that holds something is not kept from what ends its operation: that would be a deadlock.
+        if name not in self._waiters or need.cell in self._holding:
+            return None
+        mine = standing(need, around.used)
+        for other, (theirs, operation) in self._reservations(name, around, reservations).items():
+            if theirs < mine and not (value and other == value):
+                return Obstacle(resource, "reserved", operation)
         return None
 
     def _reservations(self, name: str, around: Around, known: Reservations) -> Mapping[str, tuple[Standing, str]]:
@@ -196,11 +216,12 @@ class Table:
             if waited <= PATIENCE or need.cell in self._placed:
                 continue
             entry = (standing(need, around.used), operation)
-            for option in need.options:
-                for resource in option:
-                    if split(resource)[0] == name and _may_reserve(need, option, waited, around):
-                        value = split(resource)[1]
-                        first[value] = min(first.get(value, entry), entry)
+            for value, options in self._asked[operation][name].items():
+                best = first.get(value)
+                if best is not None and best < entry:
+                    continue
+                if any(_may_reserve(need, option, waited, around) for option in options):
+                    first[value] = entry
         return first
 
 

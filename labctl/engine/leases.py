@@ -156,12 +156,7 @@ class Arbiter:
         freed = self._table.give_back(operation)
         user, since = self._granted.pop(operation)
         if scarce(resources):
-            now = self._now()
-            self._account.add(Interval(user, since, now))
-            # Who has had more goes later, and what was kept for that user's needs may now go to another's.
-            for need in self._table.waiting.values():
-                if need.user == user and now - need.since > PATIENCE:
-                    freed |= names(need.options)
+            freed |= self._count(Interval(user, since, self._now()))
         touched = self._table.touched_by(cell)
         self._settle(self._table.waiters(freed) | touched, () if touched else freed)
 
@@ -201,6 +196,22 @@ class Arbiter:
         self._table.take(need.operation, need.cell, option)
         self._granted[need.operation] = (need.user, self._now())
 
+    def _count(self, interval: Interval) -> set[str]:
+        """Count a lease for its user; what was kept for that user and may now go to another's needs is returned."""
+        before = self._account.used(interval.until).get(interval.user, 0.0)
+        self._account.add(interval)
+        used = self._account.used(interval.until)
+        after = used.get(interval.user, 0.0)
+        others = {need.user for need in self._table.waiting.values()} - {interval.user}
+        if not any(before <= used.get(user, 0.0) <= after for user in others):
+            return set()
+        return {
+            name
+            for need in self._table.waiting.values()
+            if need.user == interval.user and interval.until - need.since > PATIENCE
+            for name in self._table.names_of(need.operation)
+        }
+
     def _settle(self, doubtful: set[str], freed: Collection[str] = ()) -> None:
         """Look at the operations that may have become grantable, the most urgent first, until none can have anything.
 
@@ -216,7 +227,10 @@ class Arbiter:
     def _round(self, doubtful: set[str], around: Around, freed: Collection[str]) -> set[str]:
         """Grant in order until a grant makes others doubtful anew; who is still to be looked at is returned."""
         waiting = self._table.waiting
-        order = sorted(doubtful & waiting.keys(), key=lambda operation: standing(waiting[operation], around.used))
+        order = sorted(
+            (operation for operation in doubtful if operation in waiting and self._table.may_fit(waiting[operation])),
+            key=lambda operation: standing(waiting[operation], around.used),
+        )
         reservations: Reservations = {}
         for position, operation in enumerate(order):
             need = waiting[operation]

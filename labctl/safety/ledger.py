@@ -3,11 +3,12 @@
 Two questions. Does a step's capacity, as the instrument reports it, agree with the integral of its own records? And has
 no more come out of the cell than ever went in, and no more stayed in than it can hold? A no means a swapped cell, mixed
 up data, a wrong range or a short, and stops the next step instead of spoiling a paper. It is no measure of efficiency:
-an ordinary loss stays in the balance.
+an ordinary loss stays in the balance. A cell is taken to be built without charge, unless it is discharged first.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,8 +25,8 @@ INTEGRAL_FLOOR: Final = 0.005
 EFFICIENCY: Final = 1.05
 #: No more stays in a cell than this share of its capacity: the rest went through a short or into the electrolyte.
 OVERFULL: Final = 1.10
-#: A charge of the other sign than its step's is noise up to this share of the capacity.
-WRONG_WAY: Final = 0.005
+#: Charge that means nothing, as a share of the capacity: leaks, noise, a current of the other sign than its step's.
+MARGIN: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,32 +111,40 @@ def balance(entries: Sequence[Entry], accuracy: float, capacity_hint: float | No
         Where several things are wrong, the first is told.
     """
     scale = capacity_hint if capacity_hint is not None else max((abs(_moved(entry)) for entry in entries), default=0.0)
+    built_with = _built_with(entries, scale, capacity_hint)
     net = throughput = charged = 0.0
-    at_least = at_most = True
-    gaps: list[str] = []
     wrong: str | None = None
+    gaps: list[Entry] = []
+    before = 0.0
     for entry in entries:
         moved = _moved(entry)
         if entry.charge is None and entry.doing != "rest":
-            gaps.append(entry.operation)
-            # More may have gone in than is known after a charge, more come out after a discharge; a hold can do both.
-            at_most = at_most and entry.doing == "discharge"
-            at_least = at_least and entry.doing == "charge"
+            gaps.append(entry)
         net += moved
         throughput += abs(moved)
-        if moved > 0 and entry.doing != "rest":
-            charged = moved
-        slack = accuracy * throughput
+        if moved > 0:
+            charged = charged + moved if before > 0 else moved
+        before = moved or before
         wrong = wrong or _step(entry, scale)
-        if at_most is False and at_least is False:
-            continue
-        # The net is at least what is known unless something unknown came out, and at most unless something went in.
-        low = -(slack + (EFFICIENCY - 1) * charged)
-        if at_most and net < low:
+        slack = accuracy * throughput
+        low = -(built_with + MARGIN * scale + (EFFICIENCY - 1) * charged + slack)
+        # What is unknown of a charge can only have brought more in, of a discharge only more out; of a hold, both.
+        if net < low and all(gap.doing == "discharge" for gap in gaps):
             wrong = wrong or _too_much_out(entry, net, low)
-        if at_least and capacity_hint is not None and net > OVERFULL * capacity_hint + slack:
-            wrong = wrong or _overfull(entry, net, OVERFULL * capacity_hint + slack, capacity_hint)
-    return Balance(net, throughput, wrong, tuple(gaps))
+        if capacity_hint is not None and all(gap.doing == "charge" for gap in gaps):
+            high = OVERFULL * capacity_hint + slack
+            wrong = wrong or (_overfull(entry, net, high, capacity_hint) if net > high else None)
+    return Balance(net, throughput, wrong, tuple(gap.operation for gap in gaps))
+
+
+def _built_with(entries: Sequence[Entry], scale: float, capacity_hint: float | None) -> float:
+    """Charge (C) that the cell may have had when it was built: none, unless the first thing it did was to give some."""
+    for entry in entries:
+        if abs(_moved(entry)) > MARGIN * scale:
+            if _moved(entry) > 0:
+                return 0.0
+            return math.inf if capacity_hint is None else capacity_hint
+    return 0.0
 
 
 def _moved(entry: Entry) -> float:
@@ -146,10 +155,10 @@ def _step(entry: Entry, scale: float) -> str | None:
     """Whether one step agrees with itself."""
     moved = _moved(entry)
     backwards = {"charge": -moved, "discharge": moved, "rest": abs(moved)}.get(entry.doing, 0.0)
-    if backwards > WRONG_WAY * scale:
+    if backwards > MARGIN * scale:
         return (
             f"{entry.operation}: {entry.instrument} reports {show(moved, 'mAh')} for a {entry.doing}; "
-            f"up to {show(WRONG_WAY * scale, 'mAh')} the wrong way would be noise; check its leads and its records"
+            f"up to {show(MARGIN * scale, 'mAh')} the wrong way would be noise; check its leads and its records"
         )
     if entry.charge is None or entry.integrated is None:
         return None
@@ -159,7 +168,8 @@ def _step(entry: Entry, scale: float) -> str | None:
         return None
     return (
         f"{entry.operation}: {entry.instrument} reports {show(entry.charge, 'mAh')}, its records add up to "
-        f"{show(entry.integrated, 'mAh')}; they may differ by {show(limit, 'mAh', 3)}; records are missing or not its own"
+        f"{show(entry.integrated, 'mAh')}; they may differ by {show(limit, 'mAh', 3)}; "
+        "records are missing or not its own"
     )
 
 

@@ -171,11 +171,12 @@ def test_a_person_off_duty_is_not_given_until_on_duty_again():
 def test_no_cell_is_given_two_places_at_once():
     async def story(lab: Lab) -> None:
         await lab.ask("spectrum", ("probe/1", "topspin"), cell="a")
+        await lab.ask("next spectrum", ("probe/1", "topspin"), cell="b")
         await lab.ask("impedance", ("oven/1", "zahner"), cell="a")
         await lab.ask("carry", ("operator",), cell="a")
         assert lab.got == ["spectrum", "carry"]
         await lab.release("spectrum")
-        assert lab.got == ["spectrum", "carry", "impedance"]
+        assert lab.got == ["spectrum", "carry", "next spectrum", "impedance"]
 
     in_a_lab(story)
 
@@ -270,6 +271,35 @@ def test_giving_up_in_the_moment_of_the_grant_hands_it_to_the_next():
     in_a_lab(story)
 
 
+def test_a_cell_that_gets_an_instrument_is_no_longer_kept_from_what_else_it_waits_for():
+    async def story(lab: Lab) -> None:
+        await lab.ask("sweep", ("zahner",))
+        await lab.ask("spectrum", ("topspin",))
+        await lab.ask("both", ("mux", "zahner"))
+        lab.now = PATIENCE + 1
+        await lab.ask("carry", ("mux",), cell="b")
+        await lab.ask("measure", ("topspin",), cell="b")
+        assert lab.got == ["sweep", "spectrum"]
+        await lab.release("spectrum")
+        assert lab.got == ["sweep", "spectrum", "measure", "carry"]
+
+    in_a_lab(story)
+
+
+def test_who_got_one_thing_no_longer_keeps_the_other_from_anybody():
+    async def story(lab: Lab) -> None:
+        await lab.ask("sweep", ("zahner",))
+        await lab.ask("spectrum", ("topspin",))
+        await lab.ask("either", ("mux", "zahner"), ("topspin",))
+        lab.now = PATIENCE + 1
+        await lab.ask("small", ("mux",))
+        assert lab.got == ["sweep", "spectrum"]
+        await lab.release("spectrum")
+        assert lab.got == ["sweep", "spectrum", "either", "small"]
+
+    in_a_lab(story)
+
+
 def test_a_need_that_is_withdrawn_says_so_and_no_longer_keeps_anything_from_others():
     async def story(lab: Lab) -> None:
         await lab.ask("sweep", ("zahner",))
@@ -320,6 +350,22 @@ def test_the_users_share_is_counted_when_an_instrument_is_given_back_and_decides
         await lab.release("anna 1")
         assert lab.arbiter.used == {"anna": HOUR}
         assert lab.got[-1] == "ben 1"
+
+    in_a_lab(story)
+
+
+def test_what_was_kept_for_a_user_goes_to_another_once_the_first_has_had_more():
+    async def story(lab: Lab) -> None:
+        await lab.ask("sweep", ("zahner",), user="anna")
+        await lab.ask("switching", ("mux",), user="cleo")
+        await lab.ask("spectrum", ("topspin",), user="cleo")
+        await lab.ask("both", ("mux", "topspin"), user="anna")
+        await lab.ask("small", ("topspin",), user="ben")
+        lab.now = PATIENCE + 1
+        await lab.release("spectrum")
+        assert "small" not in lab.got
+        await lab.release("sweep")
+        assert lab.got[-1] == "small"
 
     in_a_lab(story)
 

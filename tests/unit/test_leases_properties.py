@@ -30,7 +30,7 @@ NAMES = [
     "operator",
 ]
 RESOURCES = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique_by=lambda name: name.split("=")[0])
-OPTIONS = st.lists(RESOURCES.map(tuple), min_size=1, max_size=3).map(tuple)
+OPTIONS = st.lists(RESOURCES.map(tuple), min_size=1, max_size=2).map(tuple)
 NEED = st.fixed_dictionaries(
     {
         "cell": st.sampled_from(["a", "b", "c", "d", "e"]),
@@ -42,8 +42,8 @@ NEED = st.fixed_dictionaries(
 )
 ACTIONS = st.lists(
     st.one_of(
-        st.tuples(st.just("ask"), NEED),
-        st.tuples(st.just("ask"), NEED),
+        # A laboratory in which much more is wanted than there is.
+        *[st.tuples(st.just("ask"), NEED)] * 5,
         st.tuples(st.just("release"), st.integers(0, 20)),
         st.tuples(st.just("release"), st.integers(0, 20)),
         st.tuples(st.just("withdraw"), st.integers(0, 20)),
@@ -53,6 +53,7 @@ ACTIONS = st.lists(
         ),
         st.tuples(st.just("duty"), st.booleans()),
     ),
+    min_size=12,
     max_size=40,
 )
 
@@ -198,16 +199,22 @@ def test_the_arbiter_grants_exactly_what_the_pure_function_says_and_never_more_t
     asyncio.run(main())
 
 
-@given(ACTIONS, st.sets(st.integers(0, 39), max_size=4))
+@given(ACTIONS, st.integers(1, 6))
 @settings(max_examples=100)
-def test_a_restart_at_any_point_changes_no_grant(actions, restarts):
+def test_a_restart_at_any_point_changes_no_grant(actions, every):
     async def main() -> None:
         side = Side(World())
         try:
             for number, action in enumerate(actions):
                 await play(side, number, action)
-                if number in restarts:
+                if number % every == every - 1:
+                    # The journal has a lease's end, and the program dies before anybody is granted what it held.
+                    wanted = names(option for need in side.world.waiting.values() for option in need.options)
+                    contested = [one for one, held in side.world.held.items() if names([held]) & wanted]
+                    for operation in sorted(contested)[:1]:
+                        side.world.release(operation)
                     await side.restart()
+                    side.world.settle()
                 assert dict(side.arbiter.held) == side.world.held
                 assert side.arbiter.used == usage(side.world.past, side.world.now)
         finally:
