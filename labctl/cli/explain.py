@@ -7,25 +7,52 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from labctl.cli.output import ago, columns, put, put_json
+from labctl.cli.output import ago, columns, put, put_json, say
+from labctl.engine.clock import WallClock
 from labctl.engine.endpoint import ask
+from labctl.errors import NoOrchestrator, UsageError
 
 
 def explain_cell(lab: Path, cell: str, *, as_json: bool) -> None:
-    """Ask the orchestrator to explain a cell and print what it says.
+    """Print what the running orchestrator says of a cell, or else what the journal does.
 
     Raises
     ------
     NoOrchestrator
-        None runs.
-    RefusedByOrchestrator
+        None runs, and there is no journal either.
+    UsageError, RefusedByOrchestrator
         There is no such cell.
     """
-    report: dict[str, Any] = ask(lab, "explain", cell=cell)["explain"]
+    try:
+        report: dict[str, Any] = ask(lab, "explain", cell=cell)["explain"]
+    except NoOrchestrator:
+        from labctl.journal import FILE_NAME
+
+        if not (lab / FILE_NAME).exists():
+            raise
+        report = _from_journal(lab / FILE_NAME, cell)
+        say("no orchestrator runs: these are the journal's last words")
     if as_json:
         put_json(report)
     else:
         put(explanation(report))
+
+
+def _from_journal(path: Path, cell: str) -> dict[str, Any]:
+    """Explain a cell from the newest campaign that has it, with the files as they were frozen."""
+    from labctl.cli import plugins
+    from labctl.cli.running import frozen
+    from labctl.engine.explain import explain
+    from labctl.journal import LastWord
+
+    journal = LastWord(path, WallClock())
+    for row in reversed(journal.campaigns()):
+        campaign = frozen(row)
+        if cell in campaign.plans:
+            station = campaign.station
+            roles = plugins.roles(station.entries())
+            return explain(journal, row.campaign, cell, plan=campaign.plans[cell], station=station, roles=roles)
+    raise UsageError(f"{path}: no campaign has a cell {cell}", hint="'labctl status' shows the cells")
 
 
 def explanation(report: Mapping[str, Any]) -> str:

@@ -62,4 +62,5 @@ def _print(lines: Iterable[Line], *, as_json: bool) -> None:
 def _text(line: Line) -> str:
     """Write a line of columns, its message folded under itself where the window is narrow."""
     where = line.cell or line.instrument or ""
-    return columns((f"{datetime.fromisoformat(line.at):%m-%d %H:%M:%S}", line.category, where), line.message)
+    at = f"{datetime.fromisoformat(line.at):%m-%d %H:%M:%S}"
+    return columns((at, f"{line.category:<12}", where), line.message)
