@@ -29,7 +29,6 @@ class StandIn:
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._endpoint = Endpoint("secret", dict.fromkeys(answers, self._handle))
         self._front: asyncio.Server | None = None
-        self._serving: set[asyncio.Task[None]] = set()
 
     def __enter__(self) -> StandIn:
         self._thread.start()
@@ -55,11 +54,12 @@ class StandIn:
     async def _stop(self) -> None:
         self._front.close()
         await self._front.wait_closed()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        # A connection that was accepted a moment ago is served to its end too.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others)
         await self._endpoint.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._serving.add(asyncio.current_task())
         line = await reader.readline()
         if self._breaks:
             self._breaks -= 1
