@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 instruments_app = typer.Typer(help="The station's instruments.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(instruments_app, name="instruments")
+alarms_app = typer.Typer(help="What stands against the laboratory.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(alarms_app, name="alarms")
 
 Lab = Annotated[
     Path,
@@ -36,6 +38,10 @@ CellsFile = Annotated[
     Path | None, typer.Option("--cells", help="Cells file.", show_default="cells.yaml in the laboratory folder")
 ]
 Seed = Annotated[int, typer.Option(help="Of everything random in a simulated laboratory.")]
+User = Annotated[str | None, typer.Option("--user", help="Who says it.", show_default="the login name")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the journal.", show_default="none")]
+Cell = Annotated[str, typer.Argument(help="The cell's id.")]
+Alarm = Annotated[int, typer.Argument(help="Its number, as 'labctl alarms list' gives it.")]
 HERE = Path()
 # What typer raises for a wrong command line; it may bring its own copy of click, whose name is then private.
 _WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -112,9 +118,16 @@ def run(
     simulate: Annotated[bool, typer.Option("--simulate", help="Against simulators in this process.")] = False,
     accelerate: Annotated[bool, typer.Option("--accelerate", help="In virtual time; needs --simulate.")] = False,
     seed: Seed = 0,
+    orchestrator: Annotated[
+        bool,
+        typer.Option("--orchestrator", help="Never hand over to an orchestrator that runs here already; exit 5 then."),
+    ] = False,
     lab: Lab = HERE,
 ) -> None:
-    """Apply a protocol to cells; run it again to go on after an interruption."""
+    """Apply a protocol to cells; run it again to go on after an interruption.
+
+    Where an orchestrator runs in the laboratory folder already, it is given the campaign and followed.
+    """
     from labctl.cli.run import run_campaign
 
     code = run_campaign(
@@ -125,6 +138,7 @@ def run(
         simulate=simulate,
         accelerate=accelerate,
         seed=seed,
+        orchestrator=orchestrator,
     )
     raise typer.Exit(code)
 
@@ -142,29 +156,118 @@ def status(
 
 
 @app.command()
-def confirm(
-    cell: Annotated[str, typer.Argument(help="Cell that was moved.")],
-    barcode: Annotated[str | None, typer.Option(help="As read from the cell.")] = None,
-    user: Annotated[str | None, typer.Option(help="Who confirms.", show_default="the login name")] = None,
-    lab: Lab = HERE,
-) -> None:
-    """Confirm that a cell has been moved, with the barcode read from it."""
-    from labctl.cli.commands import confirm_transfer
+def explain(cell: Cell, json: Json = False, lab: Lab = HERE) -> None:
+    """Say what a cell does or waits for, who holds it, what comes next, and what a power cut would do to it."""
+    from labctl.cli.explain import explain_cell
 
-    confirm_transfer(lab, cell, barcode, user)
+    explain_cell(lab, cell, as_json=json)
 
 
 @app.command()
-def abort(
-    cell: Annotated[str, typer.Argument(help="Cell to end.")],
-    reason: Annotated[str, typer.Option(help="Why; it goes into the journal.")] = "",
-    user: Annotated[str | None, typer.Option(help="Who.", show_default="the login name")] = None,
+def hold(
+    cell: Cell,
+    now: Annotated[bool, typer.Option("--now", help="To open circuit now.", show_default="after its step")] = False,
+    reason: Reason = "",
+    user: User = None,
+    json: Json = False,
     lab: Lab = HERE,
 ) -> None:
-    """End a cell now: its instrument goes to open circuit, and it takes no further step."""
-    from labctl.cli.commands import abort_cell
+    """Hold a cell after its step, or now at open circuit, until 'labctl resume'."""
+    from labctl.cli.commands import command_cell
 
-    abort_cell(lab, cell, reason, user)
+    command_cell(lab, "hold", cell, reason=reason, user=user, as_json=json, now=now)
+
+
+@app.command()
+def resume(cell: Cell, reason: Reason = "", user: User = None, json: Json = False, lab: Lab = HERE) -> None:
+    """Let a held cell go on, or take back a hold or stop that has not come about yet."""
+    from labctl.cli.commands import command_cell
+
+    command_cell(lab, "resume", cell, reason=reason, user=user, as_json=json)
+
+
+@app.command()
+def stop(cell: Cell, reason: Reason = "", user: User = None, json: Json = False, lab: Lab = HERE) -> None:
+    """End a cell after its step: it takes no further one."""
+    from labctl.cli.commands import command_cell
+
+    command_cell(lab, "stop", cell, reason=reason, user=user, as_json=json)
+
+
+@app.command()
+def abort(cell: Cell, reason: Reason = "", user: User = None, json: Json = False, lab: Lab = HERE) -> None:
+    """End a cell now: its instrument goes to open circuit, and it takes no further step."""
+    from labctl.cli.commands import command_cell
+
+    command_cell(lab, "abort", cell, reason=reason, user=user, as_json=json)
+
+
+@app.command()
+def skip(cell: Cell, reason: Reason = "", user: User = None, json: Json = False, lab: Lab = HERE) -> None:
+    """Leave out the step that a cell is at; it goes on with the next."""
+    from labctl.cli.commands import command_cell
+
+    command_cell(lab, "skip", cell, reason=reason, user=user, as_json=json)
+
+
+@app.command()
+def retry(cell: Cell, reason: Reason = "", user: User = None, json: Json = False, lab: Lab = HERE) -> None:
+    """Try the step that has failed again, as a new attempt."""
+    from labctl.cli.commands import command_cell
+
+    command_cell(lab, "retry", cell, reason=reason, user=user, as_json=json)
+
+
+@app.command()
+def confirm(
+    cell: Annotated[str, typer.Argument(help="Cell that was moved.")],
+    barcode: Annotated[str | None, typer.Option(help="As read from the cell.", show_default="asked for")] = None,
+    user: User = None,
+    json: Json = False,
+    lab: Lab = HERE,
+) -> None:
+    """Confirm that a cell has been moved, with the barcode read from it (exit 8 if it is another cell's)."""
+    from labctl.cli.commands import confirm_cell
+
+    confirm_cell(lab, cell, barcode, user, as_json=json)
+
+
+@app.command()
+def log(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    cell: Annotated[str | None, typer.Option("--cell", help="Only about this cell.", show_default="all")] = None,
+    last: Annotated[int, typer.Option("--last", min=0, help="So many lines of what has been; 0 for all.")] = 50,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object per line, on stdout.")] = False,
+    lab: Lab = HERE,
+) -> None:
+    """Print what has happened, from the journal; with or without an orchestrator."""
+    from labctl.cli.log import show_log
+
+    show_log(lab, cell=cell, last=last, follow=follow, as_json=json)
+
+
+@alarms_app.command("list")
+def alarms_list(json: Json = False, lab: Lab = HERE) -> None:
+    """Print the alarms that stand; without an orchestrator, those of the journal."""
+    from labctl.cli.alarms import list_alarms
+
+    list_alarms(lab, as_json=json)
+
+
+@alarms_app.command("ack")
+def alarms_ack(alarm: Alarm, user: User = None, json: Json = False, lab: Lab = HERE) -> None:
+    """Say that an alarm is known; it goes on standing."""
+    from labctl.cli.alarms import change_alarm
+
+    change_alarm(lab, "ack", alarm, user, as_json=json)
+
+
+@alarms_app.command("reset")
+def alarms_reset(alarm: Alarm, user: User = None, json: Json = False, lab: Lab = HERE) -> None:
+    """Say that the cause of an alarm is gone."""
+    from labctl.cli.alarms import change_alarm
+
+    change_alarm(lab, "reset", alarm, user, as_json=json)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +36,20 @@ def console() -> Console:
     if width is None and not sys.stdout.isatty():
         width = 120
     return Console(width=width, highlight=False)
+
+
+def columns(heads: Sequence[str], text: str) -> str:
+    """Write heads side by side and a text that is folded under itself where the window is narrow."""
+    import shutil
+    import textwrap
+
+    head = "  ".join(f"{one:<9}" for one in heads) + "  "
+    width = shutil.get_terminal_size((120, 24)).columns
+    # What goes into a file or a pipe stays on its line, for those who search it.
+    if not sys.stdout.isatty() and not os.environ.get("COLUMNS", "").isdigit():
+        return f"{head}{text}"
+    folded = textwrap.wrap(text, max(width - len(head), 20), break_long_words=False, break_on_hyphens=False)
+    return head + ("\n" + " " * len(head)).join(folded or [""])
 
 
 def ago(seconds: float | None) -> str:

@@ -2,33 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from labctl.cli.follow import LetGo, follow, hand_over
 from labctl.cli.output import say
-from labctl.cli.running import Outcome, RunRequest, run
+from labctl.cli.running import Outcome, RunRequest, check_files, run
 from labctl.engine.campaign import Campaign
+from labctl.errors import Locked, UsageError
 
 INTERRUPTED = 130
 
 
 def run_campaign(
-    lab: Path, protocol: Path, station: Path, cells: Path, *, simulate: bool, accelerate: bool, seed: int
+    lab: Path,
+    protocol: Path,
+    station: Path,
+    cells: Path,
+    *,
+    simulate: bool,
+    accelerate: bool,
+    seed: int,
+    orchestrator: bool = False,
 ) -> int:
-    """Run a campaign and return the exit code."""
+    """Run a campaign, or have the orchestrator that runs in ``lab`` run it, and return the exit code.
+
+    Raises
+    ------
+    Locked
+        An orchestrator runs there and ``orchestrator`` insists on another, or it does not answer.
+    """
     request = RunRequest(lab, protocol, station, cells, simulate=simulate, accelerate=accelerate, seed=seed)
-    outcome = run(request, on_progress=_progress, on_begin=_begin, warn=say)
+    try:
+        outcome = run(request, on_progress=_progress, on_begin=_begin, warn=say)
+    except Locked as locked:
+        if orchestrator:
+            raise
+        return _follow(request, locked)
     if outcome.detached:
         say(_detached(request, outcome))
         return INTERRUPTED
-    held = [cell for cell, state in outcome.states.items() if state != "finished"]
-    say(f"campaign {outcome.campaign} has ended: {len(outcome.states) - len(held)} cells finished")
-    for cell in held:
-        say(f"  {cell} is {outcome.states[cell]}; 'labctl status' says why")
-    if outcome.analysis is not None:
-        say(f"evaluated: {lab / 'results' / outcome.campaign / 'analysis.json'}")
+    return _summary(lab, outcome.campaign, outcome.states)
+
+
+def _follow(request: RunRequest, locked: Locked) -> int:
+    if request.accelerate:
+        raise UsageError(
+            "--accelerate is for an orchestrator of its own, and one runs here already", hint="leave it out"
+        ) from locked
+    files = check_files(request.protocol, request.station, request.cells).files()
+    campaign = hand_over(request.folder, files, simulate=request.simulate, locked=locked)
+    try:
+        states = follow(request.folder, campaign, _progress)
+    except LetGo:
+        say(f"let go of following campaign {campaign}; the orchestrator and its instruments go on")
+        say("'labctl run' with the same files follows again; 'labctl abort CELL' is what ends a cell")
+        return INTERRUPTED
+    return _summary(request.folder, campaign, states)
+
+
+def _summary(lab: Path, campaign: str, states: Mapping[str, str]) -> int:
+    """Say how a campaign has ended, and give the exit code."""
+    left = [cell for cell, state in states.items() if state != "finished"]
+    say(f"campaign {campaign} has ended: {len(states) - len(left)} cells finished")
+    for cell in left:
+        say(f"  {cell} is {states[cell]}; 'labctl log --cell {cell}' says why")
+    evaluated = lab / "results" / campaign / "analysis.json"
+    if evaluated.exists():
+        say(f"evaluated: {evaluated}")
         say(f"look at it: labctl analyze {lab} --report report")
-    return 1 if held else 0
+    return 1 if left else 0
 
 
 def _begin(campaign: Campaign, at: datetime) -> None:

@@ -146,7 +146,7 @@ def test_a_service_that_stops_and_a_terminal_that_closes_let_go_in_order_too(run
 
 def test_a_second_orchestrator_is_refused(running):
     laboratory, process = running
-    second = laboratory.labctl("run", HERE, "--simulate")
+    second = laboratory.labctl("run", HERE, "--simulate", "--orchestrator")
     assert second.returncode == 5
     assert str(process.pid) in second.stderr
 
