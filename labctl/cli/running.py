@@ -171,10 +171,17 @@ def _take_up(journal: Journal, request: RunRequest, wanted: Campaign) -> TakenUp
 def frozen(row: CampaignRow) -> Campaign:
     """Rebuild a campaign from its files as the journal keeps them."""
     files = row.files
-    protocol = read_protocol(files["protocol"]["text"], files["protocol"]["path"])
-    station = read_station(files["station"]["text"], files["station"]["path"], drivers=plugins.driver_names())
-    cells = read_cells(files["cells"]["text"], files["cells"]["path"])
-    return campaigns.make(row.campaign, protocol, station, cells, row.mode)
+    # A labctl of schema version 1 froze the text alone.
+    protocol, station, cells = (
+        (files[kind]["text"], files[kind]["path"], files[kind].get("data")) for kind in ("protocol", "station", "cells")
+    )
+    return campaigns.make(
+        row.campaign,
+        read_protocol(*protocol),
+        read_station(*station[:2], plugins.driver_names(), station[2]),
+        read_cells(*cells),
+        row.mode,
+    )
 
 
 def run(
