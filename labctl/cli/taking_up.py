@@ -136,10 +136,16 @@ def _changed(row: CampaignRow, wanted: Campaign) -> tuple[str, ...]:
 def frozen(row: CampaignRow) -> Campaign:
     """Rebuild a campaign from its files as the journal keeps them."""
     files = row.files
-    protocol = read_protocol(files["protocol"]["text"], files["protocol"]["path"])
-    station = read_station(files["station"]["text"], files["station"]["path"], drivers=plugins.driver_names())
-    cells = read_cells(files["cells"]["text"], files["cells"]["path"])
-    return campaigns.make(row.campaign, protocol, station, cells, row.mode, row.started)
+    # A labctl of schema version 1 froze the text alone.
+    protocol, station, cells = ((files[kind]["text"], files[kind]["path"], files[kind].get("data")) for kind in _KINDS)
+    return campaigns.make(
+        row.campaign,
+        read_protocol(*protocol),
+        read_station(*station[:2], plugins.driver_names(), station[2]),
+        read_cells(*cells),
+        row.mode,
+        row.started,
+    )
 
 
 def hand_over(journal: Journal, running: Sequence[Campaign], request: Mapping[str, Any], *, simulate: bool) -> Campaign:

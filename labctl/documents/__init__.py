@@ -5,7 +5,7 @@ the document into a model, and whatever is wrong on the way becomes :class:`~lab
 place, all of them in one :class:`~labctl.errors.InvalidFile`. What the files mean is not known here.
 """
 
-from labctl.documents.loading import Document, Path, load, read
+from labctl.documents.loading import Document, Path, known, load, read
 from labctl.documents.numbers import Numbers
 from labctl.documents.quantities import (
     Amount,
@@ -65,6 +65,7 @@ __all__ = [
     "describe",
     "expected",
     "in_order",
+    "known",
     "load",
     "nearest",
     "read",

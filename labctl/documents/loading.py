@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Final, NamedTuple
@@ -84,7 +84,7 @@ class Document:
         The whole file.
     data : dict
         Mappings with text keys, lists, str, int, float, bool, None.
-    places : dict of Path to Place
+    places : mapping of Path to Place
         For every key and list item.
     mistakes : tuple of Mistake
         Repeated keys, tags and the like, which :func:`labctl.documents.validate` reports together with its own.
@@ -93,7 +93,7 @@ class Document:
     file: str
     text: str
     data: dict[str, Any]
-    places: dict[Path, Place] = field(repr=False)
+    places: Mapping[Path, Place] = field(repr=False)
     mistakes: tuple[Mistake, ...] = ()
 
     @property
@@ -182,6 +182,36 @@ def read(text: str, file: str) -> Document:
         raise _invalid(file, root.line, root.column, f"the file is {what}", right)
     places: dict[Path, Place] = {(): Place(root.line, root.column, root.line, root.column, None)}
     return Document(file, text, _plain(root, (), places, file), places, tuple(mistakes))
+
+
+def known(text: str, file: str, data: Mapping[str, Any]) -> Document:
+    """Give a document whose plain data are known, such as those frozen in the journal with the text.
+
+    The text is not read unless somebody asks where something stands: reading YAML takes a second for 500 cells.
+    """
+    return Document(file, text, dict(data), _LatePlaces(text, file))
+
+
+class _LatePlaces(Mapping[Path, Place]):
+    """The places of everything in a text, found when somebody asks for the first."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._source = (text, file)
+        self._found: Mapping[Path, Place] | None = None
+
+    def _places(self) -> Mapping[Path, Place]:
+        if self._found is None:
+            self._found = read(*self._source).places
+        return self._found
+
+    def __getitem__(self, path: Path) -> Place:
+        return self._places()[path]
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(self._places())
+
+    def __len__(self) -> int:
+        return len(self._places())
 
 
 def _invalid(file: str, line: int, column: int, found: str, right: str) -> InvalidFile:

@@ -57,10 +57,10 @@ class Campaign:
         """Look a cell up by its id."""
         return self._by_id[cell]
 
-    def files(self) -> dict[str, dict[str, str]]:
-        """Give the three files as they were read, for freezing: path, text and hash."""
+    def files(self) -> dict[str, dict[str, Any]]:
+        """Give the three files as they were read, for freezing: path, text, hash, and the text as plain data."""
         return {
-            kind: {"path": one.document.file, "text": one.source, "sha256": one.sha256}
+            kind: {"path": one.document.file, "text": one.source, "sha256": one.sha256, "data": one.document.data}
             for kind, one in (("protocol", self.protocol), ("station", self.station), ("cells", self.cells))
         }
 
@@ -86,8 +86,14 @@ class Campaign:
 
 
 def make(name: str, protocol: Protocol, station: Station, cells: Cells, mode: str, started: str = "") -> Campaign:
-    """Expand the plan of every cell."""
-    plans = {cell.id: expand(protocol, cell) for cell in cells.cells}
+    """Expand the plan of every cell; cells of one area that are measured alike share theirs."""
+    expanded: dict[tuple[float, tuple[int, ...]], tuple[PlannedOperation, ...]] = {}
+    plans = {}
+    for cell in cells.cells:
+        alike = (cell.area, tuple(cell.measure_at))
+        if alike not in expanded:
+            expanded[alike] = expand(protocol, cell)
+        plans[cell.id] = expanded[alike]
     return Campaign(name, protocol, station, cells, mode, plans, started)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.resources
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labctl.documents import Document, in_order, load, read, require_kind, schema, validate
+from labctl.documents import Document, in_order, known, load, read, require_kind, schema, validate
 from labctl.errors import InvalidFile
 from labctl.protocol.checks import check_meaning
 from labctl.protocol.models import Protocol
@@ -23,15 +24,15 @@ def load_protocol(path: str | Path) -> Protocol:
     return _protocol(load(path))
 
 
-def read_protocol(text: str, file: str) -> Protocol:
-    """Read and check a protocol from its text, such as the copy frozen in the journal.
+def read_protocol(text: str, file: str, data: Mapping[str, Any] | None = None) -> Protocol:
+    """Read and check a protocol from its text, such as the copy frozen in the journal with its plain data.
 
     Raises
     ------
     InvalidFile
         With every mistake at its line and column of ``file``.
     """
-    return _protocol(read(text, file))
+    return _protocol(read(text, file) if data is None else known(text, file, data))
 
 
 def _protocol(document: Document) -> Protocol:

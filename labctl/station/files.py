@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from labctl.documents import Document, in_order, load, read, require_kind, schema, validate
+from labctl.documents import Document, in_order, known, load, read, require_kind, schema, validate
 from labctl.errors import InvalidFile
 from labctl.station.checks import check_cells, check_station
 from labctl.station.models import Cells, Station
@@ -30,9 +30,11 @@ def load_station(path: str | Path, drivers: Collection[str] | None = None) -> St
     return _station(load(path), drivers)
 
 
-def read_station(text: str, file: str, drivers: Collection[str] | None = None) -> Station:
-    """Read a station from its text, such as the copy frozen in the journal; see :func:`load_station`."""
-    return _station(read(text, file), drivers)
+def read_station(
+    text: str, file: str, drivers: Collection[str] | None = None, data: Mapping[str, Any] | None = None
+) -> Station:
+    """Read a station from its text, such as the copy frozen in the journal with its plain data; see load_station."""
+    return _station(read(text, file) if data is None else known(text, file, data), drivers)
 
 
 def _station(document: Document, drivers: Collection[str] | None) -> Station:
@@ -56,9 +58,9 @@ def load_cells(path: str | Path) -> Cells:
     return _cells(load(path))
 
 
-def read_cells(text: str, file: str) -> Cells:
-    """Read cells from their text, such as the copy frozen in the journal; see :func:`load_cells`."""
-    return _cells(read(text, file))
+def read_cells(text: str, file: str, data: Mapping[str, Any] | None = None) -> Cells:
+    """Read cells from their text, such as the copy frozen in the journal with its plain data; see load_cells."""
+    return _cells(read(text, file) if data is None else known(text, file, data))
 
 
 def _cells(document: Document) -> Cells:
