@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -169,7 +169,9 @@ def _take_up(journal: Journal, request: RunRequest, wanted: Campaign) -> TakenUp
         for kind, file in wanted.files().items()
         if file["sha256"] != row.files[kind]["sha256"]
     )
-    return TakenUp(frozen(row), begun=True, changed=changed, laboratory=row.settings.get("laboratory"))
+    # Reading them once more would give the same: an orchestrator that comes back should be there at once.
+    same = replace(wanted, name=row.campaign, mode=row.mode) if not changed else frozen(row)
+    return TakenUp(same, begun=True, changed=changed, laboratory=row.settings.get("laboratory"))
 
 
 def _born(saved: Mapping[str, Any] | None, attached: Attached | None) -> str | None:
