@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from labctl.errors import LabctlError
 
 
+@cache
 def _found(group: str) -> dict[str, EntryPoint]:
+    # Once for a process: every look reads what all installed packages say of themselves.
     return {entry.name: entry for entry in entry_points(group=group)}
 
 

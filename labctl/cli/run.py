@@ -41,7 +41,7 @@ def run_campaign(
             raise
         return _follow(request, locked)
     if outcome.detached:
-        say(_detached(request, outcome))
+        say(_detached(outcome))
         return INTERRUPTED
     return _summary(lab, outcome.campaign, outcome.states)
 
@@ -87,11 +87,11 @@ def _progress(cell: str, step: str) -> None:
     say(f"  {cell:<16} {step}")
 
 
-def _detached(request: RunRequest, outcome: Outcome) -> str:
+def _detached(outcome: Outcome) -> str:
     goes_on = (
-        "the simulated laboratory stands still and is saved"
-        if request.simulate
-        else "instruments that hold their own limits go on"
+        "instruments that hold their own limits go on"
+        if outcome.attached
+        else "the simulated laboratory stands still and is saved"
     )
     return (
         f"let go of campaign {outcome.campaign}: {goes_on}.\n"

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class RunRequest:
     protocol, station, cells : Path
         The user's files.
     simulate : bool
-        Against simulators in this process.
+        Against the simulated laboratory that runs in the folder as a process of its own; where none does, against
+        simulators in this process.
     accelerate : bool
         In virtual time.
     seed : int
@@ -72,6 +73,8 @@ class Outcome:
         Cell to state.
     detached : bool
         Whether it was interrupted before its end.
+    attached : bool
+        Whether the instruments, live or simulated, go on without this process.
     analysis : Analysis or None
         What the analysis core made of it; ``analysis.json`` is in the campaign's results.
     truth : mapping or None
@@ -81,6 +84,7 @@ class Outcome:
     campaign: str
     states: Mapping[str, str]
     detached: bool = False
+    attached: bool = False
     analysis: Any = None
     truth: Mapping[str, Any] | None = None
     violations: list[dict[str, Any]] = field(default_factory=list)

@@ -108,7 +108,16 @@ def take_up(journal: Journal, wanted: Campaign, *, simulate: bool) -> TakenUp:
         if row.settings.get("simulate") != simulate:
             was = "simulated" if row.settings.get("simulate") else "with live instruments"
             raise UsageError(f"campaign {row.campaign} runs {was}; it can't go on otherwise")
-    begun = [(row, frozen(row)) for row in rows]
+    # Where nothing has changed the files at hand are the frozen ones: one that comes back should be there at once.
+    begun = [
+        (
+            row,
+            frozen(row)
+            if _changed(row, wanted)
+            else replace(wanted, name=row.campaign, mode=row.mode, started=row.started),
+        )
+        for row in rows
+    ]
     ids = {cell.id for cell in wanted.cells.cells}
     mine = next((one for one in begun if ids & {cell.id for cell in one[1].cells.cells}), None)
     laboratory = rows[0].settings.get("laboratory") if rows else None
