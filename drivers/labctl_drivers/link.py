@@ -18,7 +18,7 @@ from labctl_drivers.worker import Worker
 
 #: Consecutive failures after which a fault is raised; together with the sessions' own time-outs this stays below 5 s.
 ATTEMPTS: Final = 3
-#: Seconds of the loop between closing and opening, in which late bytes of the old session may still arrive.
+#: Real seconds between closing and opening, in which late bytes of the old session may still arrive.
 REOPEN_AFTER: Final = 0.25
 
 T = TypeVar("T")
@@ -181,7 +181,7 @@ class Link:
         self._trusted = False
         if self._opened_before:
             await self._worker.run(self._session.close)
-            await asyncio.sleep(REOPEN_AFTER)
+            await asyncio.sleep(self._context.clock.patience(REOPEN_AFTER))
         self._opened_before = True
         await self._worker.run(self._session.open)
         if self._last is None:

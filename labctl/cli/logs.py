@@ -1,4 +1,4 @@
-"""structlog to ``logs/labctl.jsonl``, one JSON object per line."""
+"""structlog to ``logs/labctl.jsonl``, one JSON object per line; a simulated laboratory's to ``simulation.jsonl``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import structlog
 from labctl.instruments import Clock, Log
 
 
-def open_log(folder: Path, clock: Clock) -> tuple[Log, IO[str]]:
+def open_log(folder: Path, clock: Clock, name: str = "labctl") -> tuple[Log, IO[str]]:
     """Open the log of a laboratory folder; the caller closes the file."""
-    path = folder / "logs" / "labctl.jsonl"
+    path = folder / "logs" / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("a", encoding="utf-8", buffering=1)
 

@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from labctl.cli import plugins
+from labctl.cli.attached import Attached, SimulationLock, attach
 from labctl.cli.logs import open_log
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
 from labctl.engine import campaign as campaigns
@@ -144,11 +145,14 @@ class TakenUp:
         Whether the journal has it.
     changed : tuple of str
         What a person should know: files that are not those it began with.
+    laboratory : str or None
+        When the simulated laboratory was born in which it began.
     """
 
     campaign: Campaign
     begun: bool
     changed: tuple[str, ...] = ()
+    laboratory: str | None = None
 
 
 def _take_up(journal: Journal, request: RunRequest, wanted: Campaign) -> TakenUp:
@@ -165,7 +169,14 @@ def _take_up(journal: Journal, request: RunRequest, wanted: Campaign) -> TakenUp
         for kind, file in wanted.files().items()
         if file["sha256"] != row.files[kind]["sha256"]
     )
-    return TakenUp(frozen(row), begun=True, changed=changed)
+    return TakenUp(frozen(row), begun=True, changed=changed, laboratory=row.settings.get("laboratory"))
+
+
+def _born(saved: Mapping[str, Any] | None, attached: Attached | None) -> str | None:
+    """When the simulated laboratory at hand was born, None if there is none."""
+    if attached is not None:
+        return attached.born
+    return None if saved is None else saved.get("born")
 
 
 def frozen(row: CampaignRow) -> Campaign:
@@ -210,17 +221,31 @@ def run(
     request.folder.mkdir(parents=True, exist_ok=True)
     lock = LaboratoryLock(request.folder)
     lock.take()
+    simulation_lock = SimulationLock(request.folder)
     try:
-        saved = read_saved(request.folder) if request.simulate else None
+        attached = None
+        if request.simulate and not simulation_lock.try_take():
+            if request.accelerate:
+                raise UsageError(
+                    f"{request.folder}: another process simulates this laboratory, and its time can't be hurried",
+                    hint="leave --accelerate out; 'labctl simulate --speed' says how fast it goes",
+                )
+            attached = attach(request.folder)
+        saved = read_saved(request.folder) if request.simulate and attached is None else None
 
         async def main(clock: LoopClock) -> Outcome:
-            return await _run(request, wanted, clock, lock, saved, Listener(on_progress, on_begin, on_simulation, warn))
+            if attached is not None:
+                await attached.align(clock)
+            listener = Listener(on_progress, on_begin, on_simulation, warn)
+            return await _run(request, wanted, clock, lock, saved, attached, listener)
 
         epoch = saved_clock(saved)
         if request.accelerate:
             return run_virtual(main, epoch)
-        return run_scaled(main, request.speed, epoch) if request.speed != 1.0 else run_real(main, epoch)
+        speed = attached.speed if attached is not None else request.speed
+        return run_scaled(main, speed, epoch) if speed != 1.0 else run_real(main, epoch)
     finally:
+        simulation_lock.release()
         lock.release()
 
 
@@ -230,6 +255,7 @@ async def _run(
     clock: LoopClock,
     lock: LaboratoryLock,
     saved: Mapping[str, Any] | None,
+    attached: Attached | None,
     listener: Listener,
 ) -> Outcome:
     log, file = open_log(request.folder, clock)
@@ -238,12 +264,14 @@ async def _run(
         taken = _take_up(journal, request, wanted)
         for message in taken.changed:
             listener.warn(message)
-        if saved is None and request.simulate and taken.begun:
+        if request.simulate and taken.begun and (not (saved or attached) or taken.laboratory != _born(saved, attached)):
             raise LabctlError(
                 f"{request.folder}: campaign {taken.campaign.name} has begun, but its simulated laboratory is gone",
                 hint="begin anew in another laboratory folder",
             )
-        return await _orchestrate(request, taken, clock, lock, saved, journal, log, listener)
+        if attached is not None:
+            attached.check(taken.campaign.station, taken.campaign.cells)
+        return await _orchestrate(request, taken, clock, lock, saved, attached, journal, log, listener)
     finally:
         journal.close()
         file.close()
@@ -255,15 +283,20 @@ async def _orchestrate(
     clock: LoopClock,
     lock: LaboratoryLock,
     saved: Mapping[str, Any] | None,
+    attached: Attached | None,
     journal: Journal,
     log: Any,
     listener: Listener,
 ) -> Outcome:
     simulation = None
     campaign = taken.campaign
-    entries = campaign.station.entries()
-    seed = int(saved["seed"]) if saved is not None else request.seed
-    if request.simulate:
+    entries: Mapping[str, Mapping[str, Any]] = campaign.station.entries()
+    settings: dict[str, Any] = {"seed": request.seed, "simulate": request.simulate}
+    if attached is not None:
+        entries = attached.entries
+        settings.update(seed=attached.seed, laboratory=attached.born)
+    elif request.simulate:
+        seed = int(saved["seed"]) if saved is not None else request.seed
         simulation = Simulation(
             campaign.station,
             campaign.cells,
@@ -272,23 +305,25 @@ async def _orchestrate(
             clock=clock,
             log=log,
             faults=request.faults,
+            speed=request.speed,
         )
         await simulation.start(saved)
         listener.on_simulation(simulation)
         entries = simulation.entries
+        settings.update(seed=seed, laboratory=simulation.born)
 
     def report(hiccup: Hiccup) -> None:
         log.warning("hiccup", instrument=hiccup.instrument, kind=hiccup.kind, message=hiccup.message)
         journal.note("hiccup", f"{hiccup.kind}: {hiccup.message}", instrument=hiccup.instrument)
 
-    laboratory = journal.identity(f"simulated {seed}" if request.simulate else os.urandom(8).hex())
+    laboratory = journal.identity(f"simulated {settings['seed']}" if request.simulate else os.urandom(8).hex())
     outcome = Outcome(campaign.name, {})
     bench = make_bench(entries, clock=clock, log=log, report=report, folder=request.folder)
     try:
         await bench.connect()
         if not taken.begun:
             # Only now: a station file with a wrong address must not be frozen.
-            campaigns.begin(journal, campaign, {"seed": seed, "simulate": request.simulate})
+            campaigns.begin(journal, campaign, settings)
         listener.on_begin(campaign, clock.now())
         orchestrator = Orchestrator(
             request.folder,
@@ -302,7 +337,11 @@ async def _orchestrate(
             on_progress=listener.on_progress,
         )
         outcome.states = {cell: machine.state for cell, machine in orchestrator.machines.items()}
-        people = simulation.people if simulation is not None else (lambda port, token: ())
+        helping = simulation
+
+        def people(port: int, token: str) -> Sequence[asyncio.Task[Any]]:
+            return helping.people(lambda: (port, token)) if helping is not None else ()
+
         let_go_on_terminate()
         try:
             await orchestrator.run(people)

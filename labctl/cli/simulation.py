@@ -1,27 +1,31 @@
 """A simulated laboratory in this process: every simulator on its own loopback port, gateways and a person included.
 
 On a clean stop its whole state is saved beside the journal, so that the next run goes on with the same cells. While
-it runs, the file says so: where it was killed with the process, its cells are gone, and resuming is refused.
+it runs, the file says so: where it was killed with the process, its cells are gone, and resuming is refused. The file
+also says where everything listens, with tokens, so only its owner can read it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from labctl.cli import plugins
+from labctl.cli.attached import FILE, made_of, read_file
+from labctl.engine import lock
 from labctl.errors import LabctlError
 from labctl.instruments import Clock, Log
 from labctl.results.bundle import write_json
 from labctl.station import Cells, Station
 
 SAVED: Final = "labctl.simulation/1"
-FILE: Final = "simulation.json"
+#: Of the file: it holds the instruments' tokens.
+_OWNER_ONLY: Final = 0o600
 
 
 def read_saved(folder: Path) -> Mapping[str, Any] | None:
@@ -32,20 +36,14 @@ def read_saved(folder: Path) -> Mapping[str, Any] | None:
     LabctlError
         The laboratory was running when its process was killed, or the file is damaged.
     """
-    path = folder / FILE
-    if not path.exists():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LabctlError(f"{path}: damaged", hint="begin anew in another laboratory folder") from error
-    if found.get("state") != "saved":
+    found = read_file(folder)
+    if found is not None and found.get("state") != "saved":
         raise LabctlError(
-            f"{path}: the simulated laboratory was killed with its process, and its cells with it; this campaign can't "
-            "be resumed",
+            f"{folder / FILE}: the simulated laboratory was killed with its process, and its cells with it; "
+            "this campaign can't be resumed",
             hint="what was fetched is in 'results'; begin anew in another laboratory folder",
         )
-    return dict(found)
+    return found
 
 
 class Simulation:
@@ -61,6 +59,8 @@ class Simulation:
         Everything random follows from it.
     faults : bool
         Put fault proxies in front of all simulators.
+    speed : float
+        At which its clock goes, for who attaches to it from another process.
     """
 
     def __init__(
@@ -73,8 +73,11 @@ class Simulation:
         clock: Clock,
         log: Log,
         faults: bool = False,
+        speed: float = 1.0,
     ) -> None:
         self._station = station
+        self._speed = speed
+        self._made_of = made_of(station, cells)
         self._folder = folder
         self._seed = seed
         self._clock = clock
@@ -100,7 +103,20 @@ class Simulation:
             reached = await made.start()
             reached.update(await self._start_gateway(name, entry["driver"], made, reached))
             self.entries[name] = {**entry, **reached}
-        self._note("running", control=self.laboratory.control_port)
+        self._note(
+            "running",
+            pid=os.getpid(),
+            control=self.laboratory.control_port,
+            speed=self._speed,
+            epoch=self._clock.now().isoformat(),
+            entries=self.entries,
+            made_of=self._made_of,
+        )
+
+    @property
+    def born(self) -> str:
+        """UTC instant at which the laboratory's time began; it stays through all saving and going on."""
+        return str(self.laboratory.at(0.0).isoformat())
 
     async def _start_gateway(
         self, name: str, driver: str, simulator: Any, reached: Mapping[str, Any]
@@ -120,13 +136,19 @@ class Simulation:
         self._gateways.append(running)
         return {"address": f"127.0.0.1:{port}", "token": token}
 
-    def people(self, port: int, token: str) -> Sequence[asyncio.Task[Any]]:
-        """Have the station's operators work on the orchestrator's requests."""
+    def people(self, endpoint: Callable[[], tuple[int, str] | None] | None = None) -> Sequence[asyncio.Task[Any]]:
+        """Have the station's operators work on an orchestrator's requests.
+
+        Parameters
+        ----------
+        endpoint : callable or None
+            Gives the orchestrator's port and token, None while there is none; by default as the folder's lock file
+            says, whatever orchestrator comes and goes.
+        """
         person = plugins.simulator("person")
         operators = self._station.operators[:1]
-        return [
-            asyncio.create_task(person(one.name, self.laboratory, (port, token), one.hours).work()) for one in operators
-        ]
+        finder = endpoint or (lambda: found_in(self._folder))
+        return [asyncio.create_task(person(one.name, self.laboratory, finder, one.hours).work()) for one in operators]
 
     def truth(self) -> dict[str, Any]:
         """What no instrument can know; only the demo reads it, after the analysis has ended."""
@@ -138,7 +160,11 @@ class Simulation:
         return list(self.laboratory.violations)
 
     def _note(self, state: str, **more: Any) -> None:
-        write_json(self._folder / FILE, {"schema": SAVED, "state": state, "seed": self._seed, **more})
+        write_json(
+            self._folder / FILE,
+            {"schema": SAVED, "state": state, "seed": self._seed, "born": self.born, **more},
+            _OWNER_ONLY,
+        )
 
     async def stop(self) -> None:
         """Save the state, then stop everything."""
@@ -151,6 +177,12 @@ class Simulation:
             await simulator.stop()
         await self.laboratory.stop()
         self._note("saved", clock=self._clock.now().isoformat(), laboratory=laboratory, instruments=instruments)
+
+
+def found_in(folder: Path) -> tuple[int, str] | None:
+    """Give port and token of a folder's orchestrator as its lock file says, which may be out of date."""
+    found = lock.read(folder)
+    return (int(found["port"]), str(found["token"])) if found and {"port", "token"} <= found.keys() else None
 
 
 def saved_clock(saved: Mapping[str, Any] | None) -> datetime | None:

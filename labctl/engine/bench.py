@@ -23,7 +23,8 @@ from labctl.instruments import (
     Spectrometer,
 )
 
-# An instrument that is absent or wrong is named within 5 s, Python's own start included, whatever its driver does.
+# Real seconds: whatever its driver does, an instrument that is absent or wrong is named within 5 s, Python's own start
+# included.
 CONNECT_TIMEOUT = 2.4
 
 
@@ -50,6 +51,7 @@ class Bench:
         folder: Path,
     ) -> None:
         self.entries = entries
+        self._clock = clock
         self.identities: dict[str, Identity] = {}
         self._instruments: dict[str, Instrument] = {
             name: drivers[settings["driver"]](
@@ -96,7 +98,7 @@ class Bench:
 
         async def one(name: str, instrument: Instrument) -> Identity | InstrumentError:
             try:
-                async with asyncio.timeout(CONNECT_TIMEOUT):
+                async with asyncio.timeout(self._clock.patience(CONNECT_TIMEOUT)):
                     return await instrument.connect()
             except InstrumentError as error:
                 return error

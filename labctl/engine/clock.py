@@ -98,13 +98,14 @@ class ScaledLoop(asyncio.SelectorEventLoop):
     """An event loop whose seconds are ``speed`` times shorter than real ones."""
 
     def __init__(self, speed: float) -> None:
-        self._speed = speed
+        #: Seconds of this loop in one real second.
+        self.speed = speed
         self._start = time.monotonic()  # noqa: TID251 - this is the clock module
         super().__init__(_ScaledSelector(speed))
 
     def time(self) -> float:
         """Give the scaled seconds since the loop was made."""
-        return (time.monotonic() - self._start) * self._speed  # noqa: TID251 - this is the clock module
+        return (time.monotonic() - self._start) * self.speed  # noqa: TID251 - this is the clock module
 
 
 class LoopClock:
@@ -126,6 +127,18 @@ class LoopClock:
     def now(self) -> datetime:
         """Give the present instant in UTC."""
         return self.epoch + timedelta(seconds=self._loop.time() - self._start)
+
+    def align(self, instant: datetime, at: float) -> None:
+        """Follow another clock of the same speed: it showed ``instant`` (UTC) when this loop's time was ``at`` (s)."""
+        self.epoch = instant - timedelta(seconds=at - self._start)
+
+    def patience(self, seconds: float) -> float:
+        """Give the seconds of this loop that pass while ``seconds`` of real waiting do; for time-outs on a wire.
+
+        The other side of a wire, and the machine it runs on, hurry no more when simulated time does. A virtual clock
+        stands still while anything is under way, so there both are the same.
+        """
+        return seconds * self._loop.speed if isinstance(self._loop, ScaledLoop) else seconds
 
     @contextmanager
     def exchange(self) -> Iterator[None]:
@@ -156,6 +169,10 @@ class WallClock:
     def exchange(self) -> Iterator[None]:
         """Do nothing: wall time passes by itself."""
         yield
+
+    def patience(self, seconds: float) -> float:
+        """Give ``seconds``: real waiting is the only one here."""
+        return seconds
 
 
 def real_seconds() -> float:

@@ -41,6 +41,18 @@ else:
         return True
 
 
+def hold(path: Path) -> IO[bytes] | None:
+    """Take the operating system's lock on a file, made where it is not there; None where another process has it.
+
+    Closing the file gives the lock back, and so does the end of the process, however it ends.
+    """
+    file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
+    if _try_lock(file):
+        return file
+    file.close()
+    return None
+
+
 def read(folder: Path) -> Mapping[str, Any] | None:
     """Read what the lock file of ``folder`` says: pid, host, port, token, since; None if it says nothing."""
     try:
@@ -65,9 +77,8 @@ class LaboratoryLock:
         Locked
             Another process has it; the message says which.
         """
-        file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600), "r+b")
-        if not _try_lock(file):
-            file.close()
+        file = hold(self.path)
+        if file is None:
             found = read(self.path.parent) or {}
             who = f"process {found.get('pid', 'unknown')} on {found.get('host', 'an unknown host')}"
             raise Locked(

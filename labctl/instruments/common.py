@@ -23,6 +23,13 @@ class Clock(Protocol):
         While one is, a virtual clock waits for real instead of jumping to the next timer.
         """
 
+    def patience(self, seconds: float) -> float:
+        """Give the running loop's seconds that pass during ``seconds`` of real waiting.
+
+        For time-outs on the wire, and for nothing else: what an instrument or a cell takes for its work is not real
+        waiting where the laboratory is simulated.
+        """
+
 
 class Log(Protocol):
     """The part of a structlog logger that drivers use."""

@@ -38,10 +38,10 @@ def bundle_folder(results: Path, operation: str) -> Path:
     return results.joinpath(*operation.split("/"))
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write a JSON file so that it is there whole or not at all."""
+def write_json(path: Path, data: Mapping[str, Any], mode: int = 0o666) -> None:
+    """Write a JSON file so that it is there whole or not at all; ``mode`` is less what the umask takes away."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as file:
         json.dump(data, file, indent=1, ensure_ascii=False, allow_nan=False)
         file.flush()
         os.fsync(file.fileno())

@@ -7,8 +7,10 @@ and the laboratory's control port in place of hands. How long a person takes is 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Mapping
+import uuid
+from collections.abc import Callable, Mapping
 from datetime import datetime, time
 from typing import Any
 
@@ -17,6 +19,9 @@ LOOKS_EVERY = 300.0
 
 TAKES = 300.0
 """Seconds for walking over, the checklist and putting the cell in."""
+
+ANSWERS_WITHIN = 10.0
+"""Real seconds after which an orchestrator that does not answer is looked for anew."""
 
 _DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 
@@ -50,56 +55,91 @@ class Hours:
 
 
 class ScriptedPerson:
-    """Works off transfer requests, one after the other.
+    """Works off transfer requests, one after the other, for an orchestrator that may come and go.
 
     Parameters
     ----------
     name : str
         Under which to confirm.
     laboratory
-        Gives the time and the control port.
-    endpoint : tuple of int and str
-        The orchestrator's port and token.
+        Gives the time and the control port, and by ``clock.patience`` how long a wire may take.
+    endpoint : callable
+        Gives the orchestrator's port and token, or None where there is none. What it gives may be out of date.
     hours : str or None
         Working hours; None for always.
     """
 
-    def __init__(self, name: str, laboratory: Any, endpoint: tuple[int, str], hours: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        laboratory: Any,
+        endpoint: Callable[[], tuple[int, str] | None],
+        hours: str | None = None,
+    ) -> None:
         self._name = name
         self._laboratory = laboratory
-        self._port, self._token = endpoint
+        self._endpoint = endpoint
         self._hours = Hours(hours)
 
     async def work(self) -> None:
         """Work until cancelled."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
+        while True:
+            found = self._endpoint()
+            if found is not None:
+                # Killed, hung or replaced in the middle of an answer: whatever it was, it is looked for again.
+                with contextlib.suppress(OSError, ValueError, TimeoutError):
+                    await self._work_for(*found)
+            await asyncio.sleep(LOOKS_EVERY)
+
+    async def _work_for(self, port: int, token: str) -> None:
+        """Work for one orchestrator as long as it answers; raises what connections raise when it no longer does."""
+        reader, writer = await self._connect(port)
         try:
             while True:
-                asked = await self._ask(reader, writer, {"op": "requests"})
-                requests = asked.get("requests", []) if self._hours.at_work(self._laboratory.now()) else []
-                for request in requests:
-                    await asyncio.sleep(TAKES)
-                    if await self._move(request["cell"], request["to"]):
-                        confirm = {"op": "confirm", "cell": request["cell"], "barcode": request["barcode"]}
-                        await self._ask(reader, writer, {**confirm, "user": self._name})
-                if not requests:
+                done = 0
+                if self._hours.at_work(self._laboratory.now()):
+                    asked = await self._ask(reader, writer, {"op": "requests", "token": token})
+                    if not asked.get("ok"):
+                        return
+                    for request in asked["requests"]:
+                        done += await self._carry_out(request, reader, writer, token)
+                if not done:
                     await asyncio.sleep(LOOKS_EVERY)
         finally:
             writer.close()
 
+    async def _carry_out(
+        self, request: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str
+    ) -> bool:
+        """Move what is asked to be moved, and say so; False for what this person can't do."""
+        if not {"cell", "to", "barcode"} <= request.keys():
+            return False
+        await asyncio.sleep(TAKES)
+        if not await self._move(request["cell"], request["to"]):
+            return False
+        confirm = {"op": "confirm", "cell": request["cell"], "barcode": request["barcode"], "user": self._name}
+        answer = await self._ask(reader, writer, {**confirm, "token": token, "id": uuid.uuid4().hex})
+        return bool(answer.get("ok"))
+
+    async def _connect(self, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        async with asyncio.timeout(self._laboratory.clock.patience(ANSWERS_WITHIN)):
+            return await asyncio.open_connection("127.0.0.1", port)
+
     async def _ask(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Mapping[str, Any]
     ) -> dict[str, Any]:
-        writer.write(json.dumps({"token": self._token, **request}).encode() + b"\n")
-        await writer.drain()
-        answer: dict[str, Any] = json.loads(await reader.readline())
+        async with asyncio.timeout(self._laboratory.clock.patience(ANSWERS_WITHIN)):
+            writer.write(json.dumps(request).encode() + b"\n")
+            await writer.drain()
+            line = await reader.readline()
+        if not line:
+            raise ConnectionError("closed by the other side")
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
     async def _move(self, cell: str, place: str) -> bool:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._laboratory.control_port)
+        reader, writer = await self._connect(self._laboratory.control_port)
         try:
-            writer.write(json.dumps({"id": 1, "op": "move", "cell": cell, "to": place}).encode() + b"\n")
-            await writer.drain()
-            return bool(json.loads(await reader.readline())["ok"])
+            return bool((await self._ask(reader, writer, {"id": 1, "op": "move", "cell": cell, "to": place}))["ok"])
         finally:
             writer.close()

@@ -23,6 +23,9 @@ class Clock:
     def now(self) -> datetime:
         return datetime(2025, 1, 1, tzinfo=UTC)
 
+    def patience(self, seconds: float) -> float:
+        return seconds
+
     @contextmanager
     def exchange(self) -> Iterator[None]:
         self.exchanges += 1

@@ -194,7 +194,7 @@ class BrukerSpectrometer:
         """
         await self._link.request("halt", name=handle.token)
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + _HALT
+        deadline = loop.time() + max(_HALT, self._context.clock.patience(_HALT))
         while RUNNING in await self._states(handle.token):
             if loop.time() > deadline:
                 raise self._link.fault(TimedOut, f"{handle.token} still runs {_HALT:.0f} s after the halt")

@@ -28,7 +28,7 @@ PROGRAM: Final = "labctl-topspin-gateway"
 WIRE: Final = 1
 #: Longest request in bytes.
 _LINE: Final = 65536
-#: Seconds that a new connection has to say hello.
+#: Real seconds that a new connection has to say hello.
 _HELLO: Final = 10.0
 
 
@@ -37,6 +37,9 @@ class Marks(Protocol):
 
     def exchange(self) -> AbstractContextManager[None]:
         """Mark that the worker thread is in TopSpin."""
+
+    def patience(self, seconds: float) -> float:
+        """Give the running loop's seconds that pass during ``seconds`` of real waiting."""
 
 
 class Gateway:
@@ -59,7 +62,7 @@ class Gateway:
     session : str, optional
         Name of this spectrometer session; a new one by default.
     patience : float
-        Seconds after which TopSpin counts as stuck.
+        Real seconds after which TopSpin counts as stuck.
 
     Raises
     ------
@@ -86,7 +89,8 @@ class Gateway:
         self._folder = Path(data_folder)
         self.session = session or secrets.token_hex(4)
         exchange = nullcontext if clock is None else clock.exchange
-        self._operations = Operations(TopspinApi(api), self._folder, exchange, patience)
+        self._loop_seconds = float if clock is None else clock.patience
+        self._operations = Operations(TopspinApi(api), self._folder, exchange, patience, self._loop_seconds)
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -129,7 +133,7 @@ class Gateway:
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Wait for the hello; True where the token was right."""
-        async with asyncio.timeout(_HELLO):
+        async with asyncio.timeout(self._loop_seconds(_HELLO)):
             request = _parse(await reader.readuntil(b"\n"))
         token = None if request is None else request.get("token")
         known = isinstance(token, str) and hmac.compare_digest(token.encode(), self._token)

@@ -24,7 +24,7 @@ from labctl.instruments import (
 ATTEMPTS: Final = 3
 #: Faults after which the session is rebuilt and, where that is safe, the question repeated.
 SURVIVABLE: Final = (NotReachable, TimedOut, Garbled)
-#: Seconds for one answer; more than the gateway gives TopSpin.
+#: Real seconds for one answer; more than the gateway gives TopSpin.
 _ANSWER: Final = 30.0
 _OPEN: Final = 1.5
 _HELLO: Final = 3.0
@@ -92,7 +92,7 @@ class GatewayLink:
             The token is wrong, or somebody else answers.
         """
         try:
-            async with self._lock, asyncio.timeout(_CONNECT):
+            async with self._lock, asyncio.timeout(self._context.clock.patience(_CONNECT)):
                 await self._persist("ping", {}, repeat=True)
         except TimeoutError as late:
             raise self.fault(NotReachable, f"no gateway within {_CONNECT:.0f} s") from late
@@ -162,7 +162,7 @@ class GatewayLink:
     async def _open(self) -> Streams:
         """Connect and say hello."""
         try:
-            async with asyncio.timeout(_OPEN):
+            async with asyncio.timeout(self._context.clock.patience(_OPEN)):
                 streams = await asyncio.open_connection(self._host, self._port, limit=_LINE)
         except TimeoutError as late:
             raise self.fault(NotReachable, f"no connection within {_OPEN:g} s") from late
@@ -192,7 +192,7 @@ class GatewayLink:
         request = {"id": self._id, "op": op, **fields}
         answered = False
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(self._context.clock.patience(patience)):
                 writer.write(json.dumps(request).encode() + b"\n")
                 await writer.drain()
                 line = await reader.readuntil(b"\n")

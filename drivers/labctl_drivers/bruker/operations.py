@@ -66,7 +66,9 @@ class Operations:
     exchange : callable
         Gives a context manager that is held while the worker thread is in TopSpin.
     patience : float
-        Seconds after which TopSpin counts as stuck.
+        Real seconds after which TopSpin counts as stuck.
+    loop_seconds : callable
+        Gives the running loop's seconds that correspond to real ones.
     """
 
     def __init__(
@@ -75,8 +77,10 @@ class Operations:
         folder: Path,
         exchange: Callable[[], AbstractContextManager[None]],
         patience: float = PATIENCE,
+        loop_seconds: Callable[[float], float] = float,
     ) -> None:
         self._patience = patience
+        self._loop_seconds = loop_seconds
         self._api = api
         self._folder = folder
         self._exchange = exchange
@@ -305,7 +309,7 @@ class Operations:
         patience = self._patience if patience is None else patience
         with self._exchange():
             future = asyncio.wrap_future(self._worker.submit(function, *args))
-            done, _ = await asyncio.wait({future}, timeout=patience)
+            done, _ = await asyncio.wait({future}, timeout=self._loop_seconds(patience))
         if not done:
             self._stuck = future
             # Whatever it says when it comes back at last, nobody waits for it any more.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +13,15 @@ from labctl.instruments.common import Fetched, Handle
 from labctl_drivers.maccor import export
 from labctl_drivers.maccor.procedure import TesterStep, write
 
-#: Pauses, s, between looks into the export folder (90 s in all): the tester exports when it likes.
-_PAUSES: Final = (0.0, 0.5, 1.5, 3.0, 10.0, 15.0, 30.0, 30.0)
+#: Pauses, s, between looks into the export folder; the last one again and again.
+_PAUSES: Final = (0.0, 0.5, 1.5, 3.0, 10.0, 15.0, 30.0)
+#: Real seconds for the file to appear: the tester exports when it likes, over a network that takes its time.
+_EXPORTED_WITHIN: Final = 90.0
 
 
-async def wait_for_records(file: Path, last: int | None) -> tuple[bytes, export.Records]:
+async def wait_for_records(
+    file: Path, last: int | None, patience: Callable[[float], float] = float
+) -> tuple[bytes, export.Records]:
     """Wait until ``file`` holds the test to its end, and give it as it is and as records.
 
     Parameters
@@ -26,6 +31,8 @@ async def wait_for_records(file: Path, last: int | None) -> tuple[bytes, export.
     last : int or None
         Number of the last record by the channel; None where the channel has forgotten, and then the file must end
         with a record after which none can come.
+    patience : callable
+        Gives the running loop's seconds that correspond to real ones.
 
     Raises
     ------
@@ -33,7 +40,11 @@ async def wait_for_records(file: Path, last: int | None) -> tuple[bytes, export.
         It is not there, a record is missing, or it goes further than the channel.
     """
     problem = DataError(f"{file}: not there")
-    for pause in _PAUSES:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + patience(_EXPORTED_WITHIN)
+    for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
+        if loop.time() >= until:
+            break
         await asyncio.sleep(pause)
         try:
             raw = file.read_bytes()

@@ -35,7 +35,7 @@ from labctl_drivers.maccor.station import ChannelSpec, Settings, limits_message
 _TOKEN: Final = re.compile(r"[a-z0-9-]{1,25}\Z")
 #: Relative tolerance of a read-back: the tester stores single precision.
 _SINGLE: Final = 1e-6
-#: Pauses, s, between looks at a channel that was told to change its state.
+#: Pauses, real s, between looks at a channel that was told to change its state.
 _LOOKS: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -208,7 +208,7 @@ class MaccorCycler:
             # Whether the order arrived is for the tester to say; one that is still on its way gets time to arrive,
             # and the tester itself refuses a second test of this name.
             for pause in _LOOKS:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(self._context.clock.patience(pause))
                 if await self._knows(token, channel):
                     return
                 if words is not None:
@@ -286,7 +286,7 @@ class MaccorCycler:
         last = self._last_records.get(handle.token)
         if state.status not in codes.IDLE and await self._owns(int(handle.place), handle.token):
             last = state.last_record
-        raw, records = await deliver.wait_for_records(self._file(handle), last)
+        raw, records = await deliver.wait_for_records(self._file(handle), last, self._context.clock.patience)
         plan = await self._plan(handle.token)
         self._looks.pop(handle.token, None)
         return deliver.bundle(folder, handle, self._file(handle).name, raw, records, plan)
@@ -325,7 +325,7 @@ class MaccorCycler:
             except LINE_FAULTS as fault:
                 self._session.survived(fault)
             for pause in _LOOKS:
-                await asyncio.sleep(pause)
+                await asyncio.sleep(self._context.clock.patience(pause))
                 if (state := await self._state(channel)).status in goal:
                     return
                 if words is not None:

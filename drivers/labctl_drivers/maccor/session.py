@@ -16,7 +16,7 @@ from labctl.instruments.faults import Garbled, NotIdentified, NotReachable, Refu
 from labctl_drivers.maccor.wire import BinaryLine, JsonLine
 
 ATTEMPTS: Final = 3
-#: Seconds before the second and the third try; with the time-outs, a silence of 5 s is outlived.
+#: Real seconds before the second and the third try; with the time-outs, a silence of 5 s is outlived.
 _PAUSES: Final = (0.5, 2.0)
 #: Real time-out of one exchange, s: MacNet clients in use allow 2 s.
 _TIMEOUT: Final = 2.0
@@ -37,8 +37,8 @@ class Session:
     def __init__(self, context: DriverContext, host: str, json_port: int, binary_port: int) -> None:
         self._context = context
         self.address = f"{host}:{json_port}"
-        self._json = JsonLine(host, json_port, _TIMEOUT)
-        self._binary = BinaryLine(host, binary_port, _TIMEOUT)
+        self._json = JsonLine(host, json_port, _TIMEOUT, context.clock.patience)
+        self._binary = BinaryLine(host, binary_port, _TIMEOUT, context.clock.patience)
         self._lock = asyncio.Lock()
         self._survived: list[InstrumentError] = []
         self._identity: Identity | None = None
@@ -48,7 +48,7 @@ class Session:
         """Connect both ports and identify, within 5 s. Raises ``NotReachable`` or ``NotIdentified``."""
         last: InstrumentError = NotReachable("no answer", address=self.address)
         try:
-            async with asyncio.timeout(_CONNECT_WITHIN), self._lock:
+            async with asyncio.timeout(self._context.clock.patience(_CONNECT_WITHIN)), self._lock:
                 for pause in _CONNECT_PAUSES:
                     try:
                         identity = await self._open()
@@ -57,7 +57,7 @@ class Session:
                         last = fault
                         self._survived.append(fault)
                         await self._drop()
-                        await asyncio.sleep(pause)
+                        await asyncio.sleep(self._context.clock.patience(pause))
                 else:
                     raise self._final(last)
         except TimeoutError as error:
@@ -171,7 +171,7 @@ class Session:
                     if attempt == ATTEMPTS:
                         self._survived.clear()
                         raise self._named(fault) from fault
-                    await asyncio.sleep(_PAUSES[attempt - 1])
+                    await asyncio.sleep(self._context.clock.patience(_PAUSES[attempt - 1]))
             self._report()
             return result
 

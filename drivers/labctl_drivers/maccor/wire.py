@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 from labctl.instruments.faults import Garbled, NotReachable, Refused, TimedOut
@@ -23,13 +24,24 @@ _READ, _WRITE, _DATA, _ACK, _ERROR = 1, 2, 3, 4, 5
 
 
 class Line:
-    """One TCP connection of question and answer. Whoever sees it fail must close it."""
+    """One TCP connection of question and answer. Whoever sees it fail must close it.
 
-    def __init__(self, host: str, port: int, timeout: float) -> None:
+    Parameters
+    ----------
+    host, port : str, int
+        Where the tester listens.
+    timeout : float
+        Real seconds for a connection and for an answer.
+    patience : callable
+        Gives the running loop's seconds that correspond to real ones.
+    """
+
+    def __init__(self, host: str, port: int, timeout: float, patience: Callable[[float], float] = float) -> None:
         self.address = f"{host}:{port}"
         self._host = host
         self._port = port
         self.timeout = timeout
+        self._patience = patience
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
@@ -41,7 +53,7 @@ class Line:
     async def open(self) -> None:
         """Connect. Raises ``NotReachable``."""
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self._patience(self.timeout)):
                 self._reader, self._writer = await asyncio.open_connection(self._host, self._port, limit=_LARGEST_REPLY)
         except TimeoutError as error:
             raise NotReachable(f"no connection within {self.timeout:g} s", address=self.address) from error
@@ -55,7 +67,7 @@ class Line:
             return
         writer.close()
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self._patience(self.timeout)):
                 await writer.wait_closed()
         except (OSError, TimeoutError):
             # It is gone either way.
@@ -72,8 +84,8 @@ class Line:
 class JsonLine(Line):
     """The JSON-RPC port."""
 
-    def __init__(self, host: str, port: int, timeout: float) -> None:
-        super().__init__(host, port, timeout)
+    def __init__(self, host: str, port: int, timeout: float, patience: Callable[[float], float] = float) -> None:
+        super().__init__(host, port, timeout, patience)
         self._last_id = 1987
 
     async def ask(self, fclass: int, fnum: int, params: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +108,7 @@ class JsonLine(Line):
         }
         what = f"({fclass},{fnum})"
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self._patience(self.timeout)):
                 writer.write(json.dumps(request).encode())
                 reply = await self._reply(reader, what)
         except TimeoutError as error:
@@ -157,7 +169,7 @@ class BinaryLine(Line):
         what = f"binary ({fclass},{fnum})"
         length = len(payload) if count is None else count
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self._patience(self.timeout)):
                 writer.write(_HEADER.pack(fclass, fnum, channel, length) + payload)
                 got_class, got_num, _, size = _HEADER.unpack(await reader.readexactly(_HEADER.size))
                 if (got_class, got_num) != (fclass, fnum):

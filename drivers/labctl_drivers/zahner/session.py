@@ -18,6 +18,7 @@ from labctl_drivers.zahner import replies
 from labctl_drivers.zahner.wire import DEVCLI, FILE_DATA, FILE_LENGTH, FILE_PATH, SCRIPT, Wire, text_of
 
 ATTEMPTS: Final = 3
+# Real seconds, all of them.
 _PAUSE: Final = 0.2
 _DEVCLI_TIMEOUT: Final = 2.0
 _FILE_TIMEOUT: Final = 5.0
@@ -66,7 +67,7 @@ class Session:
             Somebody else answers.
         """
         if self._script is None:
-            self._script = await Wire.open(self._host, self._port, "ScriptRemote")
+            self._script = await self._open("ScriptRemote")
             await self._identify(self._script)
             self.generation += 1
         self._script.check()
@@ -80,8 +81,11 @@ class Session:
             except (NotReachable, Garbled) as fault:
                 self.lost(fault, everything=False)
         if self._display is None:
-            self._display = await Wire.open(self._host, self._port, "Logging")
+            self._display = await self._open("Logging")
         return self._display
+
+    async def _open(self, name: str) -> Wire:
+        return await Wire.open(self._host, self._port, name, self._context.clock.patience)
 
     def drop(self) -> None:
         """Close all connections as they are, without a word."""
@@ -126,7 +130,7 @@ class Session:
                 if attempt + 1 == ATTEMPTS:
                     self._survived.clear()
                     raise self.fault(type(fault), fault.message) from fault
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(self._context.clock.patience(_PAUSE))
             except InstrumentError as refusal:
                 if isinstance(refusal, NotIdentified):
                     self.drop()
@@ -213,7 +217,7 @@ class Session:
         The wire has no checksum, so a file is fetched twice and must be the same.
         """
         await self.script()
-        wire = await Wire.open(self._host, self._port, "FileExchange")
+        wire = await self._open("FileExchange")
         try:
             content = await self._transfer(wire, path)
             if content and await self._transfer(wire, path) != content:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from labctl.instruments import Garbled, NotReachable, TimedOut
@@ -50,10 +51,13 @@ class Wire(asyncio.Protocol):
     ----------
     name : str
         ``ScriptRemote`` for script commands, ``Logging`` for the online display, anything else for DevCli and files.
+    patience : callable
+        Gives the running loop's seconds that correspond to real ones.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, patience: Callable[[float], float] = float) -> None:
         self.name = name
+        self._patience = patience
         self.owes: str | None = None
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
@@ -63,8 +67,17 @@ class Wire(asyncio.Protocol):
         self._garbled = False
 
     @classmethod
-    async def open(cls, host: str, port: int, name: str) -> Wire:
+    async def open(cls, host: str, port: int, name: str, patience: Callable[[float], float] = float) -> Wire:
         """Connect and register.
+
+        Parameters
+        ----------
+        host, port : str, int
+            Where Term listens.
+        name : str
+            Of the connection.
+        patience : callable
+            Gives the running loop's seconds that correspond to real ones, in which all time-outs here are given.
 
         Raises
         ------
@@ -73,8 +86,8 @@ class Wire(asyncio.Protocol):
         """
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(_OPEN_TIMEOUT):
-                _, wire = await loop.create_connection(lambda: cls(name), host, port)
+            async with asyncio.timeout(patience(_OPEN_TIMEOUT)):
+                _, wire = await loop.create_connection(lambda: cls(name, patience), host, port)
         except (OSError, TimeoutError) as error:
             raise NotReachable(f"no connection to Term ({error or 'no answer'})") from error
         wire._write(registration(name))
@@ -143,7 +156,7 @@ class Wire(asyncio.Protocol):
             As :meth:`check`.
         """
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(self._patience(timeout)):
                 while True:
                     payload = self.take(channel)
                     if payload is not None:
