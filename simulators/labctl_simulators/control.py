@@ -2,7 +2,11 @@
 
 Requests ``{"id", "op", ...}``, replies ``{"id", "ok": true, ...}`` or ``{"id", "ok": false, "error"}``. Operations:
 ``where``, ``move`` (cell, to), ``truth``, ``violations``, ``fault`` (instrument, kind, count, seconds), ``log``
-(instrument), ``time``. Not part of any instrument.
+(instrument, since), ``tests`` (instrument), ``time``. Not part of any instrument.
+
+``log`` gives all entries of an instrument after the first ``since`` (0), and ``next``, which is the ``since`` to ask
+with next; ``laboratory`` as instrument gives the moves of cells and the violations. ``tests`` gives every test that a
+cycler ever had: ``test``, ``channel``, ``state`` and ``records``, the number of its last record; the first is 1.
 """
 
 from __future__ import annotations
@@ -121,7 +125,15 @@ def _fault(laboratory: Laboratory, request: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _log(laboratory: Laboratory, request: Mapping[str, Any]) -> dict[str, Any]:
-    return {"log": laboratory.records(_text(request, "instrument"))}
+    since = request.get("since", 0)
+    if isinstance(since, bool) or not isinstance(since, int) or since < 0:
+        raise ValueError(f"since is a count of entries, not {since!r}")
+    entries = laboratory.records(_text(request, "instrument"), since)
+    return {"log": entries, "next": since + len(entries)}
+
+
+def _tests(laboratory: Laboratory, request: Mapping[str, Any]) -> dict[str, Any]:
+    return {"tests": laboratory.tests(_text(request, "instrument"))}
 
 
 def _time(laboratory: Laboratory, _request: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,6 +154,7 @@ _OPERATIONS: dict[str, Callable[[Laboratory, Mapping[str, Any]], dict[str, Any]]
     "violations": _violations,
     "fault": _fault,
     "log": _log,
+    "tests": _tests,
     "time": _time,
 }
 

@@ -76,13 +76,22 @@ class FaultProxy:
         Asked in this order before each chunk.
     noticed : callable
         Called with the kind of each fault as it happens.
+    patience : callable
+        Gives the running loop's seconds that correspond to real ones; how long a fault lasts is real time.
     """
 
-    def __init__(self, target_port: int, *plans: FaultPlan, noticed: Callable[[str], Any] | None = None) -> None:
+    def __init__(
+        self,
+        target_port: int,
+        *plans: FaultPlan,
+        noticed: Callable[[str], Any] | None = None,
+        patience: Callable[[float], float] = float,
+    ) -> None:
         self.plan = plans[0] if plans else FaultPlan()
         self._plans = plans or (self.plan,)
         self._target = target_port
         self._noticed = noticed
+        self._patience = patience
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
 
@@ -125,7 +134,7 @@ class FaultProxy:
             if upward.done() and not downward.done():
                 # The client has closed its side, or only finished sending: let what is under way arrive.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(downward), 0.5)
+                    await asyncio.wait_for(asyncio.shield(downward), self._patience(0.5))
         finally:
             for task in (upward, downward):
                 task.cancel()
@@ -148,10 +157,10 @@ class FaultProxy:
                 continue
             kind, seconds = fault
             if kind == "silent":
-                silent_until = loop.time() + seconds
+                silent_until = loop.time() + self._patience(seconds)
                 continue
             if kind == "late":
-                await asyncio.sleep(seconds)
+                await asyncio.sleep(self._patience(seconds))
             for piece in _spoilt(kind, chunk):
                 writer.write(piece)
             await writer.drain()

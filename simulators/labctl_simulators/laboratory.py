@@ -6,7 +6,6 @@ All simulators of a run share one :class:`Laboratory`. It holds no wire protocol
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,13 +20,11 @@ from labctl_simulators.cell.spectrum import REFERENCE
 from labctl_simulators.control import ControlPort
 from labctl_simulators.faults import FaultPlan, FaultProxy
 from labctl_simulators.places import BENCH, Place, read_place, read_slot
+from labctl_simulators.records import Records
 from labctl_simulators.thermal import ThermalPlant
 
 AMBIENT_K = 293.15
 """Temperature of the room, unless the description says another; the paper's cells are cycled at 20 degC."""
-
-LOG_LENGTH = 2000
-"""Entries kept per instrument."""
 
 SAVED = "labctl.laboratory/1"
 
@@ -94,7 +91,8 @@ class Laboratory:
         self._chambers: dict[str, ThermalPlant] = {}
         self._sources: dict[str, list[str]] = {}
         self._updates: dict[str, Callable[[float], None]] = {}
-        self._logs: dict[str, deque[dict[str, Any]]] = {}
+        self._records = Records(folder / "logs")
+        self._tests: dict[str, Callable[[], list[dict[str, Any]]]] = {}
         self._faults = faults
         self._plans: dict[str, FaultPlan] = {}
         self._proxies: list[FaultProxy] = []
@@ -152,6 +150,7 @@ class Laboratory:
                 sources = ", ".join(self._sources[cell_id])
                 self.note_violation("moved under current", cell=cell_id, sources=sources, to=position)
                 raise NotPossible(f"{cell_id} is under current of {sources}; it stays at {self._positions[cell_id]}")
+        self.record("laboratory", "moved", cell=cell_id, source=self._positions[cell_id], to=position)
         self._positions[cell_id] = position
         self.log.info("moved", cell=cell_id, to=position)
 
@@ -271,16 +270,32 @@ class Laboratory:
         """Write down something that must not happen in a laboratory."""
         entry = {"t": self.time(), "at": self.now().isoformat(), "kind": kind, **data}
         self.violations.append(entry)
+        self._records.add("laboratory", {"t": entry["t"], "event": "violation", "kind": kind, "data": data})
         self.log.warning("violation", kind=kind, **data)
 
     def record(self, instrument: str, event: str, **data: Any) -> None:
         """Write an entry into an instrument's own log, for the control port."""
-        log = self._logs.setdefault(instrument, deque(maxlen=LOG_LENGTH))
-        log.append({"t": self.time(), "event": event, **data})
+        self._records.add(instrument, {"t": self.time(), "event": event, **data})
 
-    def records(self, instrument: str) -> list[dict[str, Any]]:
-        """Give an instrument's log, oldest entry first."""
-        return list(self._logs.get(instrument, ()))
+    def records(self, instrument: str, since: int = 0) -> list[dict[str, Any]]:
+        """Give an instrument's log, oldest entry first, without the first ``since``; ``laboratory`` logs all moves."""
+        return self._records.read(instrument, since)
+
+    def register_tests(self, instrument: str, tests: Callable[[], list[dict[str, Any]]]) -> None:
+        """Say how all tests of a cycler are listed: ``test``, ``channel``, ``state``, ``records`` for each."""
+        self._tests[instrument] = tests
+
+    def tests(self, instrument: str) -> list[dict[str, Any]]:
+        """Give all tests of a cycler, with the number of the last record of each; records are numbered from 1.
+
+        Raises
+        ------
+        NotPossible
+            That instrument has no tests.
+        """
+        if instrument not in self._tests:
+            raise NotPossible(f"{instrument!r} has no tests; those that have: {', '.join(self._tests) or 'none'}")
+        return self._tests[instrument]()
 
     def rng(self, cell_id: str, token: str) -> np.random.Generator:
         """Random numbers for noise, the same for the same seed, cell and token whenever they are asked for."""
@@ -308,7 +323,9 @@ class Laboratory:
             return port
         instrument = name.partition("/")[0]
         plans = [self._plans.setdefault(key, FaultPlan()) for key in dict.fromkeys((name, instrument))]
-        proxy = FaultProxy(port, *plans, noticed=lambda kind: self.record(instrument, "fault", kind=kind))
+        proxy = FaultProxy(
+            port, *plans, noticed=lambda kind: self.record(instrument, "fault", kind=kind), patience=self.clock.patience
+        )
         self._proxies.append(proxy)
         return await proxy.start()
 
@@ -333,6 +350,7 @@ class Laboratory:
     async def stop(self) -> None:
         """Close the control port and all proxies."""
         await self._control.stop()
+        self._records.flush()
         for proxy in self._proxies:
             await proxy.stop()
         self._proxies.clear()
@@ -355,7 +373,7 @@ class Laboratory:
             "chambers": {name: plant.save() for name, plant in self._chambers.items()},
             "sources": {cell_id: list(on) for cell_id, on in self._sources.items() if on},
             "violations": list(self.violations),
-            "logs": {name: list(log) for name, log in self._logs.items()},
+            "logs": self._records.lengths(),
         }
 
     def restore(self, data: Mapping[str, Any]) -> None:
@@ -383,4 +401,4 @@ class Laboratory:
             self.chamber(name).restore(plant)
         self._sources = {cell_id: list(on) for cell_id, on in data["sources"].items()}
         self.violations[:] = data["violations"]
-        self._logs = {name: deque(log, maxlen=LOG_LENGTH) for name, log in data["logs"].items()}
+        self._records.go_on(data["logs"])

@@ -24,6 +24,7 @@ from labctl_simulators.macnet.procedure import SCALES, Step, compile_procedure
 from labctl_simulators.macnet.segment import TICK, Flat, Segment, make
 
 AVAILABLE, ACTIVE, SUSPENDED, COMPLETED, PROBLEM = 0, 2, 3, 4, 5
+STATES: Final = {ACTIVE: "active", SUSPENDED: "suspended", COMPLETED: "completed", PROBLEM: "problem"}
 OPERATOR, NORMAL_END, LOST_CONTROL = 192, 193, 254
 
 SAFETY: Final = {
@@ -117,6 +118,8 @@ class Channel:
         self._steps = steps
         self._at = now
         self.stat, self.reason = ACTIVE, 0
+        cell = self._laboratory.cell_on(self._name, self.number)
+        self._note("started", test=name, procedure=procedure, cell=None if cell is None else cell.id)
         began = self._laboratory.at(now)
         self._lines.append(export.heading(Path(file), began, began, procedure, comment))
         self._enter(1, now)
@@ -137,6 +140,7 @@ class Channel:
         self.test.ended = None
         self._at = now
         self.stat, self.reason = ACTIVE, 0
+        self._note("resumed", test=self.test.name, records=self.test.records)
         self._begin_drive()
         self.advance(now)
 
@@ -239,6 +243,7 @@ class Channel:
             self._row(test, self._at, "O", NORMAL_END, self._open_values())
             test.ended = self._at
             self.stat, self.doing, self.reason = COMPLETED, 31, NORMAL_END
+            self._note("completed", test=test.name, ended=test.ended, records=test.records)
             return False
         target = test.step + 1
         if step.kind == "AdvCycle":
@@ -342,10 +347,14 @@ class Channel:
         test.ended = self._at
         self._end_drive()
         self.stat, self.doing, self.reason = stat, doing, code
+        event = "suspended" if stat == SUSPENDED else "problem"
+        self._note(event, test=test.name, ended=test.ended, records=test.records, code=code)
         self._flush()
 
+    def _note(self, event: str, **data: Any) -> None:
+        self._laboratory.record(self._name, event, channel=self.number, **data)
+
     def _fault(self, code: int, values: Any = None) -> None:
-        self._laboratory.record(self._name, "problem", channel=self.number, code=code)
         self._stop(PROBLEM, 29, code, "P", values if values is not None else self._open_values())
 
     def _open_values(self) -> tuple[float, float, float, float]:

@@ -68,6 +68,7 @@ class MacnetSimulator:
         self.tester.exports.mkdir(parents=True, exist_ok=True)
         self.tester.procedures.mkdir(parents=True, exist_ok=True)
         self._laboratory.register_source(self._name, self.tester.update)
+        self._laboratory.register_tests(self._name, self.tester.tests)
         json_port = await self._json.start(self._wanted[0])
         binary_port = await self._binary.start(self._wanted[1])
         return {

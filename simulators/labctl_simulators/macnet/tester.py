@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from labctl_simulators.macnet.channel import AVAILABLE, CURRENT_ERROR, Channel
+from labctl_simulators.macnet.channel import ACTIVE, AVAILABLE, CURRENT_ERROR, STATES, Channel
 from labctl_simulators.macnet.procedure import CompileError, Step, compile_procedure
 
 #: Texts of refusals, from the table of the binary port; that JSON uses the same words is a guess.
@@ -51,6 +51,7 @@ class Tester:
         self.procedures = procedures
         self.exports = exports
         self.archive: dict[str, int] = {}
+        self._cleared: list[dict[str, Any]] = []
         self.complaints: dict[int, list[str]] = {}
         self.channels = [
             Channel(laboratory, name, number, exports, self.archive.__setitem__, current_error)
@@ -122,7 +123,6 @@ class Tester:
             self.complaints[channel.number] = list(error.lines)
             return INVALID
         channel.start(test, procedure, comment[:80], content, steps)
-        self.laboratory.record(self.name, "started", channel=channel.number, test=test, procedure=procedure)
         return 0
 
     def _random_name(self) -> str:
@@ -138,7 +138,6 @@ class Tester:
         if channel.stat != 2:
             return 15
         channel.suspend()
-        self.laboratory.record(self.name, "suspended", channel=channel.number)
         return 0
 
     def resume(self, channel: Channel) -> int:
@@ -146,22 +145,43 @@ class Tester:
         if channel.stat != 3:
             return 17
         channel.resume()
-        self.laboratory.record(self.name, "resumed", channel=channel.number)
         return 0
 
     def clear(self, channel: Channel) -> int:
         """Reset, (6,5), and archive, (6,6)."""
         channel.advance(self.laboratory.time())
-        if channel.stat != AVAILABLE:
+        if channel.stat == ACTIVE:
+            channel.suspend()
+        if channel.test is not None:
+            entry = {"channel": channel.number, "test": channel.test.name, "records": channel.test.records}
+            self._cleared.append(entry)
+            self.laboratory.record(self.name, "cleared", **entry)
+        elif channel.stat != AVAILABLE:
             self.laboratory.record(self.name, "cleared", channel=channel.number)
         channel.clear()
         return 0
+
+    def tests(self) -> list[dict[str, Any]]:
+        """Every test there ever was, with the number of its last record."""
+        self.update(self.laboratory.time())
+        on_channels = [
+            {
+                "channel": channel.number,
+                "test": channel.test.name,
+                "records": channel.test.records,
+                "state": STATES[channel.stat],
+            }
+            for channel in self.channels
+            if channel.test is not None
+        ]
+        return [*({**entry, "state": "cleared"} for entry in self._cleared), *on_channels]
 
     def save(self) -> dict[str, Any]:
         """Whole state as JSON values."""
         return {
             "archive": dict(self.archive),
             "random": self._random,
+            "cleared": list(self._cleared),
             "channels": [channel.save() for channel in self.channels],
         }
 
@@ -169,5 +189,6 @@ class Tester:
         """Take up a state of :meth:`save`."""
         self.archive.update(state["archive"])
         self._random = state["random"]
+        self._cleared = list(state["cleared"])
         for channel, saved in zip(self.channels, state["channels"], strict=True):
             channel.restore(saved)

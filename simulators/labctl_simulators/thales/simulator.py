@@ -283,7 +283,8 @@ class ThalesSimulator:
         self._finish("EIS DONE\r")
 
     def _finish(self, reply: str) -> None:
-        self._laboratory.record(self.name, "swept", reply=reply.strip())
+        swept = {} if self._sweep is None else {"file": self._sweep.path, "cell": self._sweep.cell}
+        self._laboratory.record(self.name, "swept", reply=reply.strip(), **swept)
         self._sweep = None
         self._term.display(END)
         self._reply(reply)

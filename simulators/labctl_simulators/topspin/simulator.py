@@ -207,6 +207,7 @@ class TopspinSimulator:
             running, self._running = self._running, None
             self._disarm()
             files.discard(running.folder)
+            self._laboratory.record(self._name, "discarded", dataset=str(running.folder), sample=running.sample)
         elif command not in ("halt", "stop"):
             self._laboratory.record(self._name, "ignored", command=command, why="unknown to the stand-in")
 
@@ -232,6 +233,7 @@ class TopspinSimulator:
         sample = item.id if item is not None else "empty"
         self._running = Running(folder, now, now + scans * repetition + OVERHEAD, sample, t90, lines, parameters)
         files.begin(folder, parameters, self._laboratory.at(now))
+        self._laboratory.record(self._name, "acquiring", dataset=str(folder), sample=sample, ends=self._running.ends)
         self._arm()
 
     def _arm(self) -> None:
