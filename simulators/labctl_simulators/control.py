@@ -5,7 +5,8 @@ Requests ``{"id", "op", ...}``, replies ``{"id", "ok": true, ...}`` or ``{"id", 
 (instrument, since), ``tests`` (instrument), ``time``. Not part of any instrument.
 
 ``log`` gives all entries of an instrument after the first ``since`` (0), and ``next``, which is the ``since`` to ask
-with next; ``laboratory`` as instrument gives the moves of cells and the violations. ``tests`` gives every test that a
+with next; ``laboratory`` as instrument gives the moves of cells and the violations, ``wires`` how many clients each
+server has had since when. ``tests`` gives every test that a
 cycler ever had: ``test``, ``channel``, ``state`` and ``records``, the number of its last record; the first is 1.
 """
 

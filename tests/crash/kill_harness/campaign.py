@@ -17,8 +17,10 @@ from .boundaries import Plan
 from .files import make_files
 from .laboratory import COMMAND, SimulatedLaboratory
 
-FIRST_LIFE = 2.0
+FIRST_LIFE = 1.5
 """Seconds that an orchestrator lives on average at first; later lives follow from how far the campaign has come."""
+GROWN_UP = 0.75
+"""Share of the lives that are counted from when the orchestrator is there; the others from the start of the process."""
 _LONGEST_LIFE = 900.0
 
 
@@ -136,6 +138,8 @@ def random_kills(setting: Setting, folder: Path, twin: Undisturbed, kills: int) 
         while True:
             doomed = outcome.kills < kills
             process = orchestrator.start(folder, protocol)
+            if doomed and chance.random() < GROWN_UP:
+                orchestrator.wait_until_it_is_there(folder, process)
             killed = _live(process, chance.uniform(0.0, 2.0 * life) if doomed else None)
             outcome.kills += killed
             if _over(folder, process, killed=killed):
@@ -201,8 +205,8 @@ def _progress(folder: Path, twin: Undisturbed) -> float:
 
 def _next_life(life: float, killed: float, progress: float) -> float:
     """Longer lives where kills are ahead of the campaign, shorter ones where they lag behind, so that all fit in."""
-    factor = 1.1 if killed > progress else 0.9
-    return min(max(life * factor, 0.3), 30.0)
+    factor = 1.2 if killed > 0.05 + 1.2 * progress else 0.75
+    return min(max(life * factor, 0.2), 30.0)
 
 
 def _judge(outcome: Outcome, folder: Path, laboratory: SimulatedLaboratory, twin: Undisturbed) -> None:

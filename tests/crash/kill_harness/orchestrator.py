@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,6 +11,9 @@ from pathlib import Path
 from .laboratory import COMMAND
 
 OUTPUT = "run.out"
+LOCK = "labctl.lock"
+_LOOK_EVERY = 0.02
+_LOOKS = 6000
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
@@ -24,6 +28,23 @@ def start(folder: Path, protocol: Path, *, plan: Path | None = None) -> subproce
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+
+
+def wait_until_it_is_there(folder: Path, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until the orchestrator has taken the laboratory and can be asked; False where it ended before."""
+    for _ in range(_LOOKS):
+        try:
+            found = json.loads((folder / LOCK).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = {}
+        if found.get("pid") == process.pid and "port" in found:
+            return True
+        try:
+            process.wait(_LOOK_EVERY)
+        except subprocess.TimeoutExpired:
+            continue
+        return False
+    raise TimeoutError(f"the orchestrator does not come up: {said(folder)}")
 
 
 def said(folder: Path) -> str:

@@ -1,0 +1,32 @@
+"""Whatever instant the orchestrator is killed at: nothing is started twice, nothing is lost, the result is the same.
+
+Longer runs of the same: ``python -m benchmarks.kill``.
+"""
+
+import sys
+
+import pytest
+from kill_harness import Setting, boundaries, boundary_kills, random_kills, undisturbed
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by a POSIX signal")
+
+
+@pytest.mark.timeout(240)
+def test_orchestrators_killed_at_random_instants_leave_the_campaign_as_if_nothing_had_happened(tmp_path):
+    setting = Setting(cells=3, cycles=1, seed=5, speed=1000)
+    twin = undisturbed(setting, tmp_path / "undisturbed")
+    outcome = random_kills(setting, tmp_path / "killed", twin, 20)
+    assert outcome.problems == []
+    assert outcome.kills == 20, outcome.line()
+    assert outcome.records > 0
+
+
+@pytest.mark.timeout(240)
+def test_an_orchestrator_killed_right_before_and_after_its_commits_goes_on_where_it_was(tmp_path):
+    setting = Setting(cells=1, cycles=1, seed=6, speed=1000)
+    twin = undisturbed(setting, tmp_path / "undisturbed")
+    # Where an instrument has been told and the journal may not know, for one kind of each instrument and a person.
+    wanted = boundaries(("charge", "nutation", "eis", "transfer"), ("intent", "running", "done"))
+    outcome = boundary_kills(setting, tmp_path / "killed", twin, wanted)
+    assert outcome.problems == []
+    assert outcome.kills == len(wanted)
