@@ -36,32 +36,20 @@ def most_clients(laboratory):
     return most
 
 
-def kill(process):
-    process.kill()
-    process.wait()
-
-
 @pytest.mark.timeout(120)
 def test_killed_and_started_again_there_are_never_two_owners_on_one_address(tmp_path):
     protocol = files.make_files(tmp_path, cells=2, cycles=1)
     with SimulatedLaboratory(tmp_path, speed=100, seed=3) as laboratory:
-        first = orchestrator.start(tmp_path, protocol)
-        try:
+        with orchestrator.running(tmp_path, protocol) as first:
             assert orchestrator.wait_until_it_is_there(tmp_path, first)
             alone = most_clients(laboratory)
             assert {server.partition("/")[0] for server in alone} == {"maccor", "topspin", "zahner", "oven", "mux"}
             refused = try_to_take(tmp_path)
             assert (refused.returncode, str(first.pid) in refused.stdout) == (5, True)
-        finally:
-            kill(first)
-        for _ in range(3):
+        for _ in range(2):
             # No waiting, no tidying up by hand: the lock goes with the process, however that ends.
-            following = orchestrator.start(tmp_path, protocol)
-            try:
+            with orchestrator.running(tmp_path, protocol) as following:
                 assert orchestrator.wait_until_it_is_there(tmp_path, following)
-                assert try_to_take(tmp_path).returncode == 5
-            finally:
-                kill(following)
         assert most_clients(laboratory) == alone
         assert laboratory.ask("violations")["violations"] == []
 
@@ -69,21 +57,18 @@ def test_killed_and_started_again_there_are_never_two_owners_on_one_address(tmp_
 @pytest.mark.timeout(120)
 def test_a_second_run_opens_nothing_that_the_first_one_has(tmp_path):
     protocol = files.make_files(tmp_path, cells=1, cycles=1)
-    with SimulatedLaboratory(tmp_path, speed=100, seed=3) as laboratory:
-        first = orchestrator.start(tmp_path, protocol)
-        try:
-            assert orchestrator.wait_until_it_is_there(tmp_path, first)
-            alone = most_clients(laboratory)
-            second = orchestrator.start(tmp_path, protocol)
-            try:
-                second.wait(5.0)
-            except subprocess.TimeoutExpired:
-                kill(second)  # it follows the campaign of the first one
-            assert first.poll() is None
-            assert most_clients(laboratory) == alone
-            assert try_to_take(tmp_path).returncode == 5
-        finally:
-            kill(first)
+    with (
+        SimulatedLaboratory(tmp_path, speed=100, seed=3) as laboratory,
+        orchestrator.running(tmp_path, protocol) as first,
+    ):
+        assert orchestrator.wait_until_it_is_there(tmp_path, first)
+        alone = most_clients(laboratory)
+        with orchestrator.running(tmp_path, protocol) as second:
+            # It is refused, or it follows the campaign of the first one: then it ends with this block.
+            orchestrator.ends_within(second, 5.0)
+        assert first.poll() is None
+        assert most_clients(laboratory) == alone
+        assert try_to_take(tmp_path).returncode == 5
 
 
 def test_a_job_that_can_never_run_is_refused_at_once_and_leaves_no_trace(tmp_path):

@@ -21,7 +21,7 @@ FIRST_LIFE = 1.5
 """Seconds that an orchestrator lives on average at first; later lives follow from how far the campaign has come."""
 GROWN_UP = 0.75
 """Share of the lives that are counted from when the orchestrator is there; the others from the start of the process."""
-_LONGEST_LIFE = 900.0
+_UNDISTURBED_WITHIN = 900.0
 
 
 @dataclass(slots=True)
@@ -120,7 +120,7 @@ def undisturbed(setting: Setting, folder: Path) -> Undisturbed:
     """
     protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles)
     command = (*COMMAND, "run", str(protocol), "--simulate", "--accelerate", "--seed", str(setting.seed))
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_LONGEST_LIFE, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_UNDISTURBED_WITHIN, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"the undisturbed run ended with {done.returncode}: {done.stderr[-2000:]}")
     campaign = journal.ended_campaigns(folder)[0]
@@ -136,13 +136,15 @@ def random_kills(setting: Setting, folder: Path, twin: Undisturbed, kills: int) 
     life = FIRST_LIFE
     with SimulatedLaboratory(folder, speed=setting.speed, seed=setting.seed) as laboratory:
         while True:
-            doomed = outcome.kills < kills
-            process = orchestrator.start(folder, protocol)
-            if doomed and chance.random() < GROWN_UP:
-                orchestrator.wait_until_it_is_there(folder, process)
-            killed = _live(process, chance.uniform(0.0, 2.0 * life) if doomed else None)
-            outcome.kills += killed
-            if _over(folder, process, killed=killed):
+            with orchestrator.running(folder, protocol) as process:
+                seconds = None
+                if outcome.kills < kills:
+                    if chance.random() < GROWN_UP:
+                        orchestrator.wait_until_it_is_there(folder, process)
+                    seconds = chance.uniform(0.0, 2.0 * life)
+                ended = orchestrator.ends_within(process, seconds)
+            outcome.kills += not ended
+            if _over(folder, process, killed=not ended):
                 break
             outcome.restarts += 1
             life = _next_life(life, outcome.kills / kills if kills else 1.0, _progress(folder, twin))
@@ -159,9 +161,9 @@ def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries
     plan.make(boundaries)
     with SimulatedLaboratory(folder, speed=setting.speed, seed=setting.seed) as laboratory:
         while True:
-            process = orchestrator.start(folder, protocol, plan=folder / "boundaries.plan")
             before = len(plan.done())
-            _live(process, None)
+            with orchestrator.running(folder, protocol, plan=folder / "boundaries.plan") as process:
+                orchestrator.ends_within(process, None)
             killed = len(plan.done()) > before
             outcome.kills += killed
             if _over(folder, process, killed=killed):
@@ -171,19 +173,6 @@ def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries
         _judge(outcome, folder, laboratory, twin)
     outcome.seconds = real_seconds() - began
     return outcome
-
-
-def _live(process: subprocess.Popen[bytes], seconds: float | None) -> bool:
-    """Let an orchestrator live so long, or until it ends by itself; whether it was killed."""
-    try:
-        process.wait(_LONGEST_LIFE if seconds is None else seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        if seconds is None:
-            raise
-        return True
-    return False
 
 
 def _over(folder: Path, process: subprocess.Popen[bytes], *, killed: bool) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .laboratory import COMMAND
@@ -14,20 +15,41 @@ OUTPUT = "run.out"
 LOCK = "labctl.lock"
 _LOOK_EVERY = 0.02
 _LOOKS = 6000
+_LONGEST_LIFE = 900.0
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
-def start(folder: Path, protocol: Path, *, plan: Path | None = None) -> subprocess.Popen[bytes]:
-    """Start ``labctl run`` against the laboratory that is simulated in ``folder``; with a plan it dies by it."""
+@contextmanager
+def running(folder: Path, protocol: Path, *, plan: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``labctl run`` against the laboratory that is simulated in ``folder``; at the end of ``with`` it is killed.
+
+    With a plan it dies by that.
+    """
     command: Sequence[str] = COMMAND if plan is None else (sys.executable, str(_LAUNCHER), str(plan))
     with (folder / OUTPUT).open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             (*command, "run", str(protocol), "--simulate"),
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def ends_within(process: subprocess.Popen[bytes], seconds: float | None) -> bool:
+    """Let an orchestrator live for ``seconds`` (None: as long as it wants); whether it ended by itself."""
+    try:
+        process.wait(_LONGEST_LIFE if seconds is None else seconds)
+    except subprocess.TimeoutExpired:
+        if seconds is None:
+            raise
+        return False
+    return True
 
 
 def wait_until_it_is_there(folder: Path, process: subprocess.Popen[bytes]) -> bool:
