@@ -109,7 +109,7 @@ def run(
     protocol: Annotated[Path, typer.Argument(help="Protocol file.")],
     station: Station = None,
     cells: CellsFile = None,
-    simulate: Annotated[bool, typer.Option("--simulate", help="Against simulators in this process.")] = False,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Against the simulated laboratory.")] = False,
     accelerate: Annotated[bool, typer.Option("--accelerate", help="In virtual time; needs --simulate.")] = False,
     seed: Seed = 0,
     lab: Lab = HERE,
@@ -176,7 +176,7 @@ def simulate(
     json: Json = False,
     lab: Lab = HERE,
 ) -> None:
-    """Start the wire-level simulators alone, for any other client, until Ctrl-C."""
+    """Run the virtual laboratory as its own process until Ctrl-C; 'labctl run --simulate' in its folder attaches."""
     from labctl.cli.simulate import serve_simulators
 
     serve_simulators(

@@ -19,7 +19,7 @@ def run_campaign(
     request = RunRequest(lab, protocol, station, cells, simulate=simulate, accelerate=accelerate, seed=seed)
     outcome = run(request, on_progress=_progress, on_begin=_begin, warn=say)
     if outcome.detached:
-        say(_detached(request, outcome))
+        say(_detached(outcome))
         return INTERRUPTED
     held = [cell for cell, state in outcome.states.items() if state != "finished"]
     say(f"campaign {outcome.campaign} has ended: {len(outcome.states) - len(held)} cells finished")
@@ -43,11 +43,11 @@ def _progress(cell: str, step: str) -> None:
     say(f"  {cell:<16} {step}")
 
 
-def _detached(request: RunRequest, outcome: Outcome) -> str:
+def _detached(outcome: Outcome) -> str:
     goes_on = (
-        "the simulated laboratory stands still and is saved"
-        if request.simulate
-        else "instruments that hold their own limits go on"
+        "instruments that hold their own limits go on"
+        if outcome.attached
+        else "the simulated laboratory stands still and is saved"
     )
     return (
         f"let go of campaign {outcome.campaign}: {goes_on}.\n"

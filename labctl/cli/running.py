@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ class RunRequest:
     protocol, station, cells : Path
         The user's files.
     simulate : bool
-        Against simulators in this process.
+        Against the simulated laboratory that runs in the folder as a process of its own; where none does, against
+        simulators in this process.
     accelerate : bool
         In virtual time.
     seed : int
@@ -74,6 +75,8 @@ class Outcome:
         Cell to state.
     detached : bool
         Whether it was interrupted before its end.
+    attached : bool
+        Whether the instruments, live or simulated, go on without this process.
     analysis : Analysis or None
         What the analysis core made of it; ``analysis.json`` is in the campaign's results.
     truth : mapping or None
@@ -83,6 +86,7 @@ class Outcome:
     campaign: str
     states: Mapping[str, str]
     detached: bool = False
+    attached: bool = False
     analysis: Any = None
     truth: Mapping[str, Any] | None = None
     violations: list[dict[str, Any]] = field(default_factory=list)
@@ -169,7 +173,9 @@ def _take_up(journal: Journal, request: RunRequest, wanted: Campaign) -> TakenUp
         for kind, file in wanted.files().items()
         if file["sha256"] != row.files[kind]["sha256"]
     )
-    return TakenUp(frozen(row), begun=True, changed=changed, laboratory=row.settings.get("laboratory"))
+    # Reading them once more would give the same: an orchestrator that comes back should be there at once.
+    same = replace(wanted, name=row.campaign, mode=row.mode) if not changed else frozen(row)
+    return TakenUp(same, begun=True, changed=changed, laboratory=row.settings.get("laboratory"))
 
 
 def _born(saved: Mapping[str, Any] | None, attached: Attached | None) -> str | None:
@@ -317,7 +323,7 @@ async def _orchestrate(
         journal.note("hiccup", f"{hiccup.kind}: {hiccup.message}", instrument=hiccup.instrument)
 
     laboratory = journal.identity(f"simulated {settings['seed']}" if request.simulate else os.urandom(8).hex())
-    outcome = Outcome(campaign.name, {})
+    outcome = Outcome(campaign.name, {}, attached=simulation is None)
     bench = make_bench(entries, clock=clock, log=log, report=report, folder=request.folder)
     try:
         await bench.connect()

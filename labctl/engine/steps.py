@@ -10,7 +10,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.analysis import nutation
 from labctl.engine.actions import (
     AcquisitionAction,
     Action,
@@ -200,4 +199,7 @@ def pi_half(folder: Path, fetched: Fetched) -> float:
     """Evaluate a nutation series to the length of the 90 degree pulse in s."""
     datasets = sorted({(folder / name).parent for name in fetched.files if Path(name).name == "acqus"})
     datasets.sort(key=lambda dataset: int(dataset.name))
+    # Here, because it brings numpy, which an orchestrator that starts does not need.
+    from labctl.analysis import nutation
+
     return float(nutation.evaluate(datasets).t90_s)

@@ -2,12 +2,19 @@
 
 Requests ``{"id", "op", ...}``, replies ``{"id", "ok": true, ...}`` or ``{"id", "ok": false, "error"}``. Operations:
 ``where``, ``move`` (cell, to), ``truth``, ``violations``, ``fault`` (instrument, kind, count, seconds), ``log``
-(instrument, since), ``tests`` (instrument), ``time``. Not part of any instrument.
+(instrument, since, most), ``tests`` (instrument), ``time``. Not part of any instrument.
 
+<<<<<<< HEAD
 ``log`` gives all entries of an instrument after the first ``since`` (0), and ``next``, which is the ``since`` to ask
 with next; ``laboratory`` as instrument gives the moves of cells and the violations, ``wires`` how many clients each
 server has had since when. ``tests`` gives every test that a
 cycler ever had: ``test``, ``channel``, ``state`` and ``records``, the number of its last record; the first is 1.
+=======
+``log`` gives the entries of an instrument after the first ``since`` (0), ``most`` of them (all), and ``next``, the
+``since`` to ask with next; ``laboratory`` as instrument gives the moves of cells and the violations. ``tests`` gives
+every test that a cycler ever had: ``test``, ``channel``, ``state`` and ``records``, the number of its last record; the
+first is 1.
+>>>>>>> 17bcebc95407e53251bdfad8d20b824fd9ef473b
 """
 
 from __future__ import annotations
@@ -129,7 +136,10 @@ def _log(laboratory: Laboratory, request: Mapping[str, Any]) -> dict[str, Any]:
     since = request.get("since", 0)
     if isinstance(since, bool) or not isinstance(since, int) or since < 0:
         raise ValueError(f"since is a count of entries, not {since!r}")
-    entries = laboratory.records(_text(request, "instrument"), since)
+    most = request.get("most")
+    if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        raise ValueError(f"most is a count of entries, not {most!r}")
+    entries = laboratory.records(_text(request, "instrument"), since, most)
     return {"log": entries, "next": since + len(entries)}
 
 

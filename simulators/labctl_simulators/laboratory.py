@@ -277,9 +277,9 @@ class Laboratory:
         """Write an entry into an instrument's own log, for the control port."""
         self._records.add(instrument, {"t": self.time(), "event": event, **data})
 
-    def records(self, instrument: str, since: int = 0) -> list[dict[str, Any]]:
-        """Give an instrument's log, oldest entry first, without the first ``since``; ``laboratory`` logs all moves."""
-        return self._records.read(instrument, since)
+    def records(self, instrument: str, since: int = 0, most: int | None = None) -> list[dict[str, Any]]:
+        """Give an instrument's log after its first ``since`` entries, oldest first; ``laboratory`` has all moves."""
+        return self._records.read(instrument, since, most)
 
     def register_tests(self, instrument: str, tests: Callable[[], list[dict[str, Any]]]) -> None:
         """Say how all tests of a cycler are listed: ``test``, ``channel``, ``state``, ``records`` for each."""

@@ -5,6 +5,7 @@ They are what a laboratory is judged by afterwards: nothing is left out, however
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,16 +37,16 @@ class Records:
         if len(waiting) >= _WRITTEN_AT:
             self._write(instrument)
 
-    def read(self, instrument: str, since: int = 0) -> list[dict[str, Any]]:
-        """Give an instrument's entries, oldest first, without the first ``since``."""
+    def read(self, instrument: str, since: int = 0, most: int | None = None) -> list[dict[str, Any]]:
+        """Give an instrument's entries after the first ``since``, oldest first, at most so many."""
         lines = self._waiting.get(instrument, [])
         written = self._written.get(instrument, 0)
         if since < written:
             with self._path(instrument).open(encoding="utf-8") as file:
-                lines = [*list(file)[since:], *lines]
+                lines = [*itertools.islice(file, since, None), *lines]
         else:
             lines = lines[since - written :]
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in lines[:most]]
 
     def flush(self) -> None:
         """Write what waits."""

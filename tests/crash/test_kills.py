@@ -11,17 +11,21 @@ from kill_harness import Setting, boundaries, boundary_kills, random_kills, undi
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by a POSIX signal")
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_orchestrators_killed_at_random_instants_leave_the_campaign_as_if_nothing_had_happened(tmp_path):
-    setting = Setting(cells=2, cycles=1, seed=5, speed=1000)
-    twin = undisturbed(setting, tmp_path / "undisturbed")
-    outcome = random_kills(setting, tmp_path / "killed", twin, 20)
-    assert outcome.problems == []
-    assert outcome.kills == 20, outcome.line()
-    assert outcome.records > 0
+    kills, seed = 0, 5
+    # One campaign takes them all, unless this machine is so busy that it is over before.
+    while kills < 20:
+        setting = Setting(cells=3, cycles=1, seed=seed, speed=1000)
+        twin = undisturbed(setting, tmp_path / f"undisturbed-{seed}")
+        outcome = random_kills(setting, tmp_path / f"killed-{seed}", twin, 20 - kills)
+        assert outcome.problems == []
+        assert outcome.kills > 0
+        assert outcome.records > 0
+        kills, seed = kills + outcome.kills, seed + 1
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_an_orchestrator_killed_right_before_and_after_its_commits_goes_on_where_it_was(tmp_path):
     setting = Setting(cells=1, cycles=1, seed=6, speed=1000)
     twin = undisturbed(setting, tmp_path / "undisturbed")

@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-from labctl.engine.clock import LoopClock, real_seconds, run_scaled, run_virtual
+from labctl.engine.clock import LoopClock, real_seconds, run_real, run_scaled, run_virtual
 
 EPOCH = datetime(2025, 3, 1, tzinfo=UTC)
 
@@ -93,3 +93,22 @@ def test_scaled_time_runs_faster_than_the_wall_by_its_factor():
         return clock.now() - began
 
     assert timedelta(seconds=100) <= run_scaled(main, 1000.0) < timedelta(seconds=2000)
+
+
+def test_a_wire_is_waited_for_in_real_seconds_at_any_speed():
+    async def main(clock: LoopClock) -> float:
+        return clock.patience(2.0)
+
+    assert (run_scaled(main, 500.0), run_virtual(main), run_real(main)) == (1000.0, 2.0, 2.0)
+
+
+def test_a_clock_that_follows_another_shows_its_time():
+    theirs = datetime(2025, 3, 1, 12, tzinfo=UTC)
+
+    async def main(clock: LoopClock) -> datetime:
+        asked = asyncio.get_running_loop().time()
+        await asyncio.sleep(60)
+        clock.align(theirs, asked)
+        return clock.now()
+
+    assert run_virtual(main) == theirs + timedelta(seconds=60)

@@ -89,6 +89,33 @@ def test_the_control_port_gives_truth_time_and_logs(tmp_path: Path) -> None:
     with_control_port(tmp_path, scene)
 
 
+def test_a_long_log_is_complete_and_can_be_read_piece_by_piece(tmp_path: Path) -> None:
+    async def scene(lab: Laboratory, client: Client) -> None:
+        for number in range(12_000):
+            lab.record("maccor", "heard", number=number)
+        read: list[int] = []
+        while True:
+            answer = await client.ask(id=1, op="log", instrument="maccor", since=len(read), most=500)
+            read += [entry["number"] for entry in answer["log"]]
+            if not answer["log"]:
+                break
+            assert answer["next"] == len(read)
+        assert read == list(range(12_000))
+        assert "count of entries" in (await client.ask(id=2, op="log", instrument="maccor", since=-1))["error"]
+
+    with_control_port(tmp_path, scene)
+
+
+def test_moves_of_cells_are_in_the_laboratory_s_log(tmp_path: Path) -> None:
+    async def scene(lab: Laboratory, client: Client) -> None:
+        await client.ask(id=1, op="move", cell="bare-01", to="probe/1")
+        (entry,) = (await client.ask(id=2, op="log", instrument="laboratory"))["log"]
+        assert (entry["event"], entry["cell"], entry["to"]) == ("moved", "bare-01", "probe/1")
+        assert "has no tests" in (await client.ask(id=3, op="tests", instrument="topspin"))["error"]
+
+    with_control_port(tmp_path, scene)
+
+
 def test_the_control_port_puts_faults_on_wires(tmp_path: Path) -> None:
     async def scene(lab: Laboratory, client: Client) -> None:
         echo = Echo()

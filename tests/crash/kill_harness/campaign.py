@@ -17,9 +17,9 @@ from .boundaries import Plan
 from .files import make_files
 from .laboratory import COMMAND, SimulatedLaboratory
 
-FIRST_LIFE = 1.5
+FIRST_LIFE = 0.7
 """Seconds that an orchestrator lives on average at first; later lives follow from how far the campaign has come."""
-GROWN_UP = 0.75
+GROWN_UP = 0.6
 """Share of the lives that are counted from when the orchestrator is there; the others from the start of the process."""
 _UNDISTURBED_WITHIN = 900.0
 
@@ -194,8 +194,8 @@ def _progress(folder: Path, twin: Undisturbed) -> float:
 
 def _next_life(life: float, killed: float, progress: float) -> float:
     """Longer lives where kills are ahead of the campaign, shorter ones where they lag behind, so that all fit in."""
-    factor = 1.2 if killed > 0.05 + 1.2 * progress else 0.75
-    return min(max(life * factor, 0.2), 30.0)
+    factor = 1.25 if killed > 0.1 + 1.5 * progress else 0.6
+    return min(max(life * factor, 0.1), 30.0)
 
 
 def _judge(outcome: Outcome, folder: Path, laboratory: SimulatedLaboratory, twin: Undisturbed) -> None:
