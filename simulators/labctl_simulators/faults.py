@@ -78,6 +78,8 @@ class FaultProxy:
         Called with the kind of each fault as it happens.
     patience : callable
         Gives the running loop's seconds that correspond to real ones; how long a fault lasts is real time.
+    clients : callable
+        Called with the number of connected clients whenever one comes or goes.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class FaultProxy:
         target_port: int,
         *plans: FaultPlan,
         noticed: Callable[[str], Any] | None = None,
+        clients: Callable[[int], Any] | None = None,
         patience: Callable[[float], float] = float,
     ) -> None:
         self.plan = plans[0] if plans else FaultPlan()
@@ -92,6 +95,8 @@ class FaultProxy:
         self._target = target_port
         self._noticed = noticed
         self._patience = patience
+        self._tell_clients = clients
+        self._clients = 0
         self._server: asyncio.Server | None = None
         self._links: set[asyncio.Task[None]] = set()
 
@@ -127,7 +132,9 @@ class FaultProxy:
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._count(+1)
         upward = asyncio.create_task(_forward(reader, far_writer))
+        upward.add_done_callback(lambda _: self._count(-1))
         downward = asyncio.create_task(self._spoil(far_reader, writer))
         try:
             await asyncio.wait({upward, downward}, return_when=asyncio.FIRST_COMPLETED)
@@ -143,6 +150,11 @@ class FaultProxy:
             await asyncio.gather(upward, downward, return_exceptions=True)
             with contextlib.suppress(OSError):
                 await far_writer.wait_closed()
+
+    def _count(self, change: int) -> None:
+        self._clients += change
+        if self._tell_clients is not None:
+            self._tell_clients(self._clients)
 
     async def _spoil(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop = asyncio.get_running_loop()

@@ -36,7 +36,8 @@ class JulaboSimulator:
         The station's name of the instrument, and of its thermal plant in the laboratory.
     settings : mapping
         The station's entry. ``simulate`` may hold ``panel`` (true: under the control of its panel),
-        ``external_probe`` (true: a Pt100 is connected) and ``minimum_gap`` (seconds between commands, 0.25).
+        ``external_probe`` (true: a Pt100 is connected), ``minimum_gap`` (seconds between commands, 0.25) and ``steady``
+        (true: the bath reaches its set point exactly and does not wobble).
     laboratory : Laboratory
         Gives time, the thermal plant and the public port.
     """
@@ -46,6 +47,7 @@ class JulaboSimulator:
         self._name = name
         self._laboratory = laboratory
         self._plant = laboratory.chamber(name)
+        self._plant.steady = bool(options.get("steady", False))
         self._server = LineServer(self._hear, end_received=b"\r", end_sent=b"\n")
         self._minimum_gap = float(options.get("minimum_gap", 0.25))
         self._external_probe = bool(options.get("external_probe", False))

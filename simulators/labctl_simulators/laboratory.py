@@ -330,7 +330,11 @@ class Laboratory:
         instrument = name.partition("/")[0]
         plans = [self._plans.setdefault(key, FaultPlan()) for key in dict.fromkeys((name, instrument))]
         proxy = FaultProxy(
-            port, *plans, noticed=lambda kind: self.record(instrument, "fault", kind=kind), patience=self.clock.patience
+            port,
+            *plans,
+            noticed=lambda kind: self.record(instrument, "fault", kind=kind),
+            patience=self.clock.patience,
+            clients=lambda count: self.record("wires", "clients", server=name, count=count),
         )
         self._proxies.append(proxy)
         return await proxy.start()

@@ -43,6 +43,8 @@ class ThermalPlant:
         self._from = ambient_K
         self.set_point: float | None = None
         self.running = False
+        #: Without wobble, and at its set point for good once it is there: nothing then depends on how long one waits.
+        self.steady = False
 
     @property
     def temperature(self) -> float:
@@ -51,6 +53,8 @@ class ThermalPlant:
 
     def temperature_at(self, t: float) -> float:
         """Temperature in K at laboratory time ``t``, under the present regulation."""
+        if self.steady:
+            return self._smooth(t)
         wobble = math.sin(t / 37.0 + self._phase) + 0.5 * math.sin(t / 11.3 + 2 * self._phase)
         return self._smooth(t) + NOISE_K / 1.5 * wobble
 
@@ -84,6 +88,8 @@ class ThermalPlant:
         target = self.set_point if regulated and self.set_point is not None else self._ambient
         tau = TAU_S if regulated else TAU_OFF_S
         distance = target - self._from
+        if self.steady:
+            return target - math.copysign(max(0.0, abs(distance) - RAMP_K_S * elapsed), distance)
         reach = RAMP_K_S * tau  # Within this distance the exponential is slower than the ramp.
         ramp = max(0.0, (abs(distance) - reach) / RAMP_K_S)
         if elapsed < ramp:

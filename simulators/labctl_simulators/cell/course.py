@@ -121,22 +121,23 @@ def advance(cell: Parameters, course: Course, until: float) -> CellState:
             if moved >= course.room:
                 voltage = electrode.BOTTOM_V
         steady = float(voltage) - float(electrode.equilibrium(state.soc))
-        return replace(state, t=until, overpotential=steady, lag=_relaxed(origin.lag, elapsed))
+        return replace(state, t=until, overpotential=steady, lag=_relaxed(cell, origin.lag, elapsed))
     if isinstance(drive, Voltage):
         return _held(cell, course, drive, until)
-    return replace(origin, t=until, lag=_relaxed(origin.lag, elapsed))
+    return replace(origin, t=until, lag=_relaxed(cell, origin.lag, elapsed))
 
 
-def rested(state: CellState, t: float) -> CellState:
-    """State after nothing has driven the cell until laboratory time ``t``."""
+def rested(cell: Parameters, state: CellState, t: float) -> CellState:
+    """State of ``cell`` after nothing has driven the cell until laboratory time ``t``."""
     if t <= state.t and state.overpotential == 0.0:
         return state
     origin = _turned(state, 0.0)
-    return replace(origin, t=max(t, state.t), lag=_relaxed(origin.lag, max(0.0, t - state.t)))
+    return replace(origin, t=max(t, state.t), lag=_relaxed(cell, origin.lag, max(0.0, t - state.t)))
 
 
-def _relaxed(lag: tuple[float, float], elapsed: float) -> tuple[float, float]:
-    first, second = (value * math.exp(-elapsed / tau) for value, (_, tau) in zip(lag, LAGS, strict=True))
+def _relaxed(cell: Parameters, lag: tuple[float, float], elapsed: float) -> tuple[float, float]:
+    passed = elapsed / cell.relaxation
+    first, second = (value * math.exp(-passed / tau) for value, (_, tau) in zip(lag, LAGS, strict=True))
     return first, second
 
 
@@ -147,11 +148,12 @@ def _turned(state: CellState, steady: float) -> CellState:
     return replace(state, overpotential=steady, lag=(first, second))
 
 
-def _lagging(lag: tuple[float, float], elapsed: Array) -> Array:
+def _lagging(cell: Parameters, lag: tuple[float, float], elapsed: Array) -> Array:
     total = np.zeros_like(elapsed)
+    passed = elapsed / cell.relaxation
     for value, (_, tau) in zip(lag, LAGS, strict=True):
         if abs(value) > 1e-9:
-            total += value * np.exp(-elapsed / tau)
+            total += value * np.exp(-passed / tau)
     return total
 
 
@@ -159,7 +161,7 @@ def _rest(cell: Parameters, before: CellState, drive: Drive, horizon: float, tem
     origin = _turned(before, 0.0)
     elapsed = np.concatenate(([0.0], np.geomspace(0.05, max(horizon, 0.1), 300)))
     elapsed = _cut(elapsed, horizon)
-    voltage = electrode.equilibrium(origin.soc) + _lagging(origin.lag, elapsed)
+    voltage = electrode.equilibrium(origin.soc) + _lagging(cell, origin.lag, elapsed)
     nothing = np.zeros_like(elapsed)
     return Course(origin.t + elapsed, voltage, nothing, nothing, drive, temperature_K, before, origin)
 
@@ -213,7 +215,7 @@ def _constant_current(
         last = np.searchsorted(elapsed, horizon)
         voltage = np.append(voltage[:last], np.interp(horizon, elapsed, voltage))
         elapsed = np.append(elapsed[:last], horizon)
-    voltage = np.clip(voltage + _lagging(origin.lag, elapsed), electrode.BOTTOM_V, electrode.TOP_V)
+    voltage = np.clip(voltage + _lagging(cell, origin.lag, elapsed), electrode.BOTTOM_V, electrode.TOP_V)
     amperes = np.full_like(elapsed, drive.amperes)
     return Course(
         origin.t + elapsed, voltage, amperes, drive.amperes * elapsed, drive, temperature_K, before, origin, room=room

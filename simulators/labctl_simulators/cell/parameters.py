@@ -113,7 +113,10 @@ DEAD_SD = 0.08
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """One cell's own constants; amounts in mAh and currents in mA for the whole cell, not per area."""
+    """One cell's own constants; amounts in mAh and currents in mA for the whole cell, not per area.
+
+    ``relaxation`` is a factor on the times in which the voltage relaxes.
+    """
 
     substrate: Substrate
     area_cm2: float
@@ -126,6 +129,7 @@ class Parameters:
     dead_factor: float
     soc_factor: float
     t90_s: float
+    relaxation: float = 1.0
 
     def interphase_total(self, cycle: int) -> float:
         """Interphase that has formed by the end of the charge of ``cycle``, mAh."""
@@ -163,7 +167,7 @@ def generator(seed: int, cell_id: str, token: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
-OPTIONS = ("substrate", "soc_factor", "leak_A", "capacity_mAh")
+OPTIONS = ("substrate", "soc_factor", "leak_A", "capacity_mAh", "relaxation")
 
 
 def draw(seed: int, cell_id: str, area_m2: float, options: Mapping[str, Any] | None = None) -> Parameters:
@@ -177,12 +181,13 @@ def draw(seed: int, cell_id: str, area_m2: float, options: Mapping[str, Any] | N
         Electrode area in m2.
     options : mapping
         ``substrate`` (``bare`` or ``coated``), ``soc_factor`` (true f(0)), ``leak_A`` (A, whole cell),
-        ``capacity_mAh`` (mAh, whole cell) set instead of drawn.
+        ``capacity_mAh`` (mAh, whole cell) set instead of drawn; ``relaxation`` (a factor, 1) makes the voltage relax
+        faster or slower after a change of current.
 
     Raises
     ------
     ValueError
-        For an unknown option or substrate, or an area that is not positive, naming it.
+        For an unknown option or substrate, or an area or a relaxation that is not positive, naming it.
     """
     options = dict(options or {})
     for name in options:
@@ -193,6 +198,9 @@ def draw(seed: int, cell_id: str, area_m2: float, options: Mapping[str, Any] | N
     name = options.get("substrate", "bare")
     if name not in SUBSTRATES:
         raise ValueError(f"cell {cell_id}: unknown substrate {name!r}; known are {', '.join(SUBSTRATES)}")
+    relaxation = float(options.get("relaxation", 1.0))
+    if not relaxation > 0:
+        raise ValueError(f"cell {cell_id}: relaxation is {relaxation:g}; it must be greater than 0")
     substrate = SUBSTRATES[name]
     area = area_m2 * 1e4
     rng = generator(seed, cell_id, "cell")
@@ -213,4 +221,5 @@ def draw(seed: int, cell_id: str, area_m2: float, options: Mapping[str, Any] | N
         dead_factor=float(1 + DEAD_SD * spread[2]),
         soc_factor=float(SOC_FACTOR[0] + SOC_FACTOR[1] * spread[3] if soc_factor is None else soc_factor),
         t90_s=t90,
+        relaxation=relaxation,
     )

@@ -61,12 +61,12 @@ class VirtualCell:
     def settle(self, t: float) -> None:
         """Let the undriven cell relax until laboratory time ``t``; earlier times change nothing."""
         if t > self.state.t:
-            self.state = courses.rested(self.state, t)
+            self.state = courses.rested(self.parameters, self.state, t)
             self._course = None
 
     def voltage(self, t: float) -> float:
         """Open-circuit voltage in V at laboratory time ``t``, if nothing drives the cell until then."""
-        state = courses.rested(self.state, t)
+        state = courses.rested(self.parameters, self.state, t)
         return float(equilibrium(state.soc)) + sum(state.lag)
 
     def project(self, drive: Drive, start: float, horizon: float, temperature_K: float) -> Course:
@@ -88,7 +88,7 @@ class VirtualCell:
         """
         if start < self.state.t - 1e-6:
             raise ValueError(f"cell {self.id} stands at {self.state.t} s, a course cannot start at {start} s")
-        state = courses.rested(self.state, start) if start > self.state.t else self.state
+        state = courses.rested(self.parameters, self.state, start) if start > self.state.t else self.state
         return courses.project(self.parameters, state, drive, horizon, temperature_K)
 
     def follow(self, course: Course, until: float) -> None:

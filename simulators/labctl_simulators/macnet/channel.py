@@ -37,6 +37,9 @@ SAFETY: Final = {
 }
 """Limits of a channel to which nobody gave others, V, A, W."""
 
+CURRENT_ERROR: Final = 0.001
+"""Standard deviation between channels of true over reported current, relative: invented, the vendor's accuracy."""
+
 _DOING: Final = {"Charge": 1, "Dischrge": 2, "AdvCycle": 3, "Rest": 4, "End": 7}
 _LETTER: Final = {"Charge": "C", "Dischrge": "D", "Rest": "R"}
 _HORIZON: Final = 100 * 3600.0
@@ -74,7 +77,13 @@ class Channel:
     """A channel, numbered from 1."""
 
     def __init__(
-        self, laboratory: Any, name: str, number: int, folder: Path, archive: Callable[[str, int], None]
+        self,
+        laboratory: Any,
+        name: str,
+        number: int,
+        folder: Path,
+        archive: Callable[[str, int], None],
+        current_error: float = CURRENT_ERROR,
     ) -> None:
         self._laboratory = laboratory
         self._name = name
@@ -95,7 +104,7 @@ class Channel:
         self._lines: list[str] = []
         self._flushed = -_BLOCK_TIME
         self._gain = {
-            kind: 1.0 + float(laboratory.rng(name, f"channel {number} {kind}").normal(0.0, 0.001))
+            kind: 1.0 + float(laboratory.rng(name, f"channel {number} {kind}").normal(0.0, current_error))
             for kind in ("Charge", "Dischrge")
         }
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl_simulators.macnet import binary, messages
+from labctl_simulators.macnet.channel import CURRENT_ERROR
 from labctl_simulators.macnet.tester import Tester
 from labctl_simulators.macnet.wire import BinaryConnection, JsonConnection, Port
 
@@ -30,7 +31,7 @@ class MacnetSimulator:
     settings : mapping
         The station's entry: ``channels``, ``export_folder`` (relative to the laboratory's folder). Under ``simulate``:
         ``channels`` (how many the tester has), ``json_port``, ``binary_port`` (free ones by default),
-        ``procedure_folder``.
+        ``procedure_folder``, ``current_error`` (relative standard deviation between channels, 0.001).
     laboratory
         The virtual laboratory.
     """
@@ -44,7 +45,8 @@ class MacnetSimulator:
         exports = folder / str(settings.get("export_folder", f"{name}-export"))
         procedures = folder / str(options.get("procedure_folder", f"{name}-procedur"))
         count = int(options.get("channels", max(16, _highest(settings.get("channels", 16)))))
-        self.tester = Tester(laboratory, name, count, procedures, exports)
+        error = float(options.get("current_error", CURRENT_ERROR))
+        self.tester = Tester(laboratory, name, count, procedures, exports, error)
         self._json = Port(lambda open_: JsonConnection(open_, self._answer_json))
         self._binary = Port(lambda open_: BinaryConnection(open_, self._answer_binary))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from labctl_simulators.macnet.channel import ACTIVE, AVAILABLE, STATES, Channel
+from labctl_simulators.macnet.channel import ACTIVE, AVAILABLE, CURRENT_ERROR, STATES, Channel
 from labctl_simulators.macnet.procedure import CompileError, Step, compile_procedure
 
 #: Texts of refusals, from the table of the binary port; that JSON uses the same words is a guess.
@@ -37,7 +37,15 @@ _FORBIDDEN: Final = set('\\/:*?"<>|')
 class Tester:
     """State of the whole machine."""
 
-    def __init__(self, laboratory: Any, name: str, count: int, procedures: Path, exports: Path) -> None:
+    def __init__(
+        self,
+        laboratory: Any,
+        name: str,
+        count: int,
+        procedures: Path,
+        exports: Path,
+        current_error: float = CURRENT_ERROR,
+    ) -> None:
         self.laboratory = laboratory
         self.name = name
         self.procedures = procedures
@@ -46,7 +54,8 @@ class Tester:
         self._cleared: list[dict[str, Any]] = []
         self.complaints: dict[int, list[str]] = {}
         self.channels = [
-            Channel(laboratory, name, number, exports, self.archive.__setitem__) for number in range(1, count + 1)
+            Channel(laboratory, name, number, exports, self.archive.__setitem__, current_error)
+            for number in range(1, count + 1)
         ]
         self.listing: list[tuple[int, Path]] = []
         self._random = 0

@@ -1,0 +1,222 @@
+"""A whole campaign under kills: at random instants, or at commit boundaries; and its undisturbed twin."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from labctl.engine.clock import real_seconds
+
+from . import checks, evidence, journal, orchestrator
+from .boundaries import Plan
+from .files import make_files
+from .laboratory import COMMAND, SimulatedLaboratory
+
+FIRST_LIFE = 0.7
+"""Seconds that an orchestrator lives on average at first; later lives follow from how far the campaign has come."""
+GROWN_UP = 0.6
+"""Share of the lives that are counted from when the orchestrator is there; the others from the start of the process."""
+_UNDISTURBED_WITHIN = 900.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a campaign.
+
+    Attributes
+    ----------
+    kills, restarts : int
+        Orchestrators that were killed, and started anew.
+    operations : int
+        In the journal.
+    records : int
+        That the tester has made.
+    double_starts, overlaps, violations, unknown : list of str
+        Each a sentence; all empty where all is well.
+    lost : int
+        Records that are missing or doubled in our bundles.
+    unfinished : list of str
+        Cells that have not finished, and how.
+    differences : list of str
+        From the analysis of the undisturbed run.
+    delivered : bool
+        Whether the analysis was written by the run itself.
+    boundaries_left : list of str
+        Of a plan: at which nobody died.
+    seconds : float
+        Of real time.
+    """
+
+    kills: int = 0
+    restarts: int = 0
+    operations: int = 0
+    records: int = 0
+    double_starts: list[str] = field(default_factory=list)
+    overlaps: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    lost: int = 0
+    unfinished: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    delivered: bool = False
+    boundaries_left: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that must not be, a sentence each."""
+        return [
+            *self.double_starts,
+            *self.overlaps,
+            *self.violations,
+            *self.unknown,
+            *([f"{self.lost} records are not in the bundles as they were made"] if self.lost else []),
+            *self.unfinished,
+            *self.differences,
+            *([] if self.delivered else ["no analysis was delivered"]),
+            *(f"nobody died at: {boundary}" for boundary in self.boundaries_left),
+        ]
+
+    def line(self) -> str:
+        """One line of counts."""
+        return (
+            f"kills {self.kills}, restarts {self.restarts}, operations {self.operations}, records {self.records}, "
+            f"double starts {len(self.double_starts)}, overlaps {len(self.overlaps)}, lost records {self.lost}, "
+            f"violations {len(self.violations)}, unknown {len(self.unknown)}, unfinished {len(self.unfinished)}, "
+            f"analysis equal {'no' if self.differences else 'yes'}, duration {self.seconds:.0f} s"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A campaign that can be run again and again: so many cells and cycles, a seed, and the laboratory's speed."""
+
+    cells: int = 8
+    cycles: int = 2
+    seed: int = 1
+    speed: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Undisturbed:
+    """How the campaign goes where nobody kills anything."""
+
+    analysis: dict[str, Any]
+    operations: int
+
+
+def undisturbed(setting: Setting, folder: Path) -> Undisturbed:
+    """Run the campaign in one process in virtual time.
+
+    Raises
+    ------
+    RuntimeError
+        It did not come to its end.
+    """
+    protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles)
+    command = (*COMMAND, "run", str(protocol), "--simulate", "--accelerate", "--seed", str(setting.seed))
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_UNDISTURBED_WITHIN, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"the undisturbed run ended with {done.returncode}: {done.stderr[-2000:]}")
+    campaign = journal.ended_campaigns(folder)[0]
+    analysis = json.loads((folder / "results" / campaign / "analysis.json").read_text(encoding="utf-8"))
+    return Undisturbed(analysis, len(journal.operations(folder)))
+
+
+def random_kills(setting: Setting, folder: Path, twin: Undisturbed, kills: int) -> Outcome:
+    """Kill the orchestrator ``kills`` times at random instants while the laboratory goes on; fewer if it ends first."""
+    chance = random.Random(setting.seed)
+    protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles)
+    outcome, began = Outcome(), real_seconds()
+    life = FIRST_LIFE
+    with SimulatedLaboratory(folder, speed=setting.speed, seed=setting.seed) as laboratory:
+        while True:
+            with orchestrator.running(folder, protocol) as process:
+                seconds = None
+                if outcome.kills < kills:
+                    if chance.random() < GROWN_UP:
+                        orchestrator.wait_until_it_is_there(folder, process)
+                    seconds = chance.uniform(0.0, 2.0 * life)
+                ended = orchestrator.ends_within(process, seconds)
+            outcome.kills += not ended
+            if _over(folder, process, killed=not ended):
+                break
+            outcome.restarts += 1
+            life = _next_life(life, outcome.kills / kills if kills else 1.0, _progress(folder, twin))
+        _judge(outcome, folder, laboratory, twin)
+    outcome.seconds = real_seconds() - began
+    return outcome
+
+
+def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries: Sequence[str]) -> Outcome:
+    """Have the orchestrator die once at each of these commit boundaries."""
+    protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles)
+    outcome, began = Outcome(), real_seconds()
+    plan = Plan(folder / "boundaries.plan")
+    plan.make(boundaries)
+    with SimulatedLaboratory(folder, speed=setting.speed, seed=setting.seed) as laboratory:
+        while True:
+            before = len(plan.done())
+            with orchestrator.running(folder, protocol, plan=folder / "boundaries.plan") as process:
+                orchestrator.ends_within(process, None)
+            killed = len(plan.done()) > before
+            outcome.kills += killed
+            if _over(folder, process, killed=killed):
+                break
+            outcome.restarts += 1
+        outcome.boundaries_left = sorted(plan.left())
+        _judge(outcome, folder, laboratory, twin)
+    outcome.seconds = real_seconds() - began
+    return outcome
+
+
+def _over(folder: Path, process: subprocess.Popen[bytes], *, killed: bool) -> bool:
+    """Whether the campaign has come to its end."""
+    if journal.ended_campaigns(folder):
+        return True
+    if not killed and process.returncode is not None:
+        # It ended by itself without the campaign's end: cells are held, or something stands against it.
+        if journal.operations(folder):
+            return True
+        raise RuntimeError(f"labctl run ended with {process.returncode}: {orchestrator.said(folder)}")
+    return False
+
+
+def _progress(folder: Path, twin: Undisturbed) -> float:
+    done = sum(one.status == "done" for one in journal.operations(folder))
+    return done / twin.operations
+
+
+def _next_life(life: float, killed: float, progress: float) -> float:
+    """Longer lives where kills are ahead of the campaign, shorter ones where they lag behind, so that all fit in."""
+    factor = 1.25 if killed > 0.1 + 1.5 * progress else 0.6
+    return min(max(life * factor, 0.1), 30.0)
+
+
+def _judge(outcome: Outcome, folder: Path, laboratory: SimulatedLaboratory, twin: Undisturbed) -> None:
+    operations = journal.operations(folder)
+    work = [
+        *evidence.of_cycler("maccor", laboratory.log("maccor")),
+        *evidence.of_spectrometer("topspin", laboratory.log("topspin")),
+        *evidence.of_potentiostat("zahner", laboratory.log("zahner")),
+    ]
+    moves = evidence.moves(laboratory.log("laboratory"))
+    campaign = operations[0].operation.split("/")[0]
+    outcome.operations = len(operations)
+    outcome.double_starts = [*checks.double_starts(work, operations), *checks.double_moves(moves, operations)]
+    outcome.overlaps = checks.overlaps(work)
+    outcome.unknown = checks.never_started(work, operations)
+    tests = laboratory.ask("tests", instrument="maccor")["tests"]
+    outcome.records, outcome.lost = checks.lost_records(tests, operations, folder / "results")
+    outcome.violations = [json.dumps(violation) for violation in laboratory.ask("violations")["violations"]]
+    states = journal.cell_states(folder, campaign)
+    outcome.unfinished = [f"{cell} is {state}" for cell, state in states.items() if state != "finished"]
+    written = folder / "results" / campaign / "analysis.json"
+    outcome.delivered = written.is_file()
+    analysis = json.loads(written.read_text(encoding="utf-8")) if outcome.delivered else {}
+    outcome.differences = list(checks.differences(analysis, twin.analysis))

@@ -1,0 +1,64 @@
+"""What the journal on disk says, read from outside and without changing it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE = "labctl.sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row of the journal."""
+
+    operation: str
+    cell: str
+    step: str
+    kind: str
+    token: str
+    status: str
+
+
+@contextmanager
+def _open(folder: Path) -> Iterator[sqlite3.Connection]:
+    # Read only: whoever closes a journal last would otherwise tidy up what the killed one left behind.
+    with closing(sqlite3.connect(f"{(folder / FILE).resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        yield connection
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    asked = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,))
+    return asked.fetchone() is not None
+
+
+def ended_campaigns(folder: Path) -> list[str]:
+    """Campaigns that have ended; none where there is no journal yet."""
+    if not (folder / FILE).is_file():
+        return []
+    with _open(folder) as connection:
+        if not _has_table(connection, "campaigns"):
+            return []
+        rows = connection.execute("SELECT campaign FROM campaigns WHERE ended IS NOT NULL ORDER BY started")
+        return [row[0] for row in rows]
+
+
+def operations(folder: Path) -> list[Operation]:
+    """All operations, in the order in which they were requested."""
+    if not (folder / FILE).is_file():
+        return []
+    with _open(folder) as connection:
+        if not _has_table(connection, "operations"):
+            return []
+        rows = connection.execute('SELECT operation, cell, step, kind, token, status FROM operations ORDER BY "order"')
+        return [Operation(*row) for row in rows]
+
+
+def cell_states(folder: Path, campaign: str) -> dict[str, str]:
+    """What has become of each cell."""
+    with _open(folder) as connection:
+        rows = connection.execute("SELECT cell, state FROM cell_states WHERE campaign = ?", (campaign,))
+        return {str(cell): str(state) for cell, state in rows}

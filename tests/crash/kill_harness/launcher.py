@@ -1,0 +1,81 @@
+"""Runs ``labctl`` and dies at commit boundaries: ``python launcher.py PLAN ARGUMENTS...``.
+
+The database dialect's commit is wrapped, and nothing of labctl: right before it, what the transaction changed is read
+through the very connection that is about to commit.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from boundaries import Plan
+from sqlalchemy import Engine, event
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+
+_CHANGE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)", re.IGNORECASE)
+
+
+class Watcher:
+    """Knows what each commit changes, and ends the process where the plan says so."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._left = plan.left()
+        self._statuses: dict[str, str] = {}
+        self._changes: list[str] = []
+
+    def statement(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        """Take note of a statement of the present transaction."""
+        found = _CHANGE.match(statement)
+        if found is not None:
+            self._changes.append(f"{found[1].split()[0].lower()} {found[2]}")
+
+    def commits(self, connection: Any) -> list[str]:
+        """Name what the transaction of ``connection`` has changed."""
+        changes, self._changes = self._changes, []
+        names = [change for change in dict.fromkeys(changes) if not change.endswith(" operations")]
+        if any(change.endswith(" operations") for change in changes):
+            cursor = connection.cursor()
+            rows = cursor.execute("SELECT operation, kind, status FROM operations").fetchall()
+            cursor.close()
+            for operation, kind, status in rows:
+                if self._statuses.get(operation) != status:
+                    self._statuses[operation] = status
+                    names.append(f"{kind} {status}")
+        return names
+
+    def look(self, names: list[str], side: str) -> None:
+        """Die here if the plan says so."""
+        for name in names:
+            boundary = f"{name} {side}"
+            if boundary in self._left:
+                self._plan.note(boundary)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def install(plan: Plan) -> None:
+    """Wrap the commit of every SQLite connection of this process."""
+    watcher = Watcher(plan)
+    commit = SQLiteDialect.do_commit
+
+    def do_commit(dialect: SQLiteDialect, connection: Any) -> None:
+        names = watcher.commits(connection)
+        watcher.look(names, "before")
+        commit(dialect, connection)
+        watcher.look(names, "after")
+
+    SQLiteDialect.do_commit = do_commit  # type: ignore[method-assign]
+    event.listen(Engine, "before_cursor_execute", watcher.statement)
+
+
+if __name__ == "__main__":
+    install(Plan(Path(sys.argv[1])))
+    sys.argv[:] = ["labctl", *sys.argv[2:]]
+    from labctl.cli import main
+
+    main()
