@@ -41,7 +41,7 @@ def explain_cell(lab: Path, cell: str, *, as_json: bool) -> None:
 def _from_journal(path: Path, cell: str) -> dict[str, Any]:
     """Explain a cell from the newest campaign that has it, with the files as they were frozen."""
     from labctl.cli import plugins
-    from labctl.cli.running import frozen
+    from labctl.cli.taking_up import frozen
     from labctl.engine.explain import explain
     from labctl.journal import LastWord
 

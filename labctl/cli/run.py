@@ -8,7 +8,8 @@ from pathlib import Path
 
 from labctl.cli.follow import LetGo, follow, hand_over
 from labctl.cli.output import say
-from labctl.cli.running import Outcome, RunRequest, check_files, run
+from labctl.cli.running import Outcome, RunRequest, run
+from labctl.cli.taking_up import check_files
 from labctl.engine.campaign import Campaign
 from labctl.errors import Locked, UsageError
 

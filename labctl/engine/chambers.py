@@ -46,6 +46,10 @@ class Oven:
         self._lock = asyncio.Lock()
         self.live: Mapping[str, Any] = {}
 
+    def restore(self, operation: str) -> None:
+        """Know, after a restart, of an operation that needs the chamber already."""
+        self._members.add(operation)
+
     async def join(self, operation: str, temperature: float) -> None:
         """Set ``temperature`` (K) if it is not set, and wait until it has settled.
 

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 from labctl.cell import CellMachine
 from labctl.cell.machine import ABORTED, ENDED, FINISHED, HELD, STOPPED, UNDER_WAY
 from labctl.engine.campaign import BENCH
+from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle, newest
 from labctl.engine.references import References
 from labctl.engine.routing import ROLE_OF
@@ -119,6 +120,13 @@ class Conductor:
     def latest(self) -> OperationRow | None:
         """Give the latest attempt at the step that it is at."""
         return newest(self.rows(self.machine.step)) if self.machine.step is not None else None
+
+    def waits_for(self) -> Need | None:
+        """Give what the cell was waiting for when the last orchestrator went, None if for nothing that is granted."""
+        latest = self.latest()
+        if latest is None or latest.status is not Status.REQUESTED or self.machine.state != UNDER_WAY:
+            return None
+        return StepJob(self.around, self.cell, self._planned[latest.step]).need(latest)
 
     def _take_up(self) -> None:
         behind = {row.step: row for row in self.rows() if _is_behind(row)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,12 +23,13 @@ from labctl.engine.lock import LaboratoryLock
 from labctl.engine.movement import Movement
 from labctl.engine.references import References
 from labctl.engine.routing import RouteBook
+from labctl.engine.shares import Interval, scarce
 from labctl.engine.shifts import Shifts
 from labctl.engine.status import status_report
 from labctl.engine.steps import Surroundings
 from labctl.errors import UsageError
 from labctl.instruments import Clock, Log
-from labctl.journal import Journal
+from labctl.journal import Journal, Status
 from labctl.results import write_campaign
 from labctl.station import Station
 
@@ -210,9 +212,7 @@ class Orchestrator:
         companions : callable
             Given the endpoint's port and token, starts what should run beside the campaigns, such as a scripted person.
         """
-        for row in self._journal.held():
-            # Before anything is granted: nothing that is held can be given away.
-            self._arbiter.restore(row.operation, row.resources)
+        self._take_up()
         port = await self._endpoint.start()
         self._lock.publish(port=port, token=self._token, since=self._journal.now(), mode=self._mode)
         beside = [*companions(port, self._token), asyncio.create_task(self._shifts.keep(self._arbiter.pump))]
@@ -226,6 +226,36 @@ class Orchestrator:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self._endpoint.stop()
+
+    def _take_up(self) -> None:
+        """Load what is held, who waits, and what everybody has had, before anything is granted."""
+        users = {cell.id: cell.user or "" for campaign in self._campaigns.values() for cell in campaign.cells.cells}
+        for row in self._journal.held():
+            leased = datetime.fromisoformat(row.times[Status.LEASED]).timestamp()
+            self._arbiter.restore(
+                row.operation, row.resources, cell=row.cell, user=users.get(row.cell, ""), since=leased
+            )
+            for resource in row.resources:
+                oven = self._ovens.get(resource.partition("=")[0])
+                if oven is not None:
+                    oven.restore(row.operation)
+        self._arbiter.restore_usage(self._intervals(users))
+        for conductor in self._conductors.values():
+            need = conductor.waits_for()
+            if need is not None:
+                self._arbiter.restore_waiting(need)
+        self._arbiter.pump()
+
+    def _intervals(self, users: Mapping[str, str]) -> Iterator[Interval]:
+        """Give the leases of scarce instruments that have ended, as far back as they count."""
+        if len(set(users.values())) < 2:
+            # One user has no share to be measured against.
+            return
+        for name in self._campaigns:
+            for row in self._journal.operations(campaign=name, status=[Status.DONE]):
+                if scarce(row.resources):
+                    leased, done = (datetime.fromisoformat(row.times[one]) for one in (Status.LEASED, Status.DONE))
+                    yield Interval(users.get(row.cell, ""), leased.timestamp(), done.timestamp())
 
     # -- what the endpoint answers -----------------------------------------------------------------------------------
     def _waits(self) -> dict[str, list[tuple[str, str]]]:
