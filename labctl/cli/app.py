@@ -122,6 +122,9 @@ def run(
         bool,
         typer.Option("--orchestrator", help="Never hand over to an orchestrator that runs here already; exit 5 then."),
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Begin anew a campaign of these files that has ended.")
+    ] = False,
     lab: Lab = HERE,
 ) -> None:
     """Apply a protocol to cells; run it again to go on after an interruption.
@@ -139,6 +142,7 @@ def run(
         accelerate=accelerate,
         seed=seed,
         orchestrator=orchestrator,
+        again=again,
     )
     raise typer.Exit(code)
 

@@ -20,7 +20,7 @@ class LetGo(Exception):
     """Following has ended before the campaign has."""
 
 
-def hand_over(lab: Path, files: dict[str, dict[str, str]], *, simulate: bool, locked: Locked) -> str:
+def hand_over(lab: Path, files: dict[str, dict[str, str]], *, simulate: bool, again: bool, locked: Locked) -> str:
     """Give a checked campaign to the orchestrator that runs in ``lab`` and return the campaign's id.
 
     Parameters
@@ -29,7 +29,7 @@ def hand_over(lab: Path, files: dict[str, dict[str, str]], *, simulate: bool, lo
         The laboratory folder.
     files : mapping
         For ``protocol``, ``station`` and ``cells``: at least ``path`` and ``text``.
-    simulate : bool
+    simulate, again : bool
         As the command line says it.
     locked : Locked
         Raised where the one that holds the laboratory does not answer.
@@ -40,7 +40,7 @@ def hand_over(lab: Path, files: dict[str, dict[str, str]], *, simulate: bool, lo
         It declined.
     """
     plain = {kind: {"path": file["path"], "text": file["text"]} for kind, file in files.items()}
-    answer = _patient(lab, "begin", locked, files=plain, simulate=simulate, user=login())
+    answer = _patient(lab, "begin", locked, files=plain, simulate=simulate, again=again, user=login())
     campaign = str(answer["campaign"])
     joined = "runs there already" if answer["joined"] else "is handed over to it"
     say(f"an orchestrator runs in {lab}; campaign {campaign} {joined}")

@@ -26,6 +26,7 @@ def run_campaign(
     accelerate: bool,
     seed: int,
     orchestrator: bool = False,
+    again: bool = False,
 ) -> int:
     """Run a campaign, or have the orchestrator that runs in ``lab`` run it, and return the exit code.
 
@@ -34,7 +35,9 @@ def run_campaign(
     Locked
         An orchestrator runs there and ``orchestrator`` insists on another, or it does not answer.
     """
-    request = RunRequest(lab, protocol, station, cells, simulate=simulate, accelerate=accelerate, seed=seed)
+    request = RunRequest(
+        lab, protocol, station, cells, simulate=simulate, accelerate=accelerate, seed=seed, again=again
+    )
     try:
         outcome = run(request, on_progress=_progress, on_begin=_begin, warn=say)
     except Locked as locked:
@@ -53,7 +56,7 @@ def _follow(request: RunRequest, locked: Locked) -> int:
             "--accelerate is for an orchestrator of its own, and one runs here already", hint="leave it out"
         ) from locked
     files = check_files(request.protocol, request.station, request.cells).files()
-    campaign = hand_over(request.folder, files, simulate=request.simulate, locked=locked)
+    campaign = hand_over(request.folder, files, simulate=request.simulate, again=request.again, locked=locked)
     try:
         states = follow(request.folder, campaign, _progress)
     except LetGo:

@@ -48,6 +48,8 @@ class RunRequest:
         Of the simulated laboratory.
     faults : bool
         Fault proxies in front of the simulators, for tests.
+    again : bool
+        Begin anew what has ended.
     """
 
     folder: Path
@@ -59,6 +61,7 @@ class RunRequest:
     seed: int = 0
     faults: bool = False
     speed: float = 1.0
+    again: bool = False
 
 
 @dataclass(slots=True)
@@ -191,7 +194,11 @@ async def _run(
     log, file = open_log(request.folder, clock)
     journal = Journal(request.folder / FILE_NAME, clock)
     try:
-        taken = take_up(journal, wanted, simulate=request.simulate)
+        taken = take_up(journal, wanted, simulate=request.simulate, again=request.again)
+        if taken.ended and not taken.others:
+            name = taken.asked.name
+            listener.warn(f"campaign {name} of these files has ended; 'labctl run --again' would begin another")
+            return Outcome(name, {cell: row.state for cell, row in journal.cell_rows(name).items()})
         for message in taken.changed:
             listener.warn(message)
         if request.simulate and taken.goes_on and taken.laboratory != _born(saved, attached):
@@ -309,7 +316,7 @@ class _Run:
         )
         # Only now, with instruments that answer: a station file with a wrong address must not be frozen.
         mine = asked if self._taken.begun else campaigns.begin(self._journal, asked, self._settings)
-        self._running = [*self._taken.others, mine]
+        self._running = [*self._taken.others, *([] if self._taken.ended else [mine])]
         for campaign in self._running:
             orchestrator.add(campaign)
         self._listener.on_begin(mine, self._clock.now())
@@ -319,7 +326,7 @@ class _Run:
         except asyncio.CancelledError:
             # Ctrl-C: the instruments hold their own limits and go on; this process only lets go.
             self._outcome.detached = True
-        states = orchestrator.states
+        states = {cell: row.state for cell, row in self._journal.cell_rows(mine.name).items()} | orchestrator.states
         self._outcome.states = {cell.id: states[cell.id] for cell in asked.cells.cells}
 
     def _people(self, port: int, token: str) -> Sequence[asyncio.Task[Any]]:

@@ -33,6 +33,8 @@ class TakenUp:
         What a person should know: files that are not those it began with.
     laboratory : str or None
         When the simulated laboratory was born in which the campaigns began.
+    ended : bool
+        Whether the one that is asked for has come to its end before.
     """
 
     asked: Campaign
@@ -40,6 +42,7 @@ class TakenUp:
     begun: bool
     changed: tuple[str, ...] = ()
     laboratory: str | None = None
+    ended: bool = False
 
     @property
     def goes_on(self) -> bool:
@@ -93,10 +96,11 @@ def _checked(protocol: Protocol, station: Station, cells: Cells) -> Campaign:
     return campaigns.make("", protocol, station, cells, station.mode)
 
 
-def take_up(journal: Journal, wanted: Campaign, *, simulate: bool) -> TakenUp:
+def take_up(journal: Journal, wanted: Campaign, *, simulate: bool, again: bool = False) -> TakenUp:
     """Tell what goes on and what is new.
 
     Cells belong to one campaign at a time: files that name cells of a campaign that has begun ask for that campaign.
+    The files of a campaign that has ended ask for nothing more, unless it is to be done ``again``.
 
     Raises
     ------
@@ -129,6 +133,10 @@ def take_up(journal: Journal, wanted: Campaign, *, simulate: bool) -> TakenUp:
             f"{wanted.station.document.file} is not the station of campaign {begun[0][0].campaign}, which goes on here",
             hint="run it with the same station file, or in another laboratory folder",
         )
+    over = _over(journal, wanted)
+    if over is not None and not again:
+        done = replace(wanted, name=over.campaign, mode=over.mode, started=over.started)
+        return TakenUp(done, tuple(campaign for _, campaign in begun), True, (), laboratory, ended=True)
     mode = "simulated" if simulate else wanted.mode
     named = replace(wanted, name=campaigns.next_name(journal, wanted.protocol.protocol), mode=mode)
     return TakenUp(named, tuple(campaign for _, campaign in begun), False, (), laboratory)
@@ -188,5 +196,13 @@ def hand_over(journal: Journal, running: Sequence[Campaign], request: Mapping[st
     for cell in wanted.cells.cells:
         if cell.place in homes:
             raise UsageError(f"{cell.place}, home of {cell.id}, is the home of {homes[cell.place]} already")
+    over = _over(journal, wanted)
+    if over is not None and not request.get("again"):
+        raise UsageError(f"campaign {over.campaign} of these files has ended", hint="'--again' begins another")
     name = campaigns.next_name(journal, wanted.protocol.protocol)
     return replace(wanted, name=name, mode="simulated" if simulate else wanted.mode)
+
+
+def _over(journal: Journal, wanted: Campaign) -> CampaignRow | None:
+    """Give the last campaign of these very files that has come to its end."""
+    return next((row for row in reversed(journal.campaigns()) if row.ended and not _changed(row, wanted)), None)

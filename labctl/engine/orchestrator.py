@@ -18,6 +18,7 @@ from labctl.engine.conductor import Conductor, Direction
 from labctl.engine.endpoint import Endpoint
 from labctl.engine.explain import explain
 from labctl.engine.leases import Arbiter
+from labctl.engine.ledgers import Ledgers
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.movement import Movement
@@ -119,6 +120,7 @@ class Orchestrator:
         self._reference_of = references.token
         self._direction = Direction(self._life, references, laboratory, log, self._progress, waits_for_people)
         self._book = RouteBook(station, bench.roles)
+        self._ledgers = Ledgers(journal, station.capacity_accuracy)
         self._ovens = {
             name: Oven(name, bench.chamber(name), settled_of(bench.entries[name]), clock)
             for name, role in bench.roles.items()
@@ -185,6 +187,7 @@ class Orchestrator:
             self._movement,
             self._results,
             self._clock,
+            self._ledgers,
             self._reference_of,
         )
         for cell in campaign.cells.cells:

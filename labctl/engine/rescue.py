@@ -82,19 +82,23 @@ class Rescue:
             await action.finish()
             if handle is not None:
                 await action.prove_safe()
-                await self.fetch_partial(row, job, action, handle, folder)
+                result = {**await self.fetch_partial(row, job, action, handle, folder), **result}
         await self._quietly(lambda: job.leave(row))
         row = self._journal.aborted(row.operation, why, result)
         release(row)
         return row
 
-    async def fetch_partial(self, row: OperationRow, job: Job, action: Action, handle: Handle, folder: Path) -> None:
-        """Save what an operation without an ordinary end produced."""
+    async def fetch_partial(
+        self, row: OperationRow, job: Job, action: Action, handle: Handle, folder: Path
+    ) -> Mapping[str, Any]:
+        """Save what an operation without an ordinary end produced, and say what is known of it."""
+        known: dict[str, Any] = {}
 
         async def fetch() -> None:
-            await job.close(row, await action.fetch(handle, folder), folder, self._journal.now())
+            known.update(await job.close(row, await action.fetch(handle, folder), folder, self._journal.now()))
 
         await self._quietly(fetch)
+        return known
 
     async def _quietly(self, step: Callable[[], Awaitable[Any]]) -> None:
         """Carry out a step of tidying up whose own failure must not hide what went wrong first."""

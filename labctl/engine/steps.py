@@ -26,6 +26,7 @@ from labctl.engine.campaign import Campaign
 from labctl.engine.chambers import Oven
 from labctl.engine.description import describe
 from labctl.engine.leases import Need
+from labctl.engine.ledgers import Ledgers
 from labctl.engine.movement import Movement
 from labctl.engine.routing import ROLE_OF, Route, RouteBook
 from labctl.engine.watch import Bounds
@@ -33,8 +34,9 @@ from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Fetched, Progress
 from labctl.journal import Journal, OperationRow, Status
 from labctl.protocol import Acquisition, Cycling, Kind, PlannedOperation
-from labctl.results import write_bundle
+from labctl.results import columns_of, write_bundle
 from labctl.safety.identity import LastSeen
+from labctl.safety.ledger import integral
 
 #: Kinds that leave a cell with a voltage that the next instrument can compare with.
 CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
@@ -58,6 +60,7 @@ class Surroundings:
     movement: Movement
     results: Path
     clock: Clock
+    ledgers: Ledgers
     reference_of: Callable[[str], str | None]
 
 
@@ -123,21 +126,13 @@ class StepJob:
     async def ready(self, row: OperationRow) -> Action:
         """Bring the cell to its slot, the chamber to its temperature, and let the cell soak."""
         route = self._route(row)
-        self._check_ledger()
+        if row.attempt == 1:
+            self._around.ledgers.check(self._around.campaign.name, self._cell.id)
         await self._around.movement.move(row.operation, self._cell.id, route.slot)
         if route.chamber is not None and self._planned.temperature is not None:
             await self._around.ovens[route.chamber].join(row.operation, self._planned.temperature)
         await asyncio.sleep(self._planned.soak)
         return self.action(row)
-
-    def _check_ledger(self) -> None:
-        """Refuse a step on a cell whose charges don't add up.
-
-        Raises
-        ------
-        LedgerDoubt
-            More has come out than went in, or records and capacity disagree.
-        """
 
     async def leave(self, row: OperationRow) -> None:
         """Let the chamber go."""
@@ -189,9 +184,14 @@ class StepJob:
         if row is None or "voltage_V" not in row.result or "ended" not in row.result:
             return None
         ended = datetime.fromisoformat(str(row.result["ended"]))
-        current = float(row.result.get("current_A", 0.0))
         seconds = (self._around.clock.now() - ended).total_seconds()
-        return LastSeen(float(row.result["voltage_V"]), row.kind, current, max(seconds, 0.0))
+        return LastSeen(
+            float(row.result["voltage_V"]),
+            row.kind,
+            float(row.result.get("current_A", 0.0)),
+            max(seconds, 0.0),
+            float(row.result["duration_s"]) if row.kind == Kind.REST and "duration_s" in row.result else None,
+        )
 
     def _nutation(self) -> OperationRow | None:
         return next(self._done(Kind.NUTATION), None)
@@ -245,7 +245,7 @@ class StepJob:
             "reference": reference,
             "nutation": nutation.token if nutation is not None else None,
         }
-        await self._beside(partial(write_bundle, folder, fetched.files, operation))
+        await self._beside(partial(_keep, folder, fetched, operation, result))
         if late and delay is not None:
             around.journal.alarm(
                 "warning",
@@ -286,6 +286,15 @@ class StepJob:
                     }
                 )
         return moves[::-1]
+
+
+def _keep(folder: Path, fetched: Fetched, operation: Mapping[str, Any], result: dict[str, Any]) -> None:
+    """Write the bundle, and take from the records what the cell's ledger and the next identity check need."""
+    columns = columns_of(folder)
+    if columns is not None and columns["record"]:
+        result["integrated_C"] = integral(columns["time_s"], columns["current_A"])
+        result["current_A"] = columns["current_A"][-1]
+    write_bundle(folder, fetched.files, operation, columns)
 
 
 def pi_half(folder: Path, fetched: Fetched) -> float:

@@ -4,6 +4,7 @@ from labctl.results.bundle import (
     OPERATION_SCHEMA,
     bundle_folder,
     campaign_folder,
+    columns_of,
     write_bundle,
     write_campaign,
 )
@@ -19,6 +20,7 @@ __all__ = [
     "RecordsRefused",
     "bundle_folder",
     "campaign_folder",
+    "columns_of",
     "deliver",
     "read_records",
     "write_bundle",

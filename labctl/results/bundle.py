@@ -87,15 +87,27 @@ def write_campaign(results: Path, description: Mapping[str, Any]) -> Path:
     return path
 
 
-def _tabulate(folder: Path) -> str | None:
-    """Turn a cycler's ``records.csv`` into the parquet table with Battery Data Format names."""
+#: Columns of a cycler's records, by their names in ``records.csv``.
+Columns = Mapping[str, list[int] | list[float]]
+
+
+def columns_of(folder: Path) -> Columns | None:
+    """Read the records of a cycler's bundle, None where it has none.
+
+    Raises
+    ------
+    DataError
+        The file is not what a driver writes.
+    """
     source = folder / "records.csv"
-    if not source.exists():
-        return None
+    return _read_columns(source) if source.exists() else None
+
+
+def _tabulate(folder: Path, columns: Columns) -> str:
+    """Turn a cycler's records into the parquet table with Battery Data Format names."""
     import numpy as np
     import polars
 
-    columns = _read_columns(source)
     table = {name: np.array(columns[column]) * factor for name, (column, factor) in _BDF.items()}
     target = folder / "records.parquet"
     partial = folder / "records.parquet.partial"
@@ -134,7 +146,9 @@ def _listing(folder: Path, files: Sequence[str]) -> list[dict[str, Any]]:
     return listing
 
 
-def write_bundle(folder: Path, files: Sequence[str], description: Mapping[str, Any]) -> Path:
+def write_bundle(
+    folder: Path, files: Sequence[str], description: Mapping[str, Any], columns: Columns | None = None
+) -> Path:
     """Close a bundle: tabulate, hash every file, and write ``operation.json``.
 
     Parameters
@@ -145,6 +159,8 @@ def write_bundle(folder: Path, files: Sequence[str], description: Mapping[str, A
         Their paths relative to it.
     description : mapping
         The fields of ``labctl.operation/1`` but ``schema`` and ``files``.
+    columns : mapping, optional
+        What :func:`columns_of` read of this folder, where that was done already.
 
     Returns
     -------
@@ -159,7 +175,8 @@ def write_bundle(folder: Path, files: Sequence[str], description: Mapping[str, A
     absent = [name for name in files if not (folder / name).is_file()]
     if absent:
         raise DataError(f"{folder}: the driver named files that are not there: {', '.join(absent)}")
-    table = _tabulate(folder)
+    columns = columns if columns is not None else columns_of(folder)
+    table = _tabulate(folder, columns) if columns is not None else None
     listed = _listing(folder, [*files, *([table] if table else [])])
     path = folder / "operation.json"
     _write_durably(path, _document_text({"schema": OPERATION_SCHEMA, **description, "files": listed}))

@@ -12,7 +12,8 @@ NAMES = {
         "OperationRow Status way_of"
     ),
     "labctl.results": (
-        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused bundle_folder campaign_folder deliver "
+        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused bundle_folder campaign_folder columns_of "
+        "deliver "
         "read_records write_bundle write_campaign"
     ),
     "labctl.instruments": (
