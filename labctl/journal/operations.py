@@ -6,6 +6,7 @@ from the file when somebody asks.
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -87,7 +88,14 @@ class Operations:
         self._fence = 0
         self.order = 1
         self._heavy = lru_cache(maxsize=2048)(self._read_heavy)
-        self._load()
+        # Tens of thousands of rows are made at once and none is garbage: looking for any takes a third of the time.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self._load()
+        finally:
+            if collecting:
+                gc.enable()
 
     def _load(self) -> None:
         statuses = {status.value: status in ENDED for status in Status}
@@ -103,12 +111,13 @@ class Operations:
             if (campaign, cell) not in cells:
                 cells[campaign, cell] = []
             cells[campaign, cell].append(operation)
-            self._fence = max(self._fence, read[10] or 0)
-            self.order = order + 1
+            if read[10] is not None and read[10] > self._fence:
+                self._fence = read[10]
             if ended:
                 self._read[operation] = read
             else:
                 self._keep(self._row_of(read))
+            self.order = order + 1
 
     def _row_of(self, read: tuple[Any, ...]) -> OperationRow:
         """Make the row of what was read: whole if it goes on, its heavy parts on demand if it has ended."""
