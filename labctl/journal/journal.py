@@ -196,6 +196,10 @@ class Journal:
         """Operations in the order in which they were requested."""
         return self._ops.find(campaign, cell, status)
 
+    def reached(self, campaign: str, cell: str) -> dict[str, Status]:
+        """Give each step of a cell that was requested and the status of its newest attempt; cheap, for restarts."""
+        return self._ops.reached(campaign, cell)
+
     def held(self) -> list[OperationRow]:
         """Give the operations that hold something, oldest first: these are the leases."""
         return self._ops.held()
@@ -399,7 +403,9 @@ class Journal:
             statement = statement.limit(last)
         return [
             Event(at, kind, message, about, operation, instrument, json.loads(data), number)
-            for number, at, kind, message, about, operation, instrument, data in reversed(self._store.rows(statement))
+            for number, at, kind, message, about, operation, instrument, data in reversed(
+                self._store.rows(statement, once=True)
+            )
         ]
 
     def alarm(self, severity: str, message: str, *, cell: str | None = None, instrument: str | None = None) -> int:

@@ -6,10 +6,11 @@ from the file when somebody asks.
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import bindparam, insert, literal_column, select, update
@@ -46,8 +47,8 @@ _ENTER: Final = {
     for status in ENTERED_FROM
 }
 _LIGHT = select(
-    _ops.c.order,
     _ops.c.operation,
+    _ops.c.order,
     _ops.c.campaign,
     _ops.c.cell,
     _ops.c.step,
@@ -57,12 +58,13 @@ _LIGHT = select(
     _ops.c.status,
     _ops.c.resources,
     _ops.c.fence,
-    _ops.c.bundle,
-    _ops.c.error,
     # Version 1 wrote an empty handle as JSON.
     literal_column("handle IS NOT NULL AND handle != 'null'"),
+    _ops.c.bundle,
+    _ops.c.error,
 ).order_by(_ops.c.order)
 _HEAVY = select(_ops.c.handle, _ops.c.result, _ops.c.times).where(_ops.c.order == bindparam("of"))
+_HANDLE, _RESULT, _TIMES = range(3)
 # So many operations of a cell stay whole in memory: what people look at.
 _WHOLE: Final = 8
 
@@ -78,66 +80,82 @@ class Operations:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._rows: dict[str, OperationRow] = {}
+        # What had ended when the journal was opened stays as it was read until somebody asks for it.
+        self._read: dict[str, tuple[Any, ...]] = {}
         self._held: set[str] = set()
-        self._of_cell: dict[str, list[str]] = {}
         self._of_campaign: dict[str, list[str]] = {}
-        self._in_campaign: dict[tuple[str, str], list[str]] = {}
+        self._of_cell: dict[tuple[str, str], list[str]] = {}
         self._fence = 0
+        self.order = 1
         self._heavy = lru_cache(maxsize=2048)(self._read_heavy)
-        self._load()
-        self.order = 1 + max((row.order for row in self._rows.values()), default=0)
+        # Tens of thousands of rows are made at once and none is garbage: looking for any takes a third of the time.
+        collecting = gc.isenabled()
+        gc.disable()
+        try:
+            self._load()
+        finally:
+            if collecting:
+                gc.enable()
 
     def _load(self) -> None:
-        for order, *names, attempt, token, status, resources, fence, bundle, error, handled in self._store.rows(_LIGHT):
-            operation, campaign, cell, step, kind = names
-            try:
-                entered = Status(status)
-            except ValueError:
-                raise JournalError(f"operation {operation} has the status {status!r}, which is none") from None
-            heavy = self._late(order) if entered in ENDED else self._read_heavy(order)
-            self._keep(
-                OperationRow(
-                    operation,
-                    order,
-                    campaign,
-                    cell,
-                    step,
-                    kind,
-                    attempt,
-                    token,
-                    entered,
-                    _resources(resources),
-                    fence,
-                    heavy[0] if handled else None,
-                    bundle,
-                    heavy[1],
-                    error,
-                    heavy[2],
-                )
-            )
-            self._index(operation, campaign, cell)
+        statuses = {status.value: status in ENDED for status in Status}
+        names, cells = self._of_campaign, self._of_cell
+        for read in self._store.rows(_LIGHT):
+            operation, order, campaign, cell = read[:4]
+            ended = statuses.get(read[8])
+            if ended is None:
+                raise JournalError(f"operation {operation} has the status {read[8]!r}, which is none")
+            if campaign not in names:
+                names[campaign] = []
+            names[campaign].append(operation)
+            if (campaign, cell) not in cells:
+                cells[campaign, cell] = []
+            cells[campaign, cell].append(operation)
+            if read[10] is not None and read[10] > self._fence:
+                self._fence = read[10]
+            if ended:
+                self._read[operation] = read
+            else:
+                self._keep(self._row_of(read))
+            self.order = order + 1
 
-    def _read_heavy(self, order: int) -> tuple[Mapping[str, Any] | None, Mapping[str, Any], Mapping[str, Any]]:
-        """Read handle, result and times of one row."""
-        handle, result, times = self._store.rows(_HEAVY, {"of": order})[0]
-        return (json.loads(handle) if handle else None), json.loads(result), json.loads(times)
-
-    def _late(self, order: int) -> tuple[Late, Late, Late]:
-        return (
-            Late(partial(self._part, order, 0)),
-            Late(partial(self._part, order, 1)),
-            Late(partial(self._part, order, 2)),
+    def _row_of(self, read: tuple[Any, ...]) -> OperationRow:
+        """Make the row of what was read: whole if it goes on, its heavy parts on demand if it has ended."""
+        operation, order, campaign, cell, step, kind, attempt, token, word, resources, fence, handled, bundle, error = (
+            read
         )
+        status = Status(word)
+        heavy = self._late(order) if status in ENDED else self._read_heavy(order)
+        return OperationRow(
+            operation,
+            order,
+            campaign,
+            cell,
+            step,
+            kind,
+            attempt,
+            token,
+            status,
+            _resources(resources),
+            fence,
+            heavy[_HANDLE] if handled else None,
+            bundle,
+            heavy[_RESULT] or {},
+            error,
+            heavy[_TIMES] or {},
+        )
+
+    def _read_heavy(self, order: int) -> Sequence[Mapping[str, Any] | None]:
+        """Read handle, result and times of one row."""
+        return [json.loads(text) if text else None for text in self._store.rows(_HEAVY, {"of": order})[0]]
+
+    def _late(self, order: int) -> Sequence[Late]:
+        return [Late(self._part, order, part) for part in (_HANDLE, _RESULT, _TIMES)]
 
     def _part(self, order: int, part: int) -> Mapping[str, Any]:
         return self._heavy(order)[part] or {}
 
     # -- memory ---------------------------------------------------------------------------------------------------
-    def _index(self, operation: str, campaign: str, cell: str) -> None:
-        self._of_cell.setdefault(cell, []).append(operation)
-        self._of_campaign.setdefault(campaign, []).append(operation)
-        self._in_campaign.setdefault((campaign, cell), []).append(operation)
-
     def _keep(self, row: OperationRow) -> None:
         self._rows[row.operation] = row
         if row.status in HELD:
@@ -150,20 +168,19 @@ class Operations:
         """Remember a row that was committed for the first time."""
         self.order = row.order + 1
         self._keep(row)
-        self._index(row.operation, row.campaign, row.cell)
+        self._of_campaign.setdefault(row.campaign, []).append(row.operation)
+        self._of_cell.setdefault((row.campaign, row.cell), []).append(row.operation)
 
     def entered(self, row: OperationRow) -> None:
         """Remember a row whose new status was committed."""
         self._keep(row)
         if row.status in ENDED:
-            self._shed(self._of_cell[row.cell])
+            self._shed(self._of_cell[row.campaign, row.cell])
 
-    def _shed(self, names: list[str]) -> None:
+    def _shed(self, names: Sequence[str]) -> None:
         """Keep only the newest operations of a cell whole."""
-        if len(names) <= _WHOLE:
-            return
-        old = self._rows[names[-_WHOLE - 1]]
-        if old.status in ENDED and not isinstance(old.times, Late):
+        old = self._rows.get(names[-_WHOLE - 1]) if len(names) > _WHOLE else None
+        if old is not None and old.status in ENDED and not isinstance(old.times, Late):
             handle, result, times = self._late(old.order)
             self._rows[old.operation] = replace(
                 old, handle=None if old.handle is None else handle, result=result, times=times
@@ -172,16 +189,37 @@ class Operations:
     # -- questions ------------------------------------------------------------------------------------------------
     def get(self, operation: str) -> OperationRow | None:
         """Look an operation up."""
-        return self._rows.get(operation)
+        row = self._rows.get(operation)
+        if row is None and operation in self._read:
+            row = self._rows[operation] = self._row_of(self._read.pop(operation))
+        return row
 
     def find(self, campaign: str | None, cell: str | None, status: Collection[Status] | None) -> list[OperationRow]:
         """Operations in the order in which they were requested."""
-        if cell is not None:
-            names = self._of_cell.get(cell, []) if campaign is None else self._in_campaign.get((campaign, cell), [])
+        if cell is None:
+            lists = [names for of, names in self._of_campaign.items() if campaign in (None, of)]
+        elif campaign is None:
+            lists = [names for (_, of), names in self._of_cell.items() if of == cell]
         else:
-            names = list(self._rows) if campaign is None else self._of_campaign.get(campaign, [])
-        rows = [self._rows[name] for name in names]
-        return rows if status is None else [row for row in rows if row.status in status]
+            lists = [self._of_cell.get((campaign, cell), [])]
+        if status is not None and not ENDED & set(status):
+            # What goes on is never as it was read.
+            found = [row for names in lists for name in names if (row := self._rows.get(name)) is not None]
+        else:
+            found = [row for names in lists for name in names if (row := self.get(name)) is not None]
+        if len(lists) > 1:
+            found.sort(key=lambda row: row.order)
+        return found if status is None else [row for row in found if row.status in status]
+
+    def reached(self, campaign: str, cell: str) -> dict[str, Status]:
+        """Step to status of its newest attempt, in the order of requests, without making a row of any."""
+        found: dict[str, tuple[int, Status]] = {}
+        for name in self._of_cell.get((campaign, cell), ()):
+            row, read = self._rows.get(name), self._read.get(name, ())
+            step, attempt, status = (row.step, row.attempt, row.status) if row else (read[4], read[6], Status(read[8]))
+            if step not in found or attempt >= found[step][0]:
+                found[step] = (attempt, status)
+        return {step: status for step, (_, status) in found.items()}
 
     def held(self) -> list[OperationRow]:
         """Operations that hold something, oldest first."""

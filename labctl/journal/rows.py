@@ -58,24 +58,27 @@ class Late(Mapping[str, Any]):
     ----------
     fetch : callable
         Gives the part; asked at every look, so it should remember.
+    *which
+        Handed to ``fetch``.
     """
 
-    __slots__ = ("_fetch",)
+    __slots__ = ("_fetch", "_which")
 
-    def __init__(self, fetch: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, fetch: Callable[..., Mapping[str, Any]], *which: Any) -> None:
         self._fetch = fetch
+        self._which = which
 
     def __getitem__(self, key: str) -> Any:
-        return self._fetch()[key]
+        return self._fetch(*self._which)[key]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._fetch())
+        return iter(self._fetch(*self._which))
 
     def __len__(self) -> int:
-        return len(self._fetch())
+        return len(self._fetch(*self._which))
 
     def __repr__(self) -> str:
-        return repr(dict(self._fetch()))
+        return repr(dict(self._fetch(*self._which)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,8 +138,10 @@ class Store:
         return self._clock.now().isoformat(timespec="milliseconds")
 
     # -- reading ------------------------------------------------------------------------------------------------
-    def rows(self, statement: Any, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
-        """Read rows; columns of JSON come as their text.
+    def rows(
+        self, statement: Any, values: Mapping[str, Any] | None = None, *, once: bool = False
+    ) -> list[tuple[Any, ...]]:
+        """Read rows; columns of JSON come as their text. ``once``: this very statement will not come again.
 
         Raises
         ------
@@ -147,11 +149,11 @@ class Store:
             The file can't be read.
         """
         try:
-            self._run(statement, values or {})
-            found = self._cursor.fetchall()
+            self._run(statement, values or {}, once=once)
+            found: list[Any] = list(self._cursor.fetchall())
         except sqlite3.Error as error:
             raise self._failure(error) from error
-        return [tuple(row) for row in found]
+        return found
 
     def pragma(self, text: str) -> list[tuple[Any, ...]]:
         """Ask SQLite about the file itself."""
@@ -261,16 +263,16 @@ class Store:
         }
 
     # -- statements ---------------------------------------------------------------------------------------------
-    def _run(self, statement: Any, values: Mapping[str, Any]) -> None:
+    def _run(self, statement: Any, values: Mapping[str, Any], *, once: bool = False) -> None:
         # A statement is kept with its text, so no other one can come to have its id.
-        known = self._texts.get(id(statement)) or self._prepare(statement)
+        known = self._texts.get(id(statement)) or self._prepare(statement, once=once)
         fixed = known.fixed
         self._cursor.execute(known.text, [values[name] if name in values else fixed[name] for name in known.names])
 
-    def _prepare(self, statement: Any) -> _Text:
+    def _prepare(self, statement: Any, *, once: bool) -> _Text:
         compiled = statement.compile(dialect=self._engine.dialect)
         text = _Text(statement, str(compiled), tuple(compiled.positiontup or ()), dict(compiled.params))
-        if statement.is_dml:
+        if not once:
             self._texts[id(statement)] = text
         return text
 
