@@ -360,7 +360,7 @@ async def _orchestrate(
         if simulation is not None:
             await simulation.stop()
     if not outcome.detached:
-        outcome.analysis = deliver(request.folder / "results", campaign.name)
+        outcome.analysis = orchestrator.analysis or deliver(request.folder / "results", campaign.name)
         if simulation is not None:
             outcome.truth, outcome.violations = simulation.truth(), simulation.violations()
     return outcome

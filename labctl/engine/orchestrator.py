@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.cell import CellMachine
 from labctl.cell.machine import ABORTED, FINISHED, HELD
@@ -29,7 +29,10 @@ from labctl.instruments import Clock, Log, TransferRequest
 from labctl.journal import HELD as HELD_STATUSES
 from labctl.journal import Journal, OperationRow, Status
 from labctl.protocol import PlannedOperation
-from labctl.results import write_campaign
+from labctl.results import deliver, write_campaign
+
+if TYPE_CHECKING:
+    from labctl.analysis.model import Analysis
 
 Progress = Callable[[str, str], None]
 
@@ -91,6 +94,7 @@ class Orchestrator:
         self.machines = {
             cell: CellMachine(cell, [planned.path for planned in plan]) for cell, plan in campaign.plans.items()
         }
+        self.analysis: Analysis | None = None
         self._token = secrets.token_urlsafe(24)
         self._endpoint = Endpoint(
             self._token,
@@ -122,6 +126,8 @@ class Orchestrator:
                 for cell in self._campaign.cells.cells:
                     group.create_task(self._drive_safely(cell.id), name=cell.id)
             if all(machine.state in (FINISHED, ABORTED) for machine in self.machines.values()):
+                # Before the commit: killed in between, the next run delivers again; after it, nobody would.
+                self.analysis = deliver(self._results, self._campaign.name)
                 self._journal.end_campaign(self._campaign.name)
         finally:
             for task in beside:
