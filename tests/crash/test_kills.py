@@ -30,7 +30,10 @@ def test_an_orchestrator_killed_right_before_and_after_its_commits_goes_on_where
     setting = Setting(cells=1, cycles=1, seed=6, speed=1000)
     twin = undisturbed(setting, tmp_path / "undisturbed")
     # Where an instrument has been told and the journal may not know, for one kind of each instrument and a person.
-    wanted = boundaries(("charge", "nmr", "eis", "transfer"), ("intent", "running"))
+    wanted = [
+        *boundaries(("charge", "nmr", "eis", "transfer"), ("intent", "running")),
+        *("update campaigns before", "update campaigns after"),
+    ]
     outcome = boundary_kills(setting, tmp_path / "killed", twin, wanted)
     assert outcome.problems == []
     assert outcome.kills == len(wanted)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 KINDS = ("rest", "charge", "discharge", "hold", "nmr", "nutation", "reference", "eis", "transfer")
 STATUSES = ("requested", "leased", "intent", "running", "fetched", "done")
-OTHERS = ("insert laboratory", "insert campaigns", "insert confirmations")
+OTHERS = ("insert laboratory", "insert campaigns", "insert confirmations", "update campaigns")
 SIDES = ("before", "after")
 
 
