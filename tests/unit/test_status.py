@@ -18,7 +18,7 @@ def test_exit_codes(orchestrator, alarms, code):
 
 def test_without_an_orchestrator_only_the_journal_speaks(tmp_path):
     journal = Journal(tmp_path / "labctl.sqlite", WallClock())
-    journal.begin_campaign(CampaignRow("c-1", "live", {}, {}, journal.now(), None), {"x": "cabinet/1"})
+    journal.begin_campaign(CampaignRow("c-1", "live", {}, {}, journal.now(), None), {"x": "cabinet/1"}, ["x"])
     name = "c-1/x/c001/01-charge/a1"
     journal.request(name, campaign="c-1", cell="x", step="c001/01-charge", kind="charge", attempt=1, token="x-1")
     journal.leased(name, ["maccor:1", "cabinet/1"])
@@ -26,7 +26,7 @@ def test_without_an_orchestrator_only_the_journal_speaks(tmp_path):
     journal.running(name, {"token": "x-1", "place": "1", "started": journal.now(), "data": {}})
     journal.alarm("warning", "no answer", cell="x", instrument="maccor")
     journal.close()
-    report = status_report(LastWord(journal.path, WallClock()), "c-1")
+    report = status_report(LastWord(journal.path, WallClock()), ["c-1"])
     (cell,) = report["cells"]
     assert report["orchestrator"] == "not running"
     assert (cell["state"], cell["instrument"], cell["channel"]) == ("charging", "maccor", "1")
