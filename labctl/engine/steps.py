@@ -34,7 +34,7 @@ from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Fetched, Progress
 from labctl.journal import Journal, OperationRow, Status
 from labctl.protocol import Acquisition, Cycling, Kind, PlannedOperation
-from labctl.results import columns_of, write_bundle
+from labctl.results import keep_records, write_bundle
 from labctl.safety.identity import LastSeen
 from labctl.safety.ledger import integral
 
@@ -290,7 +290,7 @@ class StepJob:
 
 def _keep(folder: Path, fetched: Fetched, operation: Mapping[str, Any], result: dict[str, Any]) -> None:
     """Write the bundle, and take from the records what the cell's ledger and the next identity check need."""
-    columns = columns_of(folder)
+    columns = keep_records(folder, operation["operation"])
     if columns is not None and columns["record"]:
         result["integrated_C"] = integral(columns["time_s"], columns["current_A"])
         result["current_A"] = columns["current_A"][-1]

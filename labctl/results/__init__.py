@@ -4,7 +4,7 @@ from labctl.results.bundle import (
     OPERATION_SCHEMA,
     bundle_folder,
     campaign_folder,
-    columns_of,
+    keep_records,
     write_bundle,
     write_campaign,
 )
@@ -20,8 +20,8 @@ __all__ = [
     "RecordsRefused",
     "bundle_folder",
     "campaign_folder",
-    "columns_of",
     "deliver",
+    "keep_records",
     "read_records",
     "write_bundle",
     "write_campaign",

@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl.errors import DataError
+from labctl.results.recording import RecordWriter
 
+#: The operation's record file.
+RECORDS: Final = "records.log"
+#: How a driver's ``fetch`` lays the records down.
+_TABLE: Final = "records.csv"
 OPERATION_SCHEMA: Final = "labctl.operation/1"
 CAMPAIGN_SCHEMA: Final = "labctl.campaign/1"
 
@@ -91,16 +96,26 @@ def write_campaign(results: Path, description: Mapping[str, Any]) -> Path:
 Columns = Mapping[str, list[int] | list[float]]
 
 
-def columns_of(folder: Path) -> Columns | None:
-    """Read the records of a cycler's bundle, None where it has none.
+def keep_records(folder: Path, operation: str) -> Columns | None:
+    """Take a driver's ``records.csv`` into the operation's record file, and give its columns; None where it has none.
+
+    The record file is append-only and checks every line; what a killed process began is gone on with, and a record that
+    is missing or comes twice is refused. The driver's table is not needed any more then.
 
     Raises
     ------
     DataError
-        The file is not what a driver writes.
+        The table is not what a driver writes, or its records do not follow on each other.
     """
-    source = folder / "records.csv"
-    return _read_columns(source) if source.exists() else None
+    source = folder / _TABLE
+    try:
+        text = source.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    columns = _read_columns(source, text)
+    with RecordWriter(folder / RECORDS, operation) as writer:
+        writer.append_csv(text)
+    return columns
 
 
 def _tabulate(folder: Path, columns: Columns) -> str:
@@ -117,9 +132,9 @@ def _tabulate(folder: Path, columns: Columns) -> str:
     return target.name
 
 
-def _read_columns(source: Path) -> dict[str, list[int] | list[float]]:
+def _read_columns(source: Path, text: str) -> dict[str, list[int] | list[float]]:
     """Read the columns of ``records.csv`` that go into the table: plain numbers, which need no guessing of types."""
-    heading, _, body = source.read_text(encoding="utf-8").partition("\n")
+    heading, _, body = text.partition("\n")
     names = heading.strip().split(",")
     missing = [column for column, _ in _BDF.values() if column not in names]
     if missing:
@@ -160,7 +175,7 @@ def write_bundle(
     description : mapping
         The fields of ``labctl.operation/1`` but ``schema`` and ``files``.
     columns : mapping, optional
-        What :func:`columns_of` read of this folder, where that was done already.
+        What :func:`keep_records` gave for this folder, where that was done already.
 
     Returns
     -------
@@ -175,9 +190,13 @@ def write_bundle(
     absent = [name for name in files if not (folder / name).is_file()]
     if absent:
         raise DataError(f"{folder}: the driver named files that are not there: {', '.join(absent)}")
-    columns = columns if columns is not None else columns_of(folder)
-    table = _tabulate(folder, columns) if columns is not None else None
-    listed = _listing(folder, [*files, *([table] if table else [])])
+    kept = list(files)
+    columns = columns if columns is not None else keep_records(folder, str(description["operation"]))
+    if columns is not None:
+        kept = [name for name in kept if name != _TABLE] + [RECORDS, _tabulate(folder, columns)]
+    listed = _listing(folder, kept)
     path = folder / "operation.json"
     _write_durably(path, _document_text({"schema": OPERATION_SCHEMA, **description, "files": listed}))
+    # Only now: until the bundle is whole, taking the operation up again begins with this table.
+    (folder / _TABLE).unlink(missing_ok=True)
     return path

@@ -12,7 +12,7 @@ NAMES = {
         "OperationRow Status way_of"
     ),
     "labctl.results": (
-        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused bundle_folder campaign_folder columns_of "
+        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused bundle_folder campaign_folder keep_records "
         "deliver "
         "read_records write_bundle write_campaign"
     ),
