@@ -60,18 +60,20 @@ class StandIn:
         await self._endpoint.stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        line = await reader.readline()
-        if self._breaks:
-            self._breaks -= 1
-            self.asked.append(json.loads(line))
-        else:
-            back, to = await asyncio.open_connection("127.0.0.1", self._back)
-            to.write(line)
-            writer.write(await back.readline())
-            to.close()
-            await to.wait_closed()
-        writer.close()
-        await writer.wait_closed()
+        try:
+            line = await reader.readline()
+            if self._breaks:
+                self._breaks -= 1
+                self.asked.append(json.loads(line))
+            elif line:
+                back, to = await asyncio.open_connection("127.0.0.1", self._back)
+                to.write(line)
+                writer.write(await back.readline())
+                to.close()
+                await to.wait_closed()
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
     async def _handle(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         self.asked.append(dict(request))

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -391,14 +390,12 @@ def test_ctrl_c_ends_the_following_and_nothing_else(laboratory):
 
 
 def test_an_orchestrator_that_goes_away_leaves_its_follower_with_a_word(laboratory):
-    answers = {"begin": {"campaign": "dead-lithium-1", "joined": False}}
-    with StandIn(laboratory.folder, answers) as orchestrator:
-        process = subprocess.Popen(
-            laboratory.command("run", HERE, "--simulate"), cwd=laboratory.folder, stderr=subprocess.PIPE, text=True
-        )
-        told = process.stderr.readline()
-        assert "is handed over" in told
-    _, rest = process.communicate(timeout=60)
-    assert orchestrator.asked[0]["op"] == "begin"
-    assert process.returncode in (2, 3), rest
-    assert "Traceback" not in rest
+    under_way = {"lines": [[1, "bare-01", "rest"]], "states": {"bare-01": "under way"}, "ended": False}
+    answers = {"begin": {"campaign": "dead-lithium-1", "joined": False}, "progress": under_way}
+    with StandIn(laboratory.folder, answers):
+        process = laboratory.begin("run", HERE, "--simulate")
+        while "bare-01          rest" not in (line := process.stdout.readline()):
+            assert line
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "went away before campaign dead-lithium-1 had ended; 'labctl run' with the same files" in rest
