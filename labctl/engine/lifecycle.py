@@ -137,9 +137,9 @@ class LifeCycle:
         events = list(self._looks.values())
         self.wake()
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(self._clock.patience(1.0)):
                 while any(event.is_set() for event in events if event in self._looks.values()):
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(self._clock.patience(0.01))
         except TimeoutError:
             # An instrument is slow; what is known is shown with its age.
             self._log.debug("not every instrument answered a look in time")

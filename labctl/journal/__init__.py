@@ -23,7 +23,6 @@ from labctl.journal.rows import (
     Event,
     OperationRow,
     Status,
-    way_of,
 )
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ __all__ = [
     "LastWord",
     "OperationRow",
     "Status",
-    "way_of",
 ]
 
 

@@ -236,15 +236,3 @@ class Alarm:
     cleared: str | None
     acknowledged: str | None = None
     by: str | None = None
-
-
-def way_of(row: OperationRow) -> list[Event]:
-    """Tell the ordinary way of an operation as lines of history, from the row's own times.
-
-    The journal writes a line only where something went wrong; who shows the whole history merges both by time.
-    """
-    return [
-        Event(at, "operation", f"{row.step} {status}", row.cell, row.operation, None, {})
-        for status, at in row.times.items()
-        if status not in (Status.FAILED, Status.ABORTED, Status.NEEDS_OPERATOR)
-    ]

@@ -194,7 +194,8 @@ def test_explain_leaves_out_what_does_not_apply_and_gives_json_as_it_came(lab, c
     assert json.loads(capsys.readouterr().out) == bare
 
 
-def test_the_log_tells_events_and_the_ways_of_operations_in_order(lab, journal, capsys):
+def test_the_log_tells_events_and_the_ways_of_operations_in_order(lab, journal, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     begin(journal)
     operation = charge(journal)
     journal.running(operation, {"channel": 1})
@@ -228,6 +229,7 @@ def test_the_log_for_scripts_has_every_status_with_its_time(lab, journal, capsys
 
 
 def test_a_followed_log_tells_what_comes_and_nothing_twice(lab, journal, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     begin(journal)
     operation = charge(journal)
     happens = [

@@ -9,7 +9,7 @@ NAMES = {
     "labctl.cell": "CellMachine",
     "labctl.journal": (
         "CELL_STATES ENDED FILE_NAME HELD UNDER_WAY WISHES Alarm CampaignRow CellRow CommandRow Event Journal LastWord "
-        "OperationRow Status way_of"
+        "OperationRow Status"
     ),
     "labctl.results": (
         "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused bundle_folder campaign_folder keep_records "

@@ -189,6 +189,6 @@ class Tester:
         """Take up a state of :meth:`save`."""
         self.archive.update(state["archive"])
         self._random = state["random"]
-        self._cleared = list(state["cleared"])
+        self._cleared = list(state.get("cleared", ()))
         for channel, saved in zip(self.channels, state["channels"], strict=True):
             channel.restore(saved)
