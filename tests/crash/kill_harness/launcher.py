@@ -1,7 +1,7 @@
 """Runs ``labctl`` and dies at commit boundaries: ``python launcher.py PLAN ARGUMENTS...``.
 
-The database dialect's commit is wrapped, and nothing of labctl: right before it, what the transaction changed is read
-through the very connection that is about to commit.
+The commit of Python's own SQLite connections is wrapped, and nothing of labctl: right before it, what the transaction
+changed is read through the very connection that is about to commit.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
 
 from boundaries import Plan
-from sqlalchemy import Engine, event
-from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 _CHANGE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)", re.IGNORECASE)
 
@@ -29,7 +28,7 @@ class Watcher:
         self._statuses: dict[str, str] = {}
         self._changes: list[str] = []
 
-    def statement(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+    def statement(self, statement: str) -> None:
         """Take note of a statement of the present transaction."""
         found = _CHANGE.match(statement)
         if found is not None:
@@ -61,16 +60,21 @@ class Watcher:
 def install(plan: Plan) -> None:
     """Wrap the commit of every SQLite connection of this process."""
     watcher = Watcher(plan)
-    commit = SQLiteDialect.do_commit
+    connect = sqlite3.dbapi2.connect
 
-    def do_commit(dialect: SQLiteDialect, connection: Any) -> None:
-        names = watcher.commits(connection)
-        watcher.look(names, "before")
-        commit(dialect, connection)
-        watcher.look(names, "after")
+    class Watched(sqlite3.Connection):
+        def commit(self) -> None:
+            names = watcher.commits(self)
+            watcher.look(names, "before")
+            super().commit()
+            watcher.look(names, "after")
 
-    SQLiteDialect.do_commit = do_commit  # type: ignore[method-assign]
-    event.listen(Engine, "before_cursor_execute", watcher.statement)
+    def watched(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        connection = connect(*arguments, **{"factory": Watched, **options})
+        connection.set_trace_callback(watcher.statement)
+        return connection
+
+    sqlite3.dbapi2.connect = watched  # type: ignore[assignment]
 
 
 if __name__ == "__main__":
