@@ -66,7 +66,7 @@ def test_a_second_run_opens_nothing_that_the_first_one_has(tmp_path):
         with orchestrator.running(tmp_path, protocol) as second:
             # It is refused, or it follows the campaign of the first one: then it ends with this block.
             orchestrator.ends_within(second, 5.0)
-        assert first.poll() is None
+        assert first.returncode is None
         assert most_clients(laboratory) == alone
         assert try_to_take(tmp_path).returncode == 5
 

@@ -175,7 +175,7 @@ def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries
     return outcome
 
 
-def _over(folder: Path, process: subprocess.Popen[bytes], *, killed: bool) -> bool:
+def _over(folder: Path, process: orchestrator.Life, *, killed: bool) -> bool:
     """Whether the campaign has come to its end."""
     if journal.ended_campaigns(folder):
         return True

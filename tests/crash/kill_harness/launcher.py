@@ -1,4 +1,4 @@
-"""Runs ``labctl`` and dies at commit boundaries: ``python launcher.py PLAN ARGUMENTS...``.
+"""Has a process die at commit boundaries.
 
 The commit of Python's own SQLite connections is wrapped, and nothing of labctl: right before it, what the transaction
 changed is read through the very connection that is about to commit.
@@ -10,11 +10,9 @@ import os
 import re
 import signal
 import sqlite3
-import sys
-from pathlib import Path
 from typing import Any
 
-from boundaries import Plan
+from .boundaries import Plan
 
 _CHANGE = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)", re.IGNORECASE)
 
@@ -75,11 +73,3 @@ def install(plan: Plan) -> None:
         return connection
 
     sqlite3.dbapi2.connect = watched  # type: ignore[assignment]
-
-
-if __name__ == "__main__":
-    install(Plan(Path(sys.argv[1])))
-    sys.argv[:] = ["labctl", *sys.argv[2:]]
-    from labctl.cli import main
-
-    main()
