@@ -17,7 +17,7 @@ from .boundaries import Plan
 from .files import make_files
 from .laboratory import COMMAND, SimulatedLaboratory
 
-FIRST_LIFE = 0.7
+FIRST_LIFE = 0.4
 """Seconds that an orchestrator lives on average at first; later lives follow from how far the campaign has come."""
 GROWN_UP = 0.6
 """Share of the lives that are counted from when the orchestrator is there; the others from the start of the process."""
