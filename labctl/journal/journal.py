@@ -9,7 +9,7 @@ in memory as in the file; lines of history and alarms wait in memory and go into
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
@@ -195,6 +195,14 @@ class Journal:
     ) -> list[OperationRow]:
         """Operations in the order in which they were requested."""
         return self._ops.find(campaign, cell, status)
+
+    def backwards(self, campaign: str, cell: str) -> Iterator[OperationRow]:
+        """Operations of a cell, the newest first, for who looks for the last one of a kind."""
+        return self._ops.backwards(campaign, cell)
+
+    def latest(self, campaign: str, cell: str, step: str) -> OperationRow | None:
+        """Give the newest attempt at one step of a cell, None if it was never requested."""
+        return self._ops.latest(campaign, cell, step)
 
     def reached(self, campaign: str, cell: str) -> dict[str, Status]:
         """Give each step of a cell that was requested and the status of its newest attempt; cheap, for restarts."""
