@@ -76,7 +76,7 @@ class StepJob:
     def _routes(self) -> list[Route]:
         around, cell = self._around, self._cell
         here = around.journal.place(cell.id)
-        found = around.book.ways(self._planned, here, cell.place, around.movement.homes_of_others(cell.id))
+        found = around.book.ways(self._planned, here, cell.place, around.movement.kept())
         if not found:
             role = ROLE_OF[self._planned.kind]
             raise LabctlError(f"{self._planned.path}: no place of the station has a {role} for it")

@@ -123,7 +123,8 @@ class Journal:
                 self._cells.write_state(state)
             store.line("campaign", f"campaign {row.campaign} begins")
         self._campaigns[row.campaign] = replace(row, ended=None)
-        self._cells.places.update(places)
+        for cell, place in places.items():
+            self._cells.keep_place(cell, place)
         for state in states:
             self._cells.keep_state(state)
 
@@ -265,7 +266,7 @@ class Journal:
                 store.line("operation", message, cell=before.cell, operation=operation)
         self._ops.entered(row)
         if place is not None:
-            self._cells.places[before.cell] = place
+            self._cells.keep_place(before.cell, place)
         return row
 
     # -- where cells are, how far they are, what people said ------------------------------------------------------
@@ -276,6 +277,10 @@ class Journal:
     def place(self, cell: str) -> str | None:
         """Where one cell sits, None where nobody has said."""
         return self._cells.places.get(cell)
+
+    def occupant(self, place: str) -> str | None:
+        """Which cell sits in a slot, None where none does."""
+        return self._cells.occupants.get(place)
 
     def cell(self, campaign: str, cell: str) -> CellRow:
         """How far one cell of a campaign is, and what a person has asked for it."""
