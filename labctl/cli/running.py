@@ -17,11 +17,11 @@ from labctl.cli import plugins
 from labctl.cli.attached import Attached, SimulationLock, attach
 from labctl.cli.logs import open_log
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
-from labctl.cli.taking_up import TakenUp, check_files, hand_over, take_up
+from labctl.cli.taking_up import TakenUp, begun_in, check_files, hand_over, take_up
 from labctl.engine import campaign as campaigns
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
-from labctl.engine.clock import LoopClock, beside, run_real, run_scaled, run_virtual
+from labctl.engine.clock import LoopClock, WallClock, beside, run_real, run_scaled, run_virtual
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.orchestrator import Orchestrator
 from labctl.errors import LabctlError, UsageError
@@ -145,7 +145,8 @@ def run(
     LabctlError
         Whatever stands against it; its exit code is the command's.
     """
-    wanted = check_files(request.protocol, request.station, request.cells)
+    begun = begun_in(request.folder, WallClock())
+    wanted = check_files(request.protocol, request.station, request.cells, begun)
     if request.accelerate and not request.simulate:
         raise UsageError("--accelerate needs --simulate: live instruments can't be hurried")
     if not request.simulate and wanted.mode == "simulated":
