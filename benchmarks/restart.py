@@ -4,7 +4,8 @@
 
 Five hundred cells charge on one simulated tester of as many channels, which runs as a process of its own; the journal
 has 33,000 operations that ended and as many lines of history. Prints what was done by when, in ms after the journal
-began to be opened; exit 1 if the last held operation was asked about after more than a second.
+began to be opened, and what it took before that to check the user's files, which are those of the campaign. Exit 1 if
+the last held operation was asked about after more than a second.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from typing import Any
 from labctl.cli import plugins
 from labctl.cli.init import make_laboratory
 from labctl.cli.logs import open_log
-from labctl.cli.running import RunRequest, frozen, run
+from labctl.cli.running import RunRequest, run
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
-from labctl.engine import campaign as campaigns
+from labctl.cli.taking_up import begun_in, check_files, take_up
 from labctl.engine.bench import Bench
-from labctl.engine.clock import LoopClock, real_seconds, run_real
+from labctl.engine.clock import LoopClock, WallClock, real_seconds, run_real
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.orchestrator import Orchestrator
 from labctl.journal import FILE_NAME, Journal, OperationRow
@@ -162,16 +163,17 @@ async def restart(folder: Path, entries: dict[str, Any], clock: LoopClock) -> di
     log, file = open_log(folder, clock)
     asked: dict[str, float] = {}
     whole = asyncio.Event()
-    began, busy = real_seconds(), process_time()
     took: dict[str, float] = {}
+    began = real_seconds()
+    files = (folder / "protocols" / "long.yaml", folder / "station.yaml", folder / "cells.yaml")
+    wanted = check_files(*files, begun_in(folder, clock))
+    before = real_seconds() - began
+    began, busy = real_seconds(), process_time()
     journal = Journal(folder / FILE_NAME, clock)
     held = {row.token for row in journal.held()}
     took["journal open"] = real_seconds() - began
-    row = campaigns.unfinished(journal)
-    if row is None:
-        raise RuntimeError("the campaign has ended")
-    campaign = frozen(row)
-    took["campaign rebuilt"] = real_seconds() - began
+    campaign = take_up(journal, wanted, simulate=True).asked
+    took["campaign taken up"] = real_seconds() - began
     driver = plugins.driver("maccor")
 
     class Watched(driver):  # type: ignore[misc, valid-type]
@@ -193,14 +195,24 @@ async def restart(folder: Path, entries: dict[str, Any], clock: LoopClock) -> di
     lock = LaboratoryLock(folder)
     lock.take()
     orchestrator = Orchestrator(
-        folder, journal, campaign, bench, clock=clock, log=log, lock=lock, laboratory="simulated 0"
+        folder,
+        journal,
+        campaign.station,
+        campaign.mode,
+        bench,
+        clock=clock,
+        log=log,
+        lock=lock,
+        laboratory=journal.identity("simulated 0"),
     )
+    orchestrator.add(campaign)
     took["orchestrator made"] = real_seconds() - began
     task = asyncio.create_task(orchestrator.run())
     await whole.wait()
     took["first held operation asked"] = min(asked.values())
     took["last held operation asked"] = max(asked.values())
     took["of which this process computed"] = process_time() - busy
+    took["user's files checked before that"] = before
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await bench.close()
@@ -256,8 +268,6 @@ def main() -> int:
 
 def journal_of(folder: Path) -> Journal:
     """Open the journal of a laboratory folder with the wall clock."""
-    from labctl.engine.clock import WallClock
-
     return Journal(folder / FILE_NAME, WallClock())
 
 

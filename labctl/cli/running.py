@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from labctl.cli import plugins
 from labctl.cli.attached import Attached, SimulationLock, attach
 from labctl.cli.logs import open_log
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
-from labctl.cli.taking_up import TakenUp, check_files, hand_over, take_up
+from labctl.cli.taking_up import TakenUp, begun_in, check_files, hand_over, take_up
 from labctl.engine import campaign as campaigns
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
-from labctl.engine.clock import LoopClock, run_real, run_scaled, run_virtual
+from labctl.engine.clock import LoopClock, WallClock, beside, run_real, run_scaled, run_virtual
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.orchestrator import Orchestrator
 from labctl.errors import LabctlError, UsageError
@@ -144,7 +145,8 @@ def run(
     LabctlError
         Whatever stands against it; its exit code is the command's.
     """
-    wanted = check_files(request.protocol, request.station, request.cells)
+    begun = begun_in(request.folder, WallClock())
+    wanted = check_files(request.protocol, request.station, request.cells, begun)
     if request.accelerate and not request.simulate:
         raise UsageError("--accelerate needs --simulate: live instruments can't be hurried")
     if not request.simulate and wanted.mode == "simulated":
@@ -348,8 +350,7 @@ class _Run:
     async def _deliver(self, campaign: Campaign) -> None:
         """Hand what a campaign brought to the analysis core, beside the loop: other cells go on meanwhile."""
         results = self._request.folder / "results"
-        with self._clock.exchange():
-            analysis = await asyncio.to_thread(deliver, results, campaign.name)
+        analysis = await beside(partial(deliver, results, campaign.name))
         if campaign.name == self._outcome.campaign:
             self._outcome.analysis = analysis
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import Any
 from labctl.cli import plugins
 from labctl.engine import campaign as campaigns
 from labctl.engine.campaign import Campaign
-from labctl.errors import InvalidFile, UsageError
-from labctl.journal import CampaignRow, Journal
+from labctl.errors import InvalidFile, JournalError, UsageError
+from labctl.instruments import Clock
+from labctl.journal import FILE_NAME, CampaignRow, Journal, LastWord
 from labctl.protocol import Protocol, load_protocol, read_protocol
 from labctl.safety.preflight import check
 from labctl.station import Cells, Station, load_cells, load_station, read_cells, read_station
@@ -55,16 +57,47 @@ class TakenUp:
         return self.asked.cells.model_copy(update={"cells": tuple(together.values())})
 
 
-def check_files(protocol: Path, station: Path, cells: Path) -> Campaign:
+def check_files(protocol: Path, station: Path, cells: Path, begun: Sequence[CampaignRow] = ()) -> Campaign:
     """Load and check all three files.
+
+    Parameters
+    ----------
+    begun : sequence of CampaignRow
+        Campaigns that go on: files that are still theirs were checked when they began, and are not parsed again.
 
     Raises
     ------
     InvalidFile
         With every mistake of all of them.
     """
+    known = _as_begun({"protocol": protocol, "station": station, "cells": cells}, begun)
+    if known is not None:
+        return known
     loaded_station = load_station(station, drivers=plugins.driver_names())
     return _checked(load_protocol(protocol), loaded_station, load_cells(cells))
+
+
+def begun_in(folder: Path, clock: Clock) -> list[CampaignRow]:
+    """Look into a laboratory's journal for campaigns that go on; none where it can't be read, which is told later."""
+    try:
+        return [row for row in LastWord(folder / FILE_NAME, clock).campaigns() if row.ended is None]
+    except JournalError:
+        return []
+
+
+def _as_begun(paths: Mapping[str, Path], begun: Sequence[CampaignRow]) -> Campaign | None:
+    """Take files that a campaign began with from its frozen copies; None where one of them is another."""
+    try:
+        hashes = {kind: hashlib.sha256(path.read_bytes()).hexdigest() for kind, path in paths.items()}
+    except OSError:
+        # Loading the file says what is wrong with it.
+        return None
+    for row in begun:
+        if all(row.files[kind]["sha256"] == found and "data" in row.files[kind] for kind, found in hashes.items()):
+            files = {kind: {**row.files[kind], "path": str(path)} for kind, path in paths.items()}
+            known = frozen(replace(row, files=files))
+            return replace(known, name="", mode=known.station.mode, started="")
+    return None
 
 
 def check_texts(files: Mapping[str, Mapping[str, str]]) -> Campaign:

@@ -153,6 +153,16 @@ class LoopClock:
             self._loop.exchange_ended()
 
 
+async def beside(work: Callable[[], T]) -> T:
+    """Do lengthy work on files beside the running loop, so that others are served meanwhile.
+
+    In virtual time nobody waits while it is done: there a thread would only take turns with the loop.
+    """
+    if isinstance(asyncio.get_running_loop(), VirtualLoop):
+        return work()
+    return await asyncio.to_thread(work)
+
+
 def real_now() -> datetime:
     """Give the wall-clock instant in UTC, for those who have no clock yet: the command line and log files."""
     return datetime.now(UTC)  # noqa: TID251 - this is the clock module

@@ -16,7 +16,7 @@ from labctl.cell import CellMachine
 from labctl.cell.machine import ABORTED, ENDED, FINISHED, HELD, STOPPED, UNDER_WAY
 from labctl.engine.campaign import BENCH
 from labctl.engine.leases import Need
-from labctl.engine.lifecycle import LifeCycle, newest
+from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.references import References
 from labctl.engine.routing import ROLE_OF
 from labctl.engine.steps import StepJob, Surroundings
@@ -112,14 +112,14 @@ class Conductor:
         """Its state, for people."""
         return self.machine.state
 
-    def rows(self, step: str | None = None) -> list[OperationRow]:
-        """Its operations, or those of one step (the transfers for it not among them)."""
-        rows = self._journal.operations(campaign=self._campaign, cell=self.cell)
-        return rows if step is None else [row for row in rows if row.step == step]
+    def rows(self) -> list[OperationRow]:
+        """Its operations, in the order of their requests."""
+        return self._journal.operations(campaign=self._campaign, cell=self.cell)
 
     def latest(self) -> OperationRow | None:
         """Give the latest attempt at the step that it is at."""
-        return newest(self.rows(self.machine.step)) if self.machine.step is not None else None
+        step = self.machine.step
+        return self._journal.latest(self._campaign, self.cell, step) if step is not None else None
 
     def waits_for(self) -> Need | None:
         """Give what the cell was waiting for when the last orchestrator went, None if for nothing that is granted."""
@@ -129,14 +129,21 @@ class Conductor:
         return StepJob(self.around, self.cell, self._planned[latest.step]).need(latest)
 
     def _take_up(self) -> None:
-        behind = {row.step: row for row in self.rows() if _is_behind(row)}
-        self.machine.replay(behind.keys())
-        self._last = behind.get(self.machine.steps[self.machine.at - 1]) if self.machine.at else None
+        reached = self._journal.reached(self._campaign, self.cell)
+        self.machine.replay({step for step, status in reached.items() if self._left_behind(step, status)})
+        before = self.machine.steps[self.machine.at - 1] if self.machine.at else None
+        self._last = self._journal.latest(self._campaign, self.cell, before) if before is not None else None
         state = self.row.state
         if state in ENDED:
             self.machine.state = state
         elif state == HELD and self.machine.state == UNDER_WAY:
             self.machine.fire("hold")
+
+    def _left_behind(self, step: str, status: Status) -> bool:
+        if status is not Status.ABORTED:
+            return status is Status.DONE
+        latest = self._journal.latest(self._campaign, self.cell, step)
+        return latest is not None and _is_behind(latest)
 
     def changed(self) -> None:
         """Take notice: a person wants something."""

@@ -39,7 +39,7 @@ class Ledgers:
     def balance(self, campaign: str, cell: str) -> Balance:
         """Balance what is known of a cell."""
         entries = self._entries.setdefault((campaign, cell), {})
-        for row in reversed(self._journal.operations(campaign=campaign, cell=cell)):
+        for row in self._journal.backwards(campaign, cell):
             if row.operation in entries:
                 break
             if row.kind in MOVING and row.status in ENDED:

@@ -387,8 +387,3 @@ class LifeCycle:
 
 def _instrument(error: Exception) -> str | None:
     return getattr(error, "instrument", "") or None
-
-
-def newest(rows: Sequence[OperationRow]) -> OperationRow | None:
-    """Give the latest attempt among operations of one step."""
-    return max(rows, key=lambda row: row.attempt, default=None)

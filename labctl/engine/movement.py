@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 from labctl.engine.campaign import BENCH, REFERENCE, Campaign
@@ -22,6 +22,33 @@ SOMEBODY: Final = "operator"
 def people_of(station: Station) -> tuple[str, ...]:
     """Give the resources that are people's attention: one request at a time for each."""
     return tuple(f"operator:{one.name}" for one in station.operators) or (SOMEBODY,)
+
+
+class Owners(Mapping[str, str]):
+    """Whose each slot is: who sits there, or else who will come back. A view, so that a look costs no list of all.
+
+    Parameters
+    ----------
+    journal : Journal
+        Knows who sits where.
+    keepers : mapping of str to str
+        Slot to the cell that it is kept for.
+    """
+
+    def __init__(self, journal: Journal, keepers: Mapping[str, str]) -> None:
+        self._journal = journal
+        self._keepers = keepers
+
+    def __getitem__(self, slot: str) -> str:
+        owner = self._journal.occupant(slot) if slot != BENCH else None
+        return owner if owner is not None else self._keepers[slot]
+
+    def __iter__(self) -> Iterator[str]:
+        taken = dict.fromkeys(place for place in self._journal.places().values() if place != BENCH)
+        return iter(taken | dict.fromkeys(self._keepers))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 class Movement:
@@ -52,29 +79,32 @@ class Movement:
         self._campaign_of = campaign_of
         self._people = tuple((person,) for person in people_of(station))
         self._homes: dict[str, str] = {}
+        self._keepers: dict[str, str] = {}
+        self._owners = Owners(journal, self._keepers)
 
     # -- whose places are whose --------------------------------------------------------------------------------------
     def keep(self, cell: str, home: str) -> None:
         """Keep a cell's home for it while it is elsewhere."""
         self._homes[cell] = home
+        self._keepers[home] = cell
 
     def let_go(self, cell: str) -> None:
         """Keep a home no longer: the cell has come to its end, and only the slot where it sits is taken."""
-        self._homes.pop(cell, None)
+        home = self._homes.pop(cell, None)
+        if home is not None and self._keepers.get(home) == cell:
+            del self._keepers[home]
 
-    def homes_of_others(self, cell: str) -> Collection[str]:
-        """Slots that are kept for other cells, so that there is no use in waiting for them."""
-        return {home for other, home in self._homes.items() if other != cell}
+    def kept(self) -> Collection[str]:
+        """Homes that are kept for their cells, so that there is no use for another cell in waiting for them."""
+        return self._keepers.keys()
 
     def is_free_for(self, cell: str, slot: str) -> bool:
         """Whether nobody else sits in a slot or comes back to it."""
         return self.owners().get(slot, cell) == cell
 
     def owners(self) -> Mapping[str, str]:
-        """Say whose each slot is: who sits there, or else who will come back."""
-        owners = {home: cell for cell, home in self._homes.items()}
-        owners.update((place, cell) for cell, place in self._journal.places().items() if place != BENCH)
-        return owners
+        """Say whose each slot is: who sits there, or else who will come back. It follows what happens later."""
+        return self._owners
 
     # -- moving --------------------------------------------------------------------------------------------------------
     async def move(self, operation: str, cell: str, target: str) -> None:

@@ -97,7 +97,7 @@ class RouteBook:
         here, home : str or None
             Slots.
         kept : collection of str
-            Slots that are kept for other cells.
+            Slots that are kept for cells: nobody else need wait for them.
         """
         slots = self._slots(planned)
         order = [slot for slot in dict.fromkeys((here, home)) if slot is not None and slot in slots]

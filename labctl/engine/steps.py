@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from labctl.engine.actions import (
     SAFETY_MARGIN_CURRENT,
@@ -24,6 +24,7 @@ from labctl.engine.actions import (
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
 from labctl.engine.chambers import Oven
+from labctl.engine.clock import beside
 from labctl.engine.description import describe
 from labctl.engine.leases import Need
 from labctl.engine.ledgers import Ledgers
@@ -43,9 +44,6 @@ CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
 
 #: Kinds whose guard time should not be what ends them.
 GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class StepJob:
     def _routes(self) -> list[Route]:
         around, cell = self._around, self._cell
         here = around.journal.place(cell.id)
-        found = around.book.ways(self._planned, here, cell.place, around.movement.homes_of_others(cell.id))
+        found = around.book.ways(self._planned, here, cell.place, around.movement.kept())
         if not found:
             role = ROLE_OF[self._planned.kind]
             raise LabctlError(f"{self._planned.path}: no place of the station has a {role} for it")
@@ -175,8 +173,8 @@ class StepJob:
 
     def _done(self, *kinds: Kind) -> Iterator[OperationRow]:
         """Give what this cell has done of these kinds, the last first."""
-        rows = self._around.journal.operations(campaign=self._around.campaign.name, cell=self._cell.id)
-        return (row for row in reversed(rows) if row.status is Status.DONE and row.kind in kinds)
+        rows = self._around.journal.backwards(self._around.campaign.name, self._cell.id)
+        return (row for row in rows if row.status is Status.DONE and row.kind in kinds)
 
     def _last_seen(self) -> LastSeen | None:
         """Say how the cell was last seen, for whoever is about to let current flow."""
@@ -228,7 +226,7 @@ class StepJob:
         if planned.kind in (Kind.NMR, Kind.NUTATION):
             reference = around.reference_of(route.instrument)
         if planned.kind is Kind.NUTATION:
-            result["pi_half_s"] = await self._beside(partial(pi_half, folder, fetched))
+            result["pi_half_s"] = await beside(partial(pi_half, folder, fetched))
         nutation = self._nutation() if planned.kind is Kind.NMR else None
         asked = self.action(row).asked
         operation = {
@@ -245,7 +243,7 @@ class StepJob:
             "reference": reference,
             "nutation": nutation.token if nutation is not None else None,
         }
-        await self._beside(partial(_keep, folder, fetched, operation, result))
+        await beside(partial(_keep, folder, fetched, operation, result))
         if late and delay is not None:
             around.journal.alarm(
                 "warning",
@@ -254,11 +252,6 @@ class StepJob:
                 cell=row.cell,
             )
         return result
-
-    async def _beside(self, work: Callable[[], T]) -> T:
-        """Do lengthy work on files beside the loop: other cells and people are served meanwhile."""
-        with self._around.clock.exchange():
-            return await asyncio.to_thread(work)
 
     def _delay(self, row: OperationRow) -> float | None:
         """Seconds between the end of the step before and the start of this one."""
@@ -272,7 +265,7 @@ class StepJob:
         before = self._before(row)
         since = before.order if before is not None else 0
         moves = []
-        for one in reversed(self._around.journal.operations(campaign=row.campaign, cell=row.cell)):
+        for one in self._around.journal.backwards(row.campaign, row.cell):
             if one.order <= since:
                 break
             if one.kind == "transfer" and one.status is Status.DONE:

@@ -30,7 +30,10 @@ class CellRecords:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.places: dict[str, str] = dict(store.rows(select(_places.c.cell, _places.c.place)))
+        self.places: dict[str, str] = {}
+        self.occupants: dict[str, str] = {}
+        for cell, place in store.rows(select(_places.c.cell, _places.c.place)):
+            self.keep_place(cell, place)
         self._rows: dict[str, dict[str, CellRow]] = {}
         for row in store.rows(select(_states)):
             self.keep_state(CellRow(*row))
@@ -47,6 +50,14 @@ class CellRecords:
         """Say where a cell sits, within a commit."""
         self._store.write(_NO_PLACE, {"of": cell})
         self._store.write(_PLACE, {"cell": cell, "place": place, "since": self._store.now()})
+
+    def keep_place(self, cell: str, place: str) -> None:
+        """Remember a place that was committed."""
+        before = self.places.get(cell)
+        if before is not None and self.occupants.get(before) == cell:
+            del self.occupants[before]
+        self.places[cell] = place
+        self.occupants[place] = cell
 
     # -- how far they are -------------------------------------------------------------------------------------------
     def rows(self, campaign: str) -> dict[str, CellRow]:

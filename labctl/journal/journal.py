@@ -9,7 +9,7 @@ in memory as in the file; lines of history and alarms wait in memory and go into
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import EllipsisType
@@ -123,7 +123,8 @@ class Journal:
                 self._cells.write_state(state)
             store.line("campaign", f"campaign {row.campaign} begins")
         self._campaigns[row.campaign] = replace(row, ended=None)
-        self._cells.places.update(places)
+        for cell, place in places.items():
+            self._cells.keep_place(cell, place)
         for state in states:
             self._cells.keep_state(state)
 
@@ -196,6 +197,14 @@ class Journal:
         """Operations in the order in which they were requested."""
         return self._ops.find(campaign, cell, status)
 
+    def backwards(self, campaign: str, cell: str) -> Iterator[OperationRow]:
+        """Operations of a cell, the newest first, for who looks for the last one of a kind."""
+        return self._ops.backwards(campaign, cell)
+
+    def latest(self, campaign: str, cell: str, step: str) -> OperationRow | None:
+        """Give the newest attempt at one step of a cell, None if it was never requested."""
+        return self._ops.latest(campaign, cell, step)
+
     def reached(self, campaign: str, cell: str) -> dict[str, Status]:
         """Give each step of a cell that was requested and the status of its newest attempt; cheap, for restarts."""
         return self._ops.reached(campaign, cell)
@@ -257,7 +266,7 @@ class Journal:
                 store.line("operation", message, cell=before.cell, operation=operation)
         self._ops.entered(row)
         if place is not None:
-            self._cells.places[before.cell] = place
+            self._cells.keep_place(before.cell, place)
         return row
 
     # -- where cells are, how far they are, what people said ------------------------------------------------------
@@ -268,6 +277,10 @@ class Journal:
     def place(self, cell: str) -> str | None:
         """Where one cell sits, None where nobody has said."""
         return self._cells.places.get(cell)
+
+    def occupant(self, place: str) -> str | None:
+        """Which cell sits in a slot, None where none does."""
+        return self._cells.occupants.get(place)
 
     def cell(self, campaign: str, cell: str) -> CellRow:
         """How far one cell of a campaign is, and what a person has asked for it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
@@ -85,6 +85,8 @@ class Operations:
         self._held: set[str] = set()
         self._of_campaign: dict[str, list[str]] = {}
         self._of_cell: dict[tuple[str, str], list[str]] = {}
+        # By cell, step to its newest attempt: made when somebody asks for the first time.
+        self._newest: dict[tuple[str, str], dict[str, str]] = {}
         self._fence = 0
         self.order = 1
         self._heavy = lru_cache(maxsize=2048)(self._read_heavy)
@@ -170,6 +172,9 @@ class Operations:
         self._keep(row)
         self._of_campaign.setdefault(row.campaign, []).append(row.operation)
         self._of_cell.setdefault((row.campaign, row.cell), []).append(row.operation)
+        newest = self._newest.get((row.campaign, row.cell))
+        if newest is not None:
+            self._offer(newest, row.step, row.operation, row.attempt)
 
     def entered(self, row: OperationRow) -> None:
         """Remember a row whose new status was committed."""
@@ -211,12 +216,39 @@ class Operations:
             found.sort(key=lambda row: row.order)
         return found if status is None else [row for row in found if row.status in status]
 
+    def backwards(self, campaign: str, cell: str) -> Iterator[OperationRow]:
+        """Operations of a cell, the newest first; what is not looked at is not made a row."""
+        return (
+            row for name in reversed(self._of_cell.get((campaign, cell), ())) if (row := self.get(name)) is not None
+        )
+
+    def latest(self, campaign: str, cell: str, step: str) -> OperationRow | None:
+        """Give the newest attempt at one step of a cell."""
+        newest = self._newest.get((campaign, cell))
+        if newest is None:
+            newest = self._newest[campaign, cell] = {}
+            for name in self._of_cell.get((campaign, cell), ()):
+                step_of, attempt, _ = self._standing(name)
+                self._offer(newest, step_of, name, attempt)
+        return self.get(newest[step]) if step in newest else None
+
+    def _offer(self, newest: dict[str, str], step: str, name: str, attempt: int) -> None:
+        if step not in newest or attempt >= self._standing(newest[step])[1]:
+            newest[step] = name
+
+    def _standing(self, name: str) -> tuple[str, int, Status]:
+        """Step, attempt and status of an operation, without making a row of it."""
+        row = self._rows.get(name)
+        if row is not None:
+            return row.step, row.attempt, row.status
+        read = self._read[name]
+        return read[4], read[6], Status(read[8])
+
     def reached(self, campaign: str, cell: str) -> dict[str, Status]:
         """Step to status of its newest attempt, in the order of requests, without making a row of any."""
         found: dict[str, tuple[int, Status]] = {}
         for name in self._of_cell.get((campaign, cell), ()):
-            row, read = self._rows.get(name), self._read.get(name, ())
-            step, attempt, status = (row.step, row.attempt, row.status) if row else (read[4], read[6], Status(read[8]))
+            step, attempt, status = self._standing(name)
             if step not in found or attempt >= found[step][0]:
                 found[step] = (attempt, status)
         return {step: status for step, (_, status) in found.items()}
