@@ -26,7 +26,7 @@ def test_without_an_orchestrator_only_the_journal_speaks(tmp_path):
     journal.running(name, {"token": "x-1", "place": "1", "started": journal.now(), "data": {}})
     journal.alarm("warning", "no answer", cell="x", instrument="maccor")
     journal.close()
-    report = status_report(LastWord(journal.path, WallClock()), "c-1")
+    report = status_report(LastWord(journal.path, WallClock()), ["c-1"])
     (cell,) = report["cells"]
     assert report["orchestrator"] == "not running"
     assert (cell["state"], cell["instrument"], cell["channel"]) == ("charging", "maccor", "1")
