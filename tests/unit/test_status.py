@@ -18,7 +18,7 @@ def test_exit_codes(orchestrator, alarms, code):
 
 def test_without_an_orchestrator_only_the_journal_speaks(tmp_path):
     journal = Journal(tmp_path / "labctl.sqlite", WallClock())
-    journal.begin_campaign(CampaignRow("c-1", "live", {}, {}, journal.now(), None), {"x": "cabinet/1"})
+    journal.begin_campaign(CampaignRow("c-1", "live", {}, {}, journal.now(), None), {"x": "cabinet/1"}, ["x"])
     name = "c-1/x/c001/01-charge/a1"
     journal.request(name, campaign="c-1", cell="x", step="c001/01-charge", kind="charge", attempt=1, token="x-1")
     journal.leased(name, ["maccor:1", "cabinet/1"])
