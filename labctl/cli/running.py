@@ -328,6 +328,7 @@ class _Run:
         except asyncio.CancelledError:
             # Ctrl-C: the instruments hold their own limits and go on; this process only lets go.
             self._outcome.detached = True
+            self._outcome.attached = self._simulation is None
         states = {cell: row.state for cell, row in self._journal.cell_rows(mine.name).items()} | orchestrator.states
         self._outcome.states = {cell.id: states[cell.id] for cell in asked.cells.cells}
 

@@ -51,6 +51,10 @@ def hold(cell: str, row: CellRow, latest: OperationRow | None, *, now: bool) -> 
     """Hold after the step, or now."""
     if row.state == HELD:
         return _nothing(f"{cell} is held already; 'labctl resume {cell}' lets it go on")
+    if row.wanted == HOLD_NOW:
+        return _nothing(f"{cell} is being held now")
+    if row.wanted == HOLD and not now:
+        return _nothing(f"{cell} is held when its step has ended, as was asked for already")
     running = latest is not None and latest.status is Status.RUNNING
     if not now:
         return Decision(f"{cell} is held when its step has ended; nothing flows then until 'labctl resume'", HOLD)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from labctl.engine.outlook import advice, if_power_fails
 from labctl.engine.routing import ROLE_OF
 from labctl.engine.situation import HELD, UNDER_WAY, Look, Situation, Word, situation
+from labctl.engine.status import time_left
 from labctl.engine.waiting import holders, waits
 from labctl.engine.wording import current, doing, duration, limits
 from labctl.errors import UsageError
@@ -77,11 +78,14 @@ def explain(
     roles = roles or {}
     running = not isinstance(journal, LastWord)
     state = (states or {}).get(cell)
-    now = situation(journal, campaign, cell, plan, state=state, station=station, roles=roles, running=running)
+    look = (live or {}).get(cell)
+    now = situation(
+        journal, campaign, cell, plan, state=state, station=station, roles=roles, running=running, look=look
+    )
     if not plan and now.step is None and now.transfer is None:
         raise UsageError(f"no cell {cell} in campaign {campaign}", hint="'labctl status' shows the cells")
     began = next((row for row in journal.campaigns() if row.campaign == campaign), None)
-    look = (live or {}).get(cell) if now.status is Status.RUNNING else None
+    look = look if now.status is Status.RUNNING else None
     request = _request(cell, requests or (), look)
     waiting = now.state == UNDER_WAY and now.status is Status.REQUESTED and now.transfer is None
     by = holders(journal, now, held_by, station, roles) if waiting else []
@@ -93,14 +97,14 @@ def explain(
         "orchestrator": "running" if running else "not running",
         "state": now.state,
         "place": now.place,
-        "doing": _doing(now, look),
+        "doing": _doing(now, _seen(journal, now, look)),
         "since": _since(now) or (began.started if began is not None else None),
         "waits_for": waits(now, (waits_for or {}).get(cell), request, roles),
         "held_by": by,
         "wanted": now.row.wanted if now.row is not None else None,
         "last": _last(now.last),
         "next": list(_next(now, roles)),
-        "limits": limits(now.planned) if now.planned is not None and now.status in _FLOWING else None,
+        "limits": _limits(now),
         "if_power_fails": if_power_fails(now),
         "advice": advice(now, request),
     }
@@ -116,13 +120,15 @@ def _request(
 
 
 # -- doing what, since when -------------------------------------------------------------------------------------------
-def _doing(now: Situation, look: Look | None) -> str:
+def _doing(now: Situation, seen: str) -> str:
     said = f"{now.state}{_why(now)}"
     if now.state not in (UNDER_WAY, HELD):
         return said
-    what = _step(now) + (_seen(look) if look is not None else "")
+    what = _step(now) + seen
     if now.state == UNDER_WAY:
         return what
+    if now.interrupted:
+        return f"{said}; {what}"
     return f"{said}; meanwhile {what}" if now.status in (Status.INTENT, Status.RUNNING) else said
 
 
@@ -151,7 +157,7 @@ def _step(now: Situation) -> str:
         case Status.INTENT:
             return f"about to begin {what}; {now.instrument or 'the instrument'} is being told"
         case Status.RUNNING:
-            return what
+            return f"{what} is interrupted, at open circuit" if now.interrupted else what
         case Status.FETCHED:
             return f"done with {what}; the data are stored"
         case Status.NEEDS_OPERATOR:
@@ -167,16 +173,25 @@ def _unplanned(now: Situation) -> str:
     return f"taking {what} {now.where}" if now.where else f"taking {what}"
 
 
-def _seen(look: Look) -> str:
+def _seen(journal: Word, now: Situation, look: Look | None) -> str:
     """Say what was seen at the last look."""
+    if look is None or now.step is None:
+        return ""
     words = []
     if "voltage_V" in look.values:
         words.append(show(look.values["voltage_V"], "V"))
     if look.values.get("current_A"):
         words.append(current(look.values["current_A"]))
-    if look.remaining is not None:
-        words.append(f"about {duration(look.remaining)} left")
+    rows = journal.operations(campaign=now.step.campaign, cell=now.cell)
+    left = time_left(now.step.kind, rows, look.values, look.remaining)
+    if left is not None and not now.interrupted:
+        words.append(f"about {duration(left)} left")
     return f"; now {', '.join(words)}" if words else ""
+
+
+def _limits(now: Situation) -> str | None:
+    flows = now.status in _FLOWING and not now.interrupted
+    return limits(now.planned) if now.planned is not None and flows else None
 
 
 def _since(now: Situation) -> str | None:

@@ -77,6 +77,11 @@ def _path(now: Situation) -> str:
 
 def _running(now: Situation) -> str:
     planned, instrument = now.planned, _told(now)
+    if now.interrupted:
+        return (
+            f"{now.cell} stays at open circuit: its step is interrupted {now.where}, which does not go on by itself. "
+            "The next 'labctl run' here finds it so"
+        )
     if now.assisted:
         return (
             f"{instrument} is run by a person and goes on as it was set; the request and whatever is dropped into its "

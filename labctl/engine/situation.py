@@ -82,6 +82,10 @@ class Look(Protocol):
     def request(self) -> Mapping[str, Any] | None:
         """What a person is asked, where a person is the instrument."""
 
+    @property
+    def message(self) -> str:
+        """The instrument's words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Situation:
@@ -113,6 +117,8 @@ class Situation:
         Whether a person is the instrument.
     running : bool
         Whether an orchestrator runs.
+    interrupted : bool
+        Whether the step that runs was interrupted to open circuit, by a person's hold or at the instrument.
     """
 
     cell: str
@@ -131,6 +137,7 @@ class Situation:
     multiplexer: str | None
     assisted: bool
     running: bool
+    interrupted: bool = False
 
     @property
     def status(self) -> Status | None:
@@ -163,8 +170,9 @@ def situation(
     station: Station | None,
     roles: Mapping[str, str],
     running: bool,
+    look: Look | None = None,
 ) -> Situation:
-    """Gather where a cell stands; ``state`` is the orchestrator's own word where one runs."""
+    """Gather where a cell stands; ``state`` is the orchestrator's own word where one runs, ``look`` its last look."""
     rows = journal.operations(campaign=campaign, cell=cell)
     latest: dict[str, OperationRow] = {}
     for row in rows:
@@ -182,9 +190,10 @@ def situation(
     instrument, channel = _instrument(held, kind, roles)
     chamber, _, setting = next((name.partition("=") for name in held if "=" in name), ("", "", ""))
     entry = station.instruments.get(instrument) if station is not None and instrument is not None else None
+    state = state or (said.state if said is not None else UNDER_WAY)
     return Situation(
         cell=cell,
-        state=state or (said.state if said is not None else UNDER_WAY),
+        state=state,
         row=said,
         place=journal.places().get(cell, "bench"),
         step=step,
@@ -199,7 +208,19 @@ def situation(
         multiplexer=next((name for name in held if roles.get(name) == "multiplexer"), None),
         assisted=entry is not None and entry.driver == "assisted",
         running=running,
+        interrupted=step is not None and step.status is Status.RUNNING and _interrupted(kind, state, said, look),
     )
+
+
+def _interrupted(kind: str, state: str, said: CellState | None, look: Look | None) -> bool:
+    """Whether a running step stands still: only what a cycler does is ever held in the middle."""
+    if kind not in set(Kind) or ROLE_OF[Kind(kind)] != "cycler":
+        return False
+    if look is not None and look.message.startswith("suspended"):
+        return True
+    # A cell that labctl holds for a fault of its own keeps what its instrument does.
+    by_a_person = state == HELD and said is not None and bool(said.by)
+    return by_a_person and (look is None or not look.values.get("current_A"))
 
 
 def _newest(rows: Collection[OperationRow]) -> OperationRow | None:

@@ -126,8 +126,8 @@ def _cell(
     instrument, channel = _where(current)
     capacity = values.get("capacity_C")
     temperature = values.get("temperature_K")
-    if current is not None and current.kind in ("charge", "discharge", "hold"):
-        remaining = _remaining(current.kind, rows, values)
+    if current is not None:
+        remaining = time_left(current.kind, rows, values, remaining)
     expected = None
     if seen is not None and remaining is not None:
         expected = (datetime.fromisoformat(seen) + timedelta(seconds=remaining)).isoformat(timespec="seconds")
@@ -151,11 +151,17 @@ def _cell(
     }
 
 
-def _remaining(kind: str, rows: list[OperationRow], values: Mapping[str, float]) -> float | None:
-    """Expect of a step that ends by voltage what the same step of this cell took before; None the first time.
+def time_left(kind: str, rows: Sequence[OperationRow], values: Mapping[str, float], told: float | None) -> float | None:
+    """Give the seconds until a running operation ends, as far as that can be said.
 
-    A hold is over when its current has died away, so what it passed before says nothing of when.
+    Of a step that ends by voltage what the same step of this cell took before is expected; nothing the first time. A
+    hold is over when its current has died away, so what it passed before says nothing of when. What the instrument's
+    driver ``told`` of these, and of a series of pulses, only says when the next look is due.
     """
+    if kind == "nutation":
+        return None
+    if kind not in ("charge", "discharge", "hold"):
+        return told
     before = [row for row in rows if row.kind == kind and row.status is Status.DONE and "capacity_C" in row.result]
     current, passed = abs(values.get("current_A", 0.0)), values.get("capacity_C")
     if kind == "hold" or not before or passed is None or current == 0.0:

@@ -27,6 +27,8 @@ EFFICIENCY: Final = 1.05
 OVERFULL: Final = 1.10
 #: Charge that means nothing, as a share of the capacity: leaks, noise, a current of the other sign than its step's.
 MARGIN: Final = 0.005
+#: C that any cell can hold: a discharge that ends at once moves less than the last digits of its records can tell.
+SMALLEST: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ def balance(entries: Sequence[Entry], accuracy: float, capacity_hint: float | No
         Where several things are wrong, the first is told.
     """
     scale = capacity_hint if capacity_hint is not None else max((abs(_moved(entry)) for entry in entries), default=0.0)
+    scale = max(scale, SMALLEST)
     built_with = _built_with(entries, scale, capacity_hint)
     net = throughput = charged = 0.0
     wrong: str | None = None

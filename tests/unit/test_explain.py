@@ -42,6 +42,7 @@ class Seen:
     at: str = "2026-01-05T08:00:00+00:00"
     values: Mapping[str, float] = field(default_factory=dict)
     remaining: float | None = None
+    message: str = ""
     request: Mapping[str, Any] | None = None
 
 
@@ -172,7 +173,14 @@ def test_what_was_last_carries_how_it_ended(laboratory: Laboratory) -> None:
 def test_live_values_are_shown_with_their_units(laboratory: Laboratory) -> None:
     at(laboratory, "charge", "running")
     seen = Seen(values={"voltage_V": 3.912, "current_A": 2e-4}, remaining=11_000.0)
-    assert laboratory.ask(live={CELL: seen})["doing"].endswith("; now 3.912 V, 0.2 mA, about 3.06 h left")
+    told = laboratory.ask(live={CELL: seen})["doing"]
+    assert told.endswith("; now 3.912 V, 0.2 mA"), "when a first charge ends nobody knows"
+
+
+def test_what_ends_by_time_is_said_to_be_left(laboratory: Laboratory) -> None:
+    at(laboratory, "rest", "running")
+    seen = Seen(values={"voltage_V": 2.97}, remaining=11_000.0)
+    assert laboratory.ask(live={CELL: seen})["doing"].endswith("; now 2.97 V, about 3.06 h left")
 
 
 # -- waiting -----------------------------------------------------------------------------------------------------------
@@ -284,6 +292,17 @@ def test_what_runs_on_while_a_cell_is_held_is_said(laboratory: Laboratory) -> No
     told = laboratory.ask()
     assert told["doing"].startswith("held by ana; meanwhile taking the 7Li NMR spectrum")
     assert "the acquisition goes on" in told["if_power_fails"]
+
+
+@pytest.mark.parametrize("seen", [Seen(values={"voltage_V": 3.9, "current_A": 0.0}, message="suspended"), None])
+def test_a_step_that_was_interrupted_is_not_said_to_flow(laboratory: Laboratory, seen: Seen | None) -> None:
+    at(laboratory, "charge", "running")
+    laboratory.told[CELL] = Told("held", reason="lunch", by="ana")
+    told = laboratory.ask(live={CELL: seen}) if seen is not None else laboratory.last_word()
+    assert told["doing"].startswith("held by ana: lunch; charging on maccor channel 1")
+    assert "is interrupted, at open circuit" in told["doing"]
+    assert told["if_power_fails"].startswith("bare-01 stays at open circuit: its step is interrupted")
+    assert told["limits"] is None
 
 
 def test_what_was_asked_and_not_carried_out_yet_is_said(laboratory: Laboratory) -> None:

@@ -263,6 +263,9 @@ class Channel:
 
     def _project(self, step: Step, test: Test, cell: Any) -> Segment:
         start = max(self._at, self._not_before)
+        if cell is not None:
+            # At rest it may have been looked at, and so brought to its present, a moment later than this channel was.
+            start = max(start, cell.state.t)
         timed = [test.step_began + way.value for way in step.exits if way.what == "StepTime"]
         horizon = max(min([*timed, start + _HORIZON]) - start, 0.0) + 2 * TICK
         gain = self._gain.get(step.kind, 1.0)
