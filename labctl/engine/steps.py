@@ -32,7 +32,7 @@ from labctl.engine.routing import ROLE_OF, Route, RouteBook
 from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Fetched, Progress
-from labctl.journal import Journal, OperationRow, Status
+from labctl.journal import ENDED, Journal, OperationRow, Status
 from labctl.protocol import Acquisition, Cycling, Kind, PlannedOperation
 from labctl.results import columns_of, write_bundle
 from labctl.safety.identity import LastSeen
@@ -180,8 +180,9 @@ class StepJob:
 
     def _last_seen(self) -> LastSeen | None:
         """Say how the cell was last seen, for whoever is about to let current flow."""
-        row = next(self._done(*CYCLING), None)
-        if row is None or "voltage_V" not in row.result or "ended" not in row.result:
+        rows = self._around.journal.operations(campaign=self._around.campaign.name, cell=self._cell.id)
+        row = next((one for one in reversed(rows) if one.kind in CYCLING and one.status in ENDED and _seen(one)), None)
+        if row is None:
             return None
         ended = datetime.fromisoformat(str(row.result["ended"]))
         seconds = (self._around.clock.now() - ended).total_seconds()
@@ -214,20 +215,22 @@ class StepJob:
         return Pulse(length, float(gain) if gain is not None else None)
 
     # -- what is kept ------------------------------------------------------------------------------------------------
-    async def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
+    async def close(
+        self, row: OperationRow, fetched: Fetched, folder: Path, ended: str, outcome: str = "ok"
+    ) -> Mapping[str, Any]:
         """Evaluate what the next steps need, and write the bundle."""
         planned, around = self._planned, self._around
         route = self._route(row)
         delay = self._delay(row)
         late = planned.start_within is not None and delay is not None and delay > planned.start_within
-        timed_out = planned.kind in GUARDED and fetched.summary.get("end") == "time"
-        flags = [*planned.flags, *(["started late"] if late else []), *(["timeout"] if timed_out else [])]
-        status = "timeout" if timed_out else "ok"
+        timed_out = outcome == "ok" and planned.kind in GUARDED and fetched.summary.get("end") == "time"
+        status = "timeout" if timed_out else outcome
+        flags = [*planned.flags, *(["started late"] if late else []), *([status] if status != "ok" else [])]
         result: dict[str, Any] = {**fetched.summary, "label": planned.label, "status": status}
         reference = None
         if planned.kind in (Kind.NMR, Kind.NUTATION):
             reference = around.reference_of(route.instrument)
-        if planned.kind is Kind.NUTATION:
+        if planned.kind is Kind.NUTATION and outcome == "ok":
             result["pi_half_s"] = await self._beside(partial(pi_half, folder, fetched))
         nutation = self._nutation() if planned.kind is Kind.NMR else None
         asked = self.action(row).asked
@@ -286,6 +289,11 @@ class StepJob:
                     }
                 )
         return moves[::-1]
+
+
+def _seen(row: OperationRow) -> bool:
+    """Whether an operation left a voltage; one that failed half way did too."""
+    return "voltage_V" in row.result and "ended" in row.result
 
 
 def _keep(folder: Path, fetched: Fetched, operation: Mapping[str, Any], result: dict[str, Any]) -> None:

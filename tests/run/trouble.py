@@ -134,7 +134,7 @@ class Scene:
         """How often the tester has started the test of an operation."""
         return sum(entry["test"] == row.token for entry in self.log("maccor", "started"))
 
-    def open_since(self, cell: str = "bare-01") -> bool:
+    def is_open(self, cell: str = "bare-01") -> bool:
         """Whether no instrument drives the cell."""
         return self.lab.sources_on(self.lab.cells[cell]) == ()
 
@@ -228,7 +228,9 @@ async def _run(
         await simulation.stop()
 
 
-async def _beside(orchestrator: Orchestrator, simulation: Simulation, scene: Scene, script: Script, people: bool) -> Any:
+async def _beside(
+    orchestrator: Orchestrator, simulation: Simulation, scene: Scene, script: Script, people: bool
+) -> Any:
     scripted: list[asyncio.Task[Any]] = []
 
     def companions(port: int, token: str) -> list[asyncio.Task[Any]]:

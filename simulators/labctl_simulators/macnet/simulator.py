@@ -37,9 +37,9 @@ class MacnetSimulator:
 
     Breakdowns
     ----------
-    Each takes ``channel``: ``stands`` (the test's clock and values stand while the channel says that it runs), ``blind``
-    (it notices no end and no safety limit), ``stubborn`` (it agrees to be suspended and reset, and does neither),
-    ``problem`` (it ends with the fault ``code``), ``repaired``.
+    Each takes ``channel``: ``stands`` (the test's clock and values stand while the channel says that it runs),
+    ``blind`` (it notices no end and no safety limit), ``stubborn`` (it agrees to be suspended and reset, and does
+    neither), ``problem`` (it ends with the fault ``code``), ``repaired``.
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Any) -> None:
