@@ -182,7 +182,7 @@ class StepJob:
         """Say how the cell was last seen, for whoever is about to let current flow."""
         rows = self._around.journal.operations(campaign=self._around.campaign.name, cell=self._cell.id)
         row = next((one for one in reversed(rows) if one.kind in CYCLING and one.status in ENDED and _seen(one)), None)
-        if row is None:
+        if row is None or not self._usual(float(row.result["voltage_V"])):
             return None
         ended = datetime.fromisoformat(str(row.result["ended"]))
         seconds = (self._around.clock.now() - ended).total_seconds()
@@ -193,6 +193,11 @@ class StepJob:
             max(seconds, 0.0),
             float(row.result["duration_s"]) if row.kind == Kind.REST and "duration_s" in row.result else None,
         )
+
+    def _usual(self, voltage: float) -> bool:
+        """Whether a step ended inside the limits: from beyond them a cell comes back further than any band says."""
+        limits = self._planned.parameters
+        return not isinstance(limits, Cycling) or limits.voltage_min <= voltage <= limits.voltage_max
 
     def _nutation(self) -> OperationRow | None:
         return next(self._done(Kind.NUTATION), None)

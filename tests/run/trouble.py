@@ -127,6 +127,9 @@ class Scene:
     def bundle(self, row: OperationRow) -> Path:
         return self.folder / "results" / row.operation
 
+    def document(self, row: OperationRow) -> dict[str, Any]:
+        return json.loads((self.bundle(row) / "operation.json").read_text())
+
     def log(self, instrument: str, *events: str) -> list[dict[str, Any]]:
         return [entry for entry in self.lab.records(instrument) if entry["event"] in events]
 

@@ -128,13 +128,7 @@ class Channel:
         self.advance(now)
 
     def break_down(self, kind: str, code: int = 0) -> None:
-        """Fail in one of the ways that the tester's simulator lists.
-
-        Raises
-        ------
-        ValueError
-            For an unknown kind.
-        """
+        """Fail in one of the ways that the tester's simulator lists."""
         now = self._laboratory.time()
         self.advance(now)
         if kind == "stands":
@@ -147,10 +141,8 @@ class Channel:
             self._stubborn = True
         elif kind == "problem":
             self._fault(code or LOST_CONTROL)
-        elif kind == "repaired":
-            self._stands, self._blind, self._stubborn = None, False, False
         else:
-            raise ValueError(f"unknown breakdown {kind!r} of a channel")
+            self._stands, self._blind, self._stubborn = None, False, False
 
     def suspend(self, code: int = OPERATOR) -> None:
         """Interrupt: leads open, clocks stand."""
@@ -295,7 +287,8 @@ class Channel:
         return True
 
     def _project(self, step: Step, test: Test, cell: Any) -> Segment:
-        start = max(self._at, self._not_before)
+        # A cell that was put to these leads in the middle of a step has come further than the step.
+        start = max(self._at, self._not_before, 0.0 if cell is None else cell.state.t)
         safety = self.safety
         if self._blind:
             step, safety = replace(step, exits=()), dict.fromkeys(SAFETY, 1e9) | {"VSafeMin": -1e9}
