@@ -119,7 +119,7 @@ class Scene:
         rows = self.journal.operations(campaign=self.campaign, cell=cell)
         if step is None:
             return [row for row in rows if row.kind != "transfer"]
-        return [row for row in rows if row.step.endswith(step)]
+        return [row for row in rows if f"-{row.step}".endswith(f"-{step}")]
 
     def row(self, step: str, cell: str = "bare-01") -> OperationRow:
         return self.rows(step, cell)[-1]
@@ -247,6 +247,8 @@ async def _beside(
     try:
         return await scripted[0]
     finally:
+        # Where the campaign has just ended, it comes to its own end.
+        await asyncio.wait({whole}, timeout=1.0)
         whole.cancel()
         await asyncio.gather(whole, return_exceptions=True)
 
