@@ -95,6 +95,8 @@ class NotSafe(LabctlError):
     category = "safety"
 
 
+#: Seconds between two looks at most, whatever an instrument says of its end.
+LONGEST: Final = 1800.0
 #: Above this magnitude in A a channel that should be open is not (safety rule I2).
 OPEN_CIRCUIT_CURRENT: Final = 10e-6
 
@@ -386,4 +388,4 @@ def next_look(progress: Progress, elapsed: float) -> float:
     """
     if progress.remaining is None:
         return min(max(elapsed / 10.0, 10.0), 300.0)
-    return min(max(progress.remaining + 0.5, 2.0), 1800.0)
+    return min(max(progress.remaining + 0.5, 2.0), LONGEST)

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from labctl.engine.actions import Action, Suspendable, next_look
+from labctl.engine.actions import LONGEST, Action, Suspendable, next_look
 from labctl.engine.leases import Arbiter, Need
 from labctl.engine.rescue import Rescue
 from labctl.engine.retries import policy_for, worth_a_line
@@ -23,7 +23,6 @@ from labctl.engine.watch import LOOK_AGAIN, Bounds, Watch
 from labctl.errors import LabctlError, NoRoom
 from labctl.instruments import CannotSay, Clock, Handle, Log, Progress, State
 from labctl.journal import ENDED, Journal, OperationRow, Status
-from labctl.results import bundle_folder
 
 # Seconds between attempts to write where the disk is full.
 NO_ROOM_RETRY = 30.0
@@ -102,23 +101,36 @@ class Job(Protocol):
     async def leave(self, row: OperationRow) -> None:
         """Undo what ``ready`` arranged around the cell; safe to repeat."""
 
-    async def close(self, row: OperationRow, fetched: Any, folder: Path, ended: str) -> Mapping[str, Any]:
-        """Write the bundle and say what the journal should remember of the result."""
+    async def close(
+        self, row: OperationRow, fetched: Any, folder: Path, ended: str, outcome: str = "ok"
+    ) -> Mapping[str, Any]:
+        """Write the bundle and say what the journal should remember of the result.
+
+        ``outcome`` is ``failed`` or ``aborted`` where the operation did not come to its own end.
+        """
 
     def place_after(self) -> str | None:
         """Where the cell sits when it is done, if the operation was a transfer."""
 
 
 class LifeCycle:
-    """Runs operations. One per orchestrator."""
+    """Runs operations. One per orchestrator.
 
-    def __init__(self, journal: Journal, arbiter: Arbiter, clock: Clock, log: Log, results: Path) -> None:
+    Parameters
+    ----------
+    look_every : float
+        Seconds that may pass at most between two looks at a running operation.
+    """
+
+    def __init__(
+        self, journal: Journal, arbiter: Arbiter, clock: Clock, log: Log, results: Path, look_every: float = LONGEST
+    ) -> None:
         self._journal = journal
         self._arbiter = arbiter
         self._clock = clock
         self._log = log
-        self._results = results
-        self._rescue = Rescue(journal, log)
+        self._look_every = look_every
+        self._rescue = Rescue(journal, log, results, self._release)
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._ending: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self._looks: dict[str, asyncio.Event] = {}
@@ -233,13 +245,13 @@ class LifeCycle:
         """Decide by the class of the fault: wait and try again, ask a person, or fail and leave the cell safe."""
         row = self._journal.operation(operation)
         if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            return await self._rescue.fail(row, job, f"{error.strerror}: {error.filename}", self._release)
+            return await self._rescue.fail(row, job, f"{error.strerror}: {error.filename}")
         if isinstance(error, (NoRoom, OSError)):
             self._journal.alarm("pause", f"{row.step}: no room on the disk; nothing is started until there is")
             await asyncio.sleep(NO_ROOM_RETRY)
             return self._journal.operation(operation)
         if isinstance(error, TooLate) and job.skips_when_late:
-            await self._rescue.end(row, job, str(error), {"skipped": True}, self._folder(row, job), self._release)
+            await self._rescue.end(row, job, str(error), {"skipped": True})
             self._journal.alarm("warning", f"{row.step} was left out: {error}", cell=row.cell)
             return self._journal.operation(operation)
         policy = policy_for(error)
@@ -254,7 +266,7 @@ class LifeCycle:
         if isinstance(error, CannotSay) or (policy is not None and row.status in (Status.INTENT, Status.RUNNING)):
             self._journal.alarm("trip", f"{row.step}: {error}", cell=row.cell)
             return self._journal.needs_operator(operation, str(error))
-        return await self._rescue.fail(row, job, str(error), self._release)
+        return await self._rescue.fail(row, job, str(error))
 
     async def _lease(self, row: OperationRow, job: Job) -> OperationRow:
         need, latest = job.need(row), job.latest(row)
@@ -301,14 +313,12 @@ class LifeCycle:
         action, handle = job.action(row), Handle.from_json(row.handle or {})
         progress = await self._until_ended(row, job, action, handle)
         self._rescue.clear_warnings(row)
+        if progress.state is State.FAILED:
+            return await self._rescue.fail(row, job, progress.message or "the instrument reports a fault")
         ended = self._journal.now()
         await action.finish()
         await job.leave(row)
-        if progress.state is State.FAILED:
-            await self._rescue.fetch_partial(row, job, action, handle, self._folder(row, job))
-            why = progress.message or "the instrument reports a fault"
-            return await self._rescue.fail(row, job, why, self._release)
-        folder = self._folder(row, job)
+        folder = self._rescue.folder(row, job)
         fetched = await action.fetch(handle, folder)
         result = await job.close(row, fetched, folder, ended)
         return self._journal.fetched(row.operation, row.operation, {**row.result, **result, "ended": ended})
@@ -336,13 +346,7 @@ class LifeCycle:
             if wrong is not None and doubt:
                 raise OutOfBounds(wrong)
             doubt = wrong is not None
-            await self._sleep(look, LOOK_AGAIN if doubt else next_look(progress, elapsed))
-
-    def _folder(self, row: OperationRow, job: Job) -> Path:
-        folder = bundle_folder(self._results, row.operation)
-        if job.has_files:
-            folder.mkdir(parents=True, exist_ok=True)
-        return folder
+            await self._sleep(look, LOOK_AGAIN if doubt else min(next_look(progress, elapsed), self._look_every))
 
     async def _end(self, row: OperationRow, job: Job) -> OperationRow:
         row = self._journal.done(row.operation, place=job.place_after())
@@ -355,7 +359,7 @@ class LifeCycle:
         retries = 0
         while (row := self._journal.operation(operation)).status not in ENDED:
             try:
-                await self._rescue.end(row, job, why, result, self._folder(row, job), self._release)
+                await self._rescue.end(row, job, why, result)
             except (LabctlError, OSError) as error:
                 policy = policy_for(error)
                 if policy is None or retries >= policy.attempts:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl.cell.machine import ENDED
+from labctl.engine.actions import LONGEST
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
 from labctl.engine.chambers import Oven, Settled
@@ -40,6 +41,8 @@ Accept = Callable[[Mapping[str, Any]], Awaitable[Campaign]]
 #: Told when a campaign has come to its end.
 Ended = Callable[[Campaign], Awaitable[None]]
 
+#: Real seconds that may pass at most between two looks at a running operation.
+_LOOK_EVERY: Final = 60.0
 #: Lines of progress kept for clients that follow a campaign.
 _LINES: Final = 10_000
 
@@ -114,7 +117,9 @@ class Orchestrator:
         self._group: asyncio.TaskGroup | None = None
         self._shifts = Shifts(station, clock)
         self._arbiter = Arbiter(self._seconds, self._owners, self._shifts.off_duty)
-        self._life = LifeCycle(journal, self._arbiter, clock, log, self._results)
+        # Nobody is harmed in a hurried simulation, and every look costs.
+        look_every = min(clock.patience(_LOOK_EVERY), LONGEST) if waits_for_people else LONGEST
+        self._life = LifeCycle(journal, self._arbiter, clock, log, self._results, look_every)
         self._movement = Movement(station, journal, self._arbiter, self._life, laboratory, self._campaign_of)
         references = References(station, mode, journal, bench, self._life, self._movement.move, laboratory)
         self._reference_of = references.token

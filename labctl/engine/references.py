@@ -82,7 +82,9 @@ class ReferenceJob:
         """Have the standard put back on the bench, while the probe is still ours."""
         await self._around.move(row.operation, REFERENCE, BENCH)
 
-    async def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
+    async def close(
+        self, row: OperationRow, fetched: Fetched, folder: Path, ended: str, outcome: str = "ok"
+    ) -> Mapping[str, Any]:
         """Write the bundle."""
         around = self._around
         asked = self.action(row).asked

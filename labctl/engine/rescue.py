@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.errors import LabctlError
 from labctl.instruments import Handle, Log
 from labctl.journal import Journal, OperationRow, Status
+from labctl.results import bundle_folder
 
 if TYPE_CHECKING:
     from labctl.engine.actions import Action
@@ -26,45 +27,67 @@ class Rescue:
         Where it is written down.
     log : Log
         For whoever maintains labctl.
+    results : Path
+        Where bundles are kept.
+    release : callable
+        Gives the lease of a row back.
     """
 
-    def __init__(self, journal: Journal, log: Log) -> None:
+    def __init__(self, journal: Journal, log: Log, results: Path, release: Release) -> None:
         self._journal = journal
         self._log = log
+        self._results = results
+        self._release = release
 
-    async def fail(self, row: OperationRow, job: Job, error: str, release: Release) -> OperationRow:
+    def folder(self, row: OperationRow, job: Job) -> Path:
+        """Give the folder of an operation's bundle; made where the operation has files."""
+        folder = bundle_folder(self._results, row.operation)
+        if job.has_files:
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    async def fail(self, row: OperationRow, job: Job, error: str) -> OperationRow:
         """End an operation that has failed; where the cell can't be shown to be safe, a person is asked."""
         self._log.error("operation failed", operation=row.operation, error=error)
-        unsafe = await self._make_safe(row, job)
+        handle, unsafe = await self._make_safe(row, job)
         await self._quietly(lambda: job.leave(row))
         if unsafe is not None:
             self._journal.alarm(
                 "trip", f"{row.step}: {error}; the cell could not be left safe: {unsafe}", cell=row.cell
             )
             return self._journal.needs_operator(row.operation, f"{error}; {unsafe}")
-        row = self._journal.failed(row.operation, error)
-        release(row)
+        known: Mapping[str, Any] = {}
+        if handle is not None:
+            known = await self._save_partial(row, job, job.action(row), handle, "failed")
+        row = self._journal.failed(row.operation, error, known)
+        self._release(row)
         self._journal.alarm("pause", f"{row.step}: {error}", cell=row.cell)
         return row
 
-    async def _make_safe(self, row: OperationRow, job: Job) -> str | None:
-        """Take the instrument off the cell and read that back; says what stands against it."""
+    async def _make_safe(self, row: OperationRow, job: Job) -> tuple[Handle | None, str | None]:
+        """Take the instrument off the cell and read that back; gives what ran, and what stands against its end."""
         if row.status not in (Status.LEASED, Status.INTENT, Status.RUNNING):
-            return None
-        action = job.action(row)
+            return None, None
+        action, handle = job.action(row), None
         try:
-            if row.handle is not None:
-                await action.abort(Handle.from_json(row.handle))
+            handle = await self._what_runs(row, action)
+            if handle is not None:
+                await action.abort(handle)
             await action.finish()
-            if row.handle is not None:
+            if handle is not None:
                 await action.prove_safe()
         except (LabctlError, OSError) as error:
-            return str(error)
-        return None
+            return handle, str(error)
+        return handle, None
 
-    async def end(
-        self, row: OperationRow, job: Job, why: str, result: Mapping[str, Any], folder: Path, release: Release
-    ) -> OperationRow:
+    @staticmethod
+    async def _what_runs(row: OperationRow, action: Action) -> Handle | None:
+        """Give what an operation has on its instrument: where it was just being told, the instrument knows."""
+        if row.handle is not None:
+            return Handle.from_json(row.handle)
+        return await action.find(row.token) if row.status is Status.INTENT else None
+
+    async def end(self, row: OperationRow, job: Job, why: str, result: Mapping[str, Any]) -> OperationRow:
         """End an operation because a person wants it.
 
         Raises
@@ -73,29 +96,29 @@ class Rescue:
             The instrument can't be reached, or does not obey; the operation is as it was.
         """
         action = job.action(row) if row.status is not Status.REQUESTED else None
-        handle = Handle.from_json(row.handle) if row.handle is not None else None
-        if action is not None and handle is None and row.status is Status.INTENT:
-            handle = await action.find(row.token)
         if action is not None:
+            handle = await self._what_runs(row, action)
             if handle is not None:
                 await action.abort(handle)
             await action.finish()
             if handle is not None:
                 await action.prove_safe()
-                result = {**await self.fetch_partial(row, job, action, handle, folder), **result}
+                result = {**await self._save_partial(row, job, action, handle, "aborted"), **result}
         await self._quietly(lambda: job.leave(row))
         row = self._journal.aborted(row.operation, why, result)
-        release(row)
+        self._release(row)
         return row
 
-    async def fetch_partial(
-        self, row: OperationRow, job: Job, action: Action, handle: Handle, folder: Path
+    async def _save_partial(
+        self, row: OperationRow, job: Job, action: Action, handle: Handle, outcome: str
     ) -> Mapping[str, Any]:
         """Save what an operation without an ordinary end produced, and say what is known of it."""
-        known: dict[str, Any] = {}
+        ended = self._journal.now()
+        known: dict[str, Any] = {"ended": ended}
 
         async def fetch() -> None:
-            known.update(await job.close(row, await action.fetch(handle, folder), folder, self._journal.now()))
+            folder = self.folder(row, job)
+            known.update(await job.close(row, await action.fetch(handle, folder), folder, ended, outcome))
 
         await self._quietly(fetch)
         return known

@@ -33,7 +33,7 @@ from labctl.engine.routing import ROLE_OF, Route, RouteBook
 from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Fetched, Progress
-from labctl.journal import Journal, OperationRow, Status
+from labctl.journal import ENDED, Journal, OperationRow, Status
 from labctl.protocol import Acquisition, Cycling, Kind, PlannedOperation
 from labctl.results import keep_records, write_bundle
 from labctl.safety.identity import LastSeen
@@ -178,8 +178,9 @@ class StepJob:
 
     def _last_seen(self) -> LastSeen | None:
         """Say how the cell was last seen, for whoever is about to let current flow."""
-        row = next(self._done(*CYCLING), None)
-        if row is None or "voltage_V" not in row.result or "ended" not in row.result:
+        rows = self._around.journal.operations(campaign=self._around.campaign.name, cell=self._cell.id)
+        row = next((one for one in reversed(rows) if one.kind in CYCLING and one.status in ENDED and _seen(one)), None)
+        if row is None or not self._usual(float(row.result["voltage_V"])):
             return None
         ended = datetime.fromisoformat(str(row.result["ended"]))
         seconds = (self._around.clock.now() - ended).total_seconds()
@@ -190,6 +191,11 @@ class StepJob:
             max(seconds, 0.0),
             float(row.result["duration_s"]) if row.kind == Kind.REST and "duration_s" in row.result else None,
         )
+
+    def _usual(self, voltage: float) -> bool:
+        """Whether a step ended inside the limits: from beyond them a cell comes back further than any band says."""
+        limits = self._planned.parameters
+        return not isinstance(limits, Cycling) or limits.voltage_min <= voltage <= limits.voltage_max
 
     def _nutation(self) -> OperationRow | None:
         return next(self._done(Kind.NUTATION), None)
@@ -212,20 +218,22 @@ class StepJob:
         return Pulse(length, float(gain) if gain is not None else None)
 
     # -- what is kept ------------------------------------------------------------------------------------------------
-    async def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
+    async def close(
+        self, row: OperationRow, fetched: Fetched, folder: Path, ended: str, outcome: str = "ok"
+    ) -> Mapping[str, Any]:
         """Evaluate what the next steps need, and write the bundle."""
         planned, around = self._planned, self._around
         route = self._route(row)
         delay = self._delay(row)
         late = planned.start_within is not None and delay is not None and delay > planned.start_within
-        timed_out = planned.kind in GUARDED and fetched.summary.get("end") == "time"
-        flags = [*planned.flags, *(["started late"] if late else []), *(["timeout"] if timed_out else [])]
-        status = "timeout" if timed_out else "ok"
+        timed_out = outcome == "ok" and planned.kind in GUARDED and fetched.summary.get("end") == "time"
+        status = "timeout" if timed_out else outcome
+        flags = [*planned.flags, *(["started late"] if late else []), *([status] if status != "ok" else [])]
         result: dict[str, Any] = {**fetched.summary, "label": planned.label, "status": status}
         reference = None
         if planned.kind in (Kind.NMR, Kind.NUTATION):
             reference = around.reference_of(route.instrument)
-        if planned.kind is Kind.NUTATION:
+        if planned.kind is Kind.NUTATION and outcome == "ok":
             result["pi_half_s"] = await beside(partial(pi_half, folder, fetched))
         nutation = self._nutation() if planned.kind is Kind.NMR else None
         asked = self.action(row).asked
@@ -279,6 +287,11 @@ class StepJob:
                     }
                 )
         return moves[::-1]
+
+
+def _seen(row: OperationRow) -> bool:
+    """Whether an operation left a voltage; one that failed half way did too."""
+    return "voltage_V" in row.result and "ended" in row.result
 
 
 def _keep(folder: Path, fetched: Fetched, operation: Mapping[str, Any], result: dict[str, Any]) -> None:

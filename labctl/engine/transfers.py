@@ -95,7 +95,9 @@ class TransferJob:
     async def leave(self, row: OperationRow) -> None:
         """Nothing was arranged."""
 
-    async def close(self, row: OperationRow, fetched: Fetched, folder: Path, ended: str) -> Mapping[str, Any]:
+    async def close(
+        self, row: OperationRow, fetched: Fetched, folder: Path, ended: str, outcome: str = "ok"
+    ) -> Mapping[str, Any]:
         """Remember who moved it; a transfer has no files."""
         return dict(fetched.summary)
 

@@ -233,9 +233,10 @@ class Journal:
         """End an operation and give its lease back, in one commit; a transfer also moves its cell to ``place``."""
         return self._enter(operation, Status.DONE, place=place)
 
-    def failed(self, operation: str, error: str) -> OperationRow:
-        """End an operation that cannot go on."""
-        return self._enter(operation, Status.FAILED, error=error)
+    def failed(self, operation: str, error: str, result: Mapping[str, Any] | None = None) -> OperationRow:
+        """End an operation that cannot go on; ``result`` is what it brought all the same."""
+        before = self.operation(operation)
+        return self._enter(operation, Status.FAILED, error=error, result={**before.result, **(result or {})})
 
     def aborted(self, operation: str, error: str, result: Mapping[str, Any] | None = None) -> OperationRow:
         """End an operation that a person stopped; ``result`` says what comes of that (``skipped``, ``again``)."""

@@ -1,8 +1,9 @@
 """The laboratory's own port: JSON lines over loopback TCP, for the simulated person, tests, and the curious.
 
 Requests ``{"id", "op", ...}``, replies ``{"id", "ok": true, ...}`` or ``{"id", "ok": false, "error"}``. Operations:
-``where``, ``move`` (cell, to), ``truth``, ``violations``, ``fault`` (instrument, kind, count, seconds), ``log``
-(instrument, since, most), ``tests`` (instrument), ``time``. Not part of any instrument.
+``where``, ``move`` (cell, to), ``truth``, ``violations``, ``fault`` (instrument, kind, count, seconds), ``break``
+(instrument, kind, options), ``log`` (instrument, since, most), ``tests`` (instrument), ``time``. Not part of any
+instrument. ``fault`` spoils a wire, ``break`` the instrument behind it.
 
 ``log`` gives the entries of an instrument after the first ``since`` (0), ``most`` of them (all), and ``next``, the
 ``since`` to ask with next; ``laboratory`` as instrument gives the moves of cells and the violations, ``wires`` how
@@ -125,6 +126,14 @@ def _fault(laboratory: Laboratory, request: Mapping[str, Any]) -> dict[str, Any]
     return {"instrument": instrument, "kind": kind}
 
 
+def _break(laboratory: Laboratory, request: Mapping[str, Any]) -> dict[str, Any]:
+    instrument, kind, options = _text(request, "instrument"), _text(request, "kind"), request.get("options", {})
+    if not isinstance(options, dict):
+        raise ValueError(f"options are a JSON object, not {options!r}")
+    laboratory.break_down(instrument, kind, **options)
+    return {"instrument": instrument, "kind": kind}
+
+
 def _log(laboratory: Laboratory, request: Mapping[str, Any]) -> dict[str, Any]:
     since = request.get("since", 0)
     if isinstance(since, bool) or not isinstance(since, int) or since < 0:
@@ -157,6 +166,7 @@ _OPERATIONS: dict[str, Callable[[Laboratory, Mapping[str, Any]], dict[str, Any]]
     "truth": _truth,
     "violations": _violations,
     "fault": _fault,
+    "break": _break,
     "log": _log,
     "tests": _tests,
     "time": _time,

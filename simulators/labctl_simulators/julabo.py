@@ -40,6 +40,10 @@ class JulaboSimulator:
         (true: the bath reaches its set point exactly and does not wobble).
     laboratory : Laboratory
         Gives time, the thermal plant and the public port.
+
+    Breakdowns
+    ----------
+    ``cold`` (the heater and the cooler do nothing, and nothing says so), ``repaired``.
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Any) -> None:
@@ -75,8 +79,14 @@ class JulaboSimulator:
         """Listen. The address is that of a serial server."""
         if self._plant.running:
             self._set_point = self._plant.set_point - _ZERO_CELSIUS
+        self._laboratory.register_breakdowns(self._name, self._break_down)
         port = await self._laboratory.expose(self._name, await self._server.start())
         return {"address": f"socket://127.0.0.1:{port}"}
+
+    def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
+        if kind not in ("cold", "repaired"):
+            raise ValueError(f"unknown breakdown {kind!r} of a circulator")
+        self._plant.break_down(broken=kind == "cold")
 
     async def stop(self) -> None:
         """Stop listening; the plant goes on as it is."""

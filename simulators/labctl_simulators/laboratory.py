@@ -96,6 +96,7 @@ class Laboratory:
         self._updates: dict[str, Callable[[float], None]] = {}
         self._records = Records(folder / "logs")
         self._tests: dict[str, Callable[[], list[dict[str, Any]]]] = {}
+        self._breakdowns: dict[str, Callable[[str, Mapping[str, Any]], None]] = {}
         self._faults = faults
         self._plans: dict[str, FaultPlan] = {}
         self._proxies: list[FaultProxy] = []
@@ -302,6 +303,26 @@ class Laboratory:
         if instrument not in self._tests:
             raise NotPossible(f"{instrument!r} has no tests; those that have: {', '.join(self._tests) or 'none'}")
         return self._tests[instrument]()
+
+    def register_breakdowns(self, instrument: str, breakdowns: Callable[[str, Mapping[str, Any]], None]) -> None:
+        """Say how an instrument is made to break down: called with the kind and its options."""
+        self._breakdowns[instrument] = breakdowns
+
+    def break_down(self, instrument: str, kind: str, **options: Any) -> None:
+        """Have an instrument itself fail, not its wire; each simulator says at its class what it knows.
+
+        Raises
+        ------
+        NotPossible
+            That instrument has no breakdowns.
+        ValueError
+            It does not know this one.
+        """
+        if instrument not in self._breakdowns:
+            known = ", ".join(self._breakdowns) or "none"
+            raise NotPossible(f"{instrument!r} can't break down; those that can: {known}")
+        self._breakdowns[instrument](kind, options)
+        self.record(instrument, "breakdown", kind=kind, **options)
 
     def rng(self, cell_id: str, token: str) -> np.random.Generator:
         """Random numbers for noise, the same for the same seed, cell and token whenever they are asked for."""

@@ -45,6 +45,8 @@ class ThermalPlant:
         self.running = False
         #: Without wobble, and at its set point for good once it is there: nothing then depends on how long one waits.
         self.steady = False
+        #: Neither heats nor cools, whatever it is told.
+        self.broken = False
 
     @property
     def temperature(self) -> float:
@@ -69,6 +71,11 @@ class ThermalPlant:
         self._anchor()
         self.running = False
 
+    def break_down(self, *, broken: bool) -> None:
+        """Have heater and cooler fail from now on, or work again."""
+        self._anchor()
+        self.broken = broken
+
     def save(self) -> dict[str, Any]:
         """Give the whole state as plain data."""
         return {"since": self._since, "from": self._from, "set_point": self.set_point, "running": self.running}
@@ -84,7 +91,7 @@ class ThermalPlant:
 
     def _smooth(self, t: float) -> float:
         elapsed = max(0.0, t - self._since)
-        regulated = self.running and self.set_point is not None
+        regulated = self.running and self.set_point is not None and not self.broken
         target = self.set_point if regulated and self.set_point is not None else self._ambient
         tau = TAU_S if regulated else TAU_OFF_S
         distance = target - self._from

@@ -11,7 +11,7 @@ A driving step with nothing on the leads ends after one tick as a problem with c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -99,6 +99,8 @@ class Channel:
         self._steps: tuple[Step, ...] = ()
         self._segment: Segment | None = None
         self._driven: Any = None
+        self._stands: dict[str, float] | None = None
+        self._blind = self._stubborn = False
         self._at = 0.0
         self._not_before = 0.0
         self._lines: list[str] = []
@@ -125,8 +127,27 @@ class Channel:
         self._enter(1, now)
         self.advance(now)
 
+    def break_down(self, kind: str, code: int = 0) -> None:
+        """Fail in one of the ways that the tester's simulator lists."""
+        now = self._laboratory.time()
+        self.advance(now)
+        if kind == "stands":
+            self._stands = self.reading()
+        elif kind == "blind":
+            self._blind = True
+            if self._segment is not None and self.test is not None:
+                self._carry(self._segment, self.test, self._at)
+        elif kind == "stubborn":
+            self._stubborn = True
+        elif kind == "problem":
+            self._fault(code or LOST_CONTROL)
+        else:
+            self._stands, self._blind, self._stubborn = None, False, False
+
     def suspend(self, code: int = OPERATOR) -> None:
         """Interrupt: leads open, clocks stand."""
+        if self._stubborn:
+            return
         self._stop(SUSPENDED, 30, code, "S")
 
     def resume(self) -> None:
@@ -146,6 +167,8 @@ class Channel:
 
     def clear(self) -> None:
         """Reset or archive: the channel is free, and the test's name is in the archive."""
+        if self._stubborn:
+            return
         if self.stat == ACTIVE:
             self.suspend()
         if self.test is not None:
@@ -159,6 +182,8 @@ class Channel:
         now = self._laboratory.time()
         self.advance(now)
         test, segment = self.test, self._segment
+        if self._stands is not None and self.stat == ACTIVE:
+            return self._stands
         if test is None:
             return {"V": self._idle_voltage(), "I": 0.0, "Q": 0.0, "E": 0.0, "test": 0.0, "step": 0.0}
         at = now if test.ended is None else test.ended
@@ -262,18 +287,19 @@ class Channel:
         return True
 
     def _project(self, step: Step, test: Test, cell: Any) -> Segment:
-        start = max(self._at, self._not_before)
-        if cell is not None:
-            # At rest it may have been looked at, and so brought to its present, a moment later than this channel was.
-            start = max(start, cell.state.t)
+        # A cell that was put to these leads in the middle of a step has come further than the step.
+        start = max(self._at, self._not_before, 0.0 if cell is None else cell.state.t)
+        safety = self.safety
+        if self._blind:
+            step, safety = replace(step, exits=()), dict.fromkeys(SAFETY, 1e9) | {"VSafeMin": -1e9}
         timed = [test.step_began + way.value for way in step.exits if way.what == "StepTime"]
         horizon = max(min([*timed, start + _HORIZON]) - start, 0.0) + 2 * TICK
         gain = self._gain.get(step.kind, 1.0)
         if cell is None:
-            return make(step, Flat.of(start, horizon), None, 0.0, gain, test.step_began, self.safety)
+            return make(step, Flat.of(start, horizon), None, 0.0, gain, test.step_began, safety)
         temperature = float(self._laboratory.temperature_of(cell))
         course = cell.project(self._drive(step, gain), start, horizon, temperature)
-        return make(step, course, cell, temperature, gain, test.step_began, self.safety)
+        return make(step, course, cell, temperature, gain, test.step_began, safety)
 
     def _drive(self, step: Step, gain: float) -> Any:
         if not step.drives:

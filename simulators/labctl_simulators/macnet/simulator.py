@@ -20,6 +20,8 @@ from labctl_simulators.macnet.channel import CURRENT_ERROR
 from labctl_simulators.macnet.tester import Tester
 from labctl_simulators.macnet.wire import BinaryConnection, JsonConnection, Port
 
+_BREAKDOWNS = ("stands", "blind", "stubborn", "problem", "cleared", "repaired")
+
 
 class MacnetSimulator:
     """The tester that a station's entry describes.
@@ -34,6 +36,13 @@ class MacnetSimulator:
         ``procedure_folder``, ``current_error`` (relative standard deviation between channels, 0.001).
     laboratory
         The virtual laboratory.
+
+    Breakdowns
+    ----------
+    Each takes ``channel``: ``stands`` (the test's clock and values stand while the channel says that it runs),
+    ``blind`` (it notices no end and no safety limit), ``stubborn`` (it agrees to be suspended and reset, and does
+    neither), ``problem`` (it ends with the fault ``code``), ``cleared`` (somebody resets it at the tester's own screen),
+    ``repaired``.
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Any) -> None:
@@ -69,6 +78,7 @@ class MacnetSimulator:
         self.tester.procedures.mkdir(parents=True, exist_ok=True)
         self._laboratory.register_source(self._name, self.tester.update)
         self._laboratory.register_tests(self._name, self.tester.tests)
+        self._laboratory.register_breakdowns(self._name, self._break_down)
         json_port = await self._json.start(self._wanted[0])
         binary_port = await self._binary.start(self._wanted[1])
         return {
@@ -77,6 +87,17 @@ class MacnetSimulator:
             "binary_port": await self._laboratory.expose(f"{self._name}/binary", binary_port),
             "export_folder": str(self.tester.exports.resolve()),
         }
+
+    def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
+        if kind not in _BREAKDOWNS:
+            raise ValueError(f"unknown breakdown {kind!r} of a channel; known are {', '.join(_BREAKDOWNS)}")
+        channel = int(options.get("channel", 1))
+        if not 1 <= channel <= len(self.tester.channels):
+            raise ValueError(f"the tester has no channel {channel}")
+        if kind == "cleared":
+            self.tester.clear(self.tester.channels[channel - 1])
+            return
+        self.tester.channels[channel - 1].break_down(kind, int(options.get("code", 0)))
 
     async def stop(self) -> None:
         """Stop listening. Idempotent."""

@@ -46,6 +46,10 @@ class ThalesSimulator:
         runs already, default true) and ``sign_off`` (``empty``, ``fin``, ``rst``, ``mute``).
     laboratory : Laboratory
         Cells, relays and time.
+
+    Breakdowns
+    ----------
+    ``overload`` (the sweep that runs ends with an error; the source stays on).
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Laboratory) -> None:
@@ -67,10 +71,21 @@ class ThalesSimulator:
     async def start(self) -> dict[str, Any]:
         """Listen; a sweep that was saved goes on. Gives ``address`` and ``port`` for the station's entry."""
         port = await self._laboratory.expose(self.name, await self._term.listen(self._port))
+        self._laboratory.register_breakdowns(self.name, self._break_down)
         self._source.rewire()
         if self._sweep is not None:
             self._await_point()
         return {"address": f"127.0.0.1:{port}", "port": port}
+
+    def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
+        if kind != "overload":
+            raise ValueError(f"unknown breakdown {kind!r} of a workstation")
+        if self._sweep is None or self._timer is None:
+            raise ValueError("no sweep runs that could be broken off")
+        self._timer.cancel()
+        self._timer = None
+        self._finish(texts.OVERLOAD)
+        self._serve()
 
     async def stop(self) -> None:
         """Close everything; a sweep stays where it is."""
