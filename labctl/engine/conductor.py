@@ -205,6 +205,7 @@ class Conductor:
             left = (start - self.around.clock.now()).total_seconds()
             if left <= 0:
                 return
+            self._changed.clear()
             await self._pause(left)
 
     async def _pause(self, seconds: float) -> None:

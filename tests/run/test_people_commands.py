@@ -52,7 +52,9 @@ def test_every_command_is_carried_out_within_a_second_and_once(eight):
         assert terminal.state("bare-01") == terminal.state("bare-02") == "resting"
         until(lambda: all(terminal.state(cell) == "charging" for cell in CELLS[2:]), "all others charge")
         until(lambda: (terminal.state("bare-01"), terminal.state("bare-02")) == ("held", "stopped"), "after the rest")
-        assert terminal.events(1).count("started") == terminal.events(2).count("started") == 1, "neither began to charge"
+        assert terminal.events(1).count("started") == terminal.events(2).count("started") == 1, (
+            "neither began to charge"
+        )
 
         # Now: to open circuit in the middle of a charge, and on with the same operation.
         terminal.say("hold", "bare-03", "--now", "--reason", "look at it", "--user", "ana")
