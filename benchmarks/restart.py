@@ -75,7 +75,7 @@ def interrupted_campaign(folder: Path) -> str:
         task = asyncio.current_task()
         if task is not None:
             main.append(task)
-            asyncio.get_running_loop().call_later(1800.0, task.cancel)
+            asyncio.get_running_loop().call_later(120.0, task.cancel)
 
     files = (folder / "protocols" / "long.yaml", folder / "station.yaml", folder / "cells.yaml")
     outcome = run(RunRequest(folder, *files, simulate=True, accelerate=True), on_begin=begin)

@@ -65,6 +65,7 @@ _LIGHT = select(
 ).order_by(_ops.c.order)
 _HEAVY = select(_ops.c.handle, _ops.c.result, _ops.c.times).where(_ops.c.order == bindparam("of"))
 _HANDLE, _RESULT, _TIMES = range(3)
+_STATUS: Final = {status.value: status for status in Status}
 # So many operations of a cell stay whole in memory: what people look at.
 _WHOLE: Final = 8
 
@@ -85,7 +86,7 @@ class Operations:
         self._held: set[str] = set()
         self._of_campaign: dict[str, list[str]] = {}
         self._of_cell: dict[tuple[str, str], list[str]] = {}
-        # By cell, step to its newest attempt: made when somebody asks for the first time.
+        # By cell, step to its newest attempt, which is the one that was requested last.
         self._newest: dict[tuple[str, str], dict[str, str]] = {}
         self._fence = 0
         self.order = 1
@@ -100,8 +101,8 @@ class Operations:
                 gc.enable()
 
     def _load(self) -> None:
-        statuses = {status.value: status in ENDED for status in Status}
-        names, cells = self._of_campaign, self._of_cell
+        statuses = {word: status in ENDED for word, status in _STATUS.items()}
+        names, cells, newest = self._of_campaign, self._of_cell, self._newest
         for read in self._store.rows(_LIGHT):
             operation, order, campaign, cell = read[:4]
             ended = statuses.get(read[8])
@@ -111,8 +112,9 @@ class Operations:
                 names[campaign] = []
             names[campaign].append(operation)
             if (campaign, cell) not in cells:
-                cells[campaign, cell] = []
+                cells[campaign, cell], newest[campaign, cell] = [], {}
             cells[campaign, cell].append(operation)
+            newest[campaign, cell][read[4]] = operation
             if read[10] is not None and read[10] > self._fence:
                 self._fence = read[10]
             if ended:
@@ -172,9 +174,7 @@ class Operations:
         self._keep(row)
         self._of_campaign.setdefault(row.campaign, []).append(row.operation)
         self._of_cell.setdefault((row.campaign, row.cell), []).append(row.operation)
-        newest = self._newest.get((row.campaign, row.cell))
-        if newest is not None:
-            self._offer(newest, row.step, row.operation, row.attempt)
+        self._newest.setdefault((row.campaign, row.cell), {})[row.step] = row.operation
 
     def entered(self, row: OperationRow) -> None:
         """Remember a row whose new status was committed."""
@@ -224,34 +224,16 @@ class Operations:
 
     def latest(self, campaign: str, cell: str, step: str) -> OperationRow | None:
         """Give the newest attempt at one step of a cell."""
-        newest = self._newest.get((campaign, cell))
-        if newest is None:
-            newest = self._newest[campaign, cell] = {}
-            for name in self._of_cell.get((campaign, cell), ()):
-                step_of, attempt, _ = self._standing(name)
-                self._offer(newest, step_of, name, attempt)
-        return self.get(newest[step]) if step in newest else None
-
-    def _offer(self, newest: dict[str, str], step: str, name: str, attempt: int) -> None:
-        if step not in newest or attempt >= self._standing(newest[step])[1]:
-            newest[step] = name
-
-    def _standing(self, name: str) -> tuple[str, int, Status]:
-        """Step, attempt and status of an operation, without making a row of it."""
-        row = self._rows.get(name)
-        if row is not None:
-            return row.step, row.attempt, row.status
-        read = self._read[name]
-        return read[4], read[6], Status(read[8])
+        name = self._newest.get((campaign, cell), {}).get(step)
+        return None if name is None else self.get(name)
 
     def reached(self, campaign: str, cell: str) -> dict[str, Status]:
         """Step to status of its newest attempt, in the order of requests, without making a row of any."""
-        found: dict[str, tuple[int, Status]] = {}
-        for name in self._of_cell.get((campaign, cell), ()):
-            step, attempt, status = self._standing(name)
-            if step not in found or attempt >= found[step][0]:
-                found[step] = (attempt, status)
-        return {step: status for step, (_, status) in found.items()}
+        rows, read = self._rows, self._read
+        return {
+            step: rows[name].status if name in rows else _STATUS[read[name][8]]
+            for step, name in self._newest.get((campaign, cell), {}).items()
+        }
 
     def held(self) -> list[OperationRow]:
         """Operations that hold something, oldest first."""

@@ -247,9 +247,11 @@ class MaccorCycler:
         if state.status not in codes.RUNNING:
             word = codes.STATUS.get(state.status, str(state.status))
             return Progress(State.FAILED, f"{word}: {codes.reason(state.reason)}", None, values)
-        plan = await self._plan(handle.token)
         before = self._looks.get(handle.token)
-        left = remaining(state, before[1] if before else None, plan)
+        # What an earlier process started is only looked at first: of hundreds of tests each is known to run before
+        # their procedures are read back, which tell how long they take.
+        known = before is not None or handle.token in self._plans
+        left = remaining(state, before[1] if before else None, await self._plan(handle.token)) if known else None
         self._looks[handle.token] = self._context.clock.now(), state
         return Progress(State.RUNNING, codes.STATUS[state.status], left, values)
 
