@@ -317,11 +317,15 @@ class Conductor:
     def _hold_if_timed_out(self) -> None:
         """A step that its guard time ended is for a person to judge, unless the protocol says otherwise."""
         row = self._last
-        if row is None or row.result.get("status") != "timeout" or self.machine.state != UNDER_WAY:
+        if row is None or row.result.get("status") != "timeout" or self.machine.state not in (UNDER_WAY, FINISHED):
             return
         if self._planned[row.step].on_timeout == "continue" or self.row.at > row.times[Status.DONE]:
             return
         why = f"{row.step} was ended by its guard time, not by what it waits for"
+        if self.machine.state == FINISHED:
+            # Nothing comes after it that could be held back.
+            self._journal.alarm("warning", why, cell=self.cell)
+            return
         self._journal.alarm("pause", why, cell=self.cell)
         self._hold(why)
 

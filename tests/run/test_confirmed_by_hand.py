@@ -15,8 +15,8 @@ steps:
   - nmr: {as: pristine, experiment: metal}
   - rest: {duration: 1 min}
 experiments:
-  metal: {nucleus: 7Li, pulse_program: zgpr, carrier: 250 ppm, scans: 32, recycle_delay: 0.5 s, dwell_time: 0.1 us, points: 32768,
-          pulse: {flip: 90 deg, power: 80 W}}
+  metal: {nucleus: 7Li, pulse_program: zgpr, carrier: 250 ppm, scans: 32, recycle_delay: 0.5 s, dwell_time: 0.1 us,
+          points: 32768, pulse: {flip: 90 deg, power: 80 W}}
 """
 
 
