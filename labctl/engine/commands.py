@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from labctl.cell.machine import ENDED, HELD, UNDER_WAY
-from labctl.engine.conductor import HOLD, HOLD_NOW, RETRY, SKIP, Conductor
+from labctl.engine.conductor import HOLD, HOLD_NOW, RESUME, RETRY, SKIP, Conductor
 from labctl.errors import UsageError
 from labctl.instruments import Clock
 from labctl.journal import CellRow, CommandRow, Journal, OperationRow, Status
@@ -72,6 +72,8 @@ def resume(cell: str, row: CellRow, latest: OperationRow | None) -> Decision:
     if row.state == UNDER_WAY:
         if row.wanted in (HOLD, HOLD_NOW, "stop"):
             return Decision(f"{cell} goes on after its step; the '{row.wanted}' is forgotten")
+        if row.wanted == RESUME:
+            return _nothing(f"{cell} is being let go on already")
         return _nothing(f"{cell} is under way already")
     if latest is not None and latest.status is Status.FAILED:
         raise UsageError(
@@ -80,7 +82,9 @@ def resume(cell: str, row: CellRow, latest: OperationRow | None) -> Decision:
         )
     if latest is not None and latest.status is Status.NEEDS_OPERATOR:
         return Decision(f"{cell}: the instrument is asked again what became of {latest.step}", state=UNDER_WAY)
-    return Decision(f"{cell} goes on where it was held", state=UNDER_WAY)
+    # Where its instrument is to be told, that is done even if it can only be done after a crash.
+    told = RESUME if latest is not None and latest.status is Status.RUNNING else None
+    return Decision(f"{cell} goes on where it was held", told, UNDER_WAY)
 
 
 def retry(cell: str, row: CellRow, latest: OperationRow | None) -> Decision:

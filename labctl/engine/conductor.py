@@ -32,6 +32,7 @@ from labctl.protocol import Kind, PlannedOperation
 HOLD: Final = "hold"
 HOLD_NOW: Final = "hold now"
 RETRY: Final = "retry"
+RESUME: Final = "resume"
 SKIP: Final = "skip "
 
 #: A step in one of these is an instrument's business already.
@@ -136,7 +137,8 @@ class Conductor:
         state = self.row.state
         if state in ENDED:
             self.machine.state = state
-        elif state == HELD and self.machine.state == UNDER_WAY:
+        elif (state == HELD or self.row.wanted == RESUME) and self.machine.state == UNDER_WAY:
+            # One that was let go on, and whose instrument has not been told yet, is still held.
             self.machine.fire("hold")
 
     def _left_behind(self, step: str, status: Status) -> bool:
@@ -184,7 +186,7 @@ class Conductor:
         elif wanted == "stop" and (held or not runs):
             await self._end_active(f"stopped by {row.by}: {row.reason}")
             await self._end(STOPPED, "stop")
-        elif held and row.state == UNDER_WAY:
+        elif held and row.state == UNDER_WAY and not runs:
             await self._resume(row)
         elif wanted.startswith(SKIP):
             await self._skip(step, row)
@@ -323,11 +325,15 @@ class Conductor:
     def _hold_if_timed_out(self) -> None:
         """A step that its guard time ended is for a person to judge, unless the protocol says otherwise."""
         row = self._last
-        if row is None or row.result.get("status") != "timeout" or self.machine.state != UNDER_WAY:
+        if row is None or row.result.get("status") != "timeout" or self.machine.state not in (UNDER_WAY, FINISHED):
             return
         if self._planned[row.step].on_timeout == "continue" or self.row.at > row.times[Status.DONE]:
             return
         why = f"{row.step} was ended by its guard time, not by what it waits for"
+        if self.machine.state == FINISHED:
+            # Nothing comes after it that could be held back.
+            self._journal.alarm("warning", why, cell=self.cell)
+            return
         self._journal.alarm("pause", why, cell=self.cell)
         self._hold(why)
 
@@ -384,14 +390,17 @@ class Conductor:
                 await self._direction.life.resume(latest.operation, self._job_of(latest))
             except (LabctlError, OSError) as error:
                 self._journal.alarm("warning", f"{latest.step}: {error}", cell=self.cell)
-                await asyncio.sleep(_AGAIN)
-                self._changed.set()
+                # It may have come to an end of its own while it was held: whoever follows it sees that.
+                self._direction.life.wake()
+                self._soon()
                 return
         elif latest is not None and latest.status is Status.NEEDS_OPERATOR:
             if row.wanted == RETRY:
                 self._direction.life.give_up(latest.operation, f"declared not to be running by {row.by}: {row.reason}")
             else:
                 self._journal.ask_again(latest.operation)
+        if row.wanted == RESUME:
+            self._journal.control(self._campaign, self.cell, wanted=None)
         self.machine.fire("resume")
 
     async def _skip(self, step: str, row: CellRow) -> None:

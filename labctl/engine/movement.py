@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
+from uuid import uuid4
 
 from labctl.engine.campaign import BENCH, REFERENCE, Campaign
 from labctl.engine.leases import Arbiter, Need
@@ -12,7 +13,7 @@ from labctl.engine.tokens import token_for
 from labctl.engine.transfers import TransferJob, confirmation
 from labctl.errors import LabctlError, UsageError
 from labctl.instruments import TransferRequest
-from labctl.journal import ENDED, Journal, OperationRow, Status
+from labctl.journal import ENDED, CommandRow, Journal, OperationRow, Status
 from labctl.station import Station
 
 #: Who moves cells where the station names nobody.
@@ -177,8 +178,8 @@ class Movement:
         running = [row for row in self._journal.held() if row.kind == "transfer" and row.status is Status.RUNNING]
         return [self.request_of(row) for row in running if self._journal.confirmation(row.token) is None]
 
-    def confirm(self, cell: str, barcode: str, user: str) -> Mapping[str, Any]:
-        """Take a person's confirmation; repeating it changes nothing.
+    def confirm(self, cell: str, barcode: str, user: str, command: str | None = None) -> Mapping[str, Any]:
+        """Take a person's confirmation; repeating it changes nothing, and the same ``command`` gets the same answer.
 
         Raises
         ------
@@ -187,10 +188,19 @@ class Movement:
         UsageError
             Nothing of that cell waits for a confirmation.
         """
+        known = self._journal.command(command) if command is not None else None
+        if known is not None:
+            return known.answer
         running = [row for row in self._journal.held() if row.kind == "transfer" and row.status is Status.RUNNING]
-        for asked in map(self.request_of, running):
+        for row, asked in zip(running, map(self.request_of, running), strict=True):
             if asked.cell == cell:
-                self._journal.confirm(asked.token, confirmation(asked, barcode, user, self._journal.now()))
+                given = confirmation(asked, barcode, user, self._journal.now())
+                answer = {"cell": cell, "from": asked.source, "to": asked.target}
+                told = {"barcode": barcode}
+                said = CommandRow(
+                    command or uuid4().hex, given.at, "confirm", row.campaign, cell, user, "", told, answer
+                )
+                self._journal.confirm(asked.token, given, said)
                 self._life.wake()
-                return {"cell": cell, "from": asked.source, "to": asked.target}
+                return answer
         raise UsageError(f"nothing of cell {cell} waits for a confirmation", hint="'labctl status' shows what does")

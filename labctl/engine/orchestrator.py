@@ -308,7 +308,9 @@ class Orchestrator:
 
     async def _serve_confirm(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         cell, barcode = str(request.get("cell")), str(request.get("barcode"))
-        return self._movement.confirm(cell, barcode, str(request.get("user") or "operator"))
+        command = request.get("id")
+        user = str(request.get("user") or "operator")
+        return self._movement.confirm(cell, barcode, user, None if command is None else str(command))
 
     async def _serve_explain(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         conductor = self._conductor(str(request.get("cell")))

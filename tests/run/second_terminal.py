@@ -52,6 +52,10 @@ class Terminal:
         except NoOrchestrator:
             return {}
 
+    def lost(self, op: str, **request: Any) -> bool:
+        """Whether the answer to a command did not come."""
+        return not self.ask(op, **request)
+
     def say(self, *words: str) -> str:
         """Give a command that is taken, and its answer."""
         ran = self.laboratory.labctl(*words)

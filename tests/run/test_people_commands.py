@@ -85,10 +85,14 @@ def test_every_command_is_carried_out_within_a_second_and_once(eight):
         within_a_second(lambda: terminal.state("bare-01") != "held", "it goes on")
         assert terminal.step("bare-01") != CHARGE
 
-        # Retry of a step that has failed: somebody took the cell off while it was charged.
+        # Retry of a step that has failed: somebody took the cell off while it was held, and it was let go on.
         assert terminal.refused("retry", "coated-02")[0] == 2, "nothing has failed"
+        terminal.ask("hold", cell="coated-02", now=True)
+        until(lambda: terminal.state("coated-02") == "held", "held now")
         terminal.laboratory_says("move", cell="coated-02", to="bench")
-        until(lambda: terminal.state("coated-02") == "held", "the failure is seen")
+        terminal.ask("resume", cell="coated-02")
+        until(lambda: "failed" in terminal.log("coated-02"), "the failure is seen")
+        until(lambda: terminal.state("coated-02") == "held", "and the cell held")
         assert terminal.refused("resume", "coated-02")[0] == 2
         terminal.laboratory_says("move", cell="coated-02", to="cabinet/6")
         terminal.say("retry", "coated-02", "--reason", "put back", "--user", "ana")

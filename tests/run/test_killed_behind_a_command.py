@@ -1,0 +1,70 @@
+"""What a person was promised is done, even where labctl dies right behind the commit in which it was written down."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from second_terminal import HEAD, PROTOCOL, simulated, until
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills are sent as POSIX signals")
+
+LAUNCHER = Path(__file__).parents[1] / "crash" / "kill_harness" / "launcher.py"
+CHARGE = (
+    "\nsteps:\n  - charge: {current: 0.2 mA/cm2, until: {voltage: upper}, at_most: 16 h}\n  - rest: {duration: 8 h}\n"
+)
+
+
+@contextmanager
+def doomed(laboratory):
+    """Run the campaign until it has written down the next command, and no longer."""
+    plan = laboratory.folder / "plan.txt"
+    plan.write_text("insert commands after\n")
+    plan.with_suffix(".done").write_text("")
+    process = subprocess.Popen(
+        [sys.executable, str(LAUNCHER), str(plan), "run", PROTOCOL, "--simulate"],
+        cwd=laboratory.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_command_is_carried_out_by_the_next_orchestrator_where_the_first_died_in_between(laboratory):
+    laboratory.keep_cells("bare-01", "bare-02", "coated-01")
+    laboratory.replace("cells.yaml", ", measure_at: [1]", "")
+    laboratory.protocol.write_text(HEAD + CHARGE)
+    channels = {"bare-01": 1, "bare-02": 2, "coated-01": 5}
+
+    def last_event(cell):
+        return (terminal.events(channels[cell]) or [None])[-1]
+
+    with simulated(laboratory) as terminal:
+        for op, cell, before in (
+            ("hold", "bare-01", lambda: last_event("bare-01") == "started"),
+            ("resume", "bare-01", lambda: terminal.state("bare-01") == "held"),
+            ("abort", "bare-02", lambda: last_event("bare-01") == "resumed"),
+            ("skip", "coated-01", lambda: terminal.state("bare-02") == "aborted"),
+        ):
+            with doomed(laboratory) as process:
+                until(lambda before=before: terminal.cells() and before(), f"all is well before {op}")
+                events = terminal.events(channels[cell])
+                assert terminal.ask("explain", cell=cell)["explain"]["cell"] == cell
+                more = {"now": True} if op == "hold" else {}
+                assert terminal.lost(op, cell=cell, id=op, user="ana", reason="because", **more), "no answer came"
+                assert process.wait(30) < 0
+                assert terminal.events(channels[cell]) == events, "nothing has been done yet"
+                assert f"ana: {op} {cell}: because" in terminal.log(cell)
+        with doomed(laboratory):
+            until(lambda: terminal.step("coated-01") == "c000/02-rest", "the charge is left out")
+            assert "goes on" in terminal.ask("resume", cell="bare-01", id="resume")["will"], "the answer that was lost"
+            assert terminal.state("bare-01") == "charging"
+            started = [terminal.events(channel).count("started") for channel in channels.values()]
+            assert started == [1, 1, 2]
+            assert terminal.events(1).count("suspended") == terminal.events(1).count("resumed") == 1
+            assert terminal.laboratory_says("violations")["violations"] == []
