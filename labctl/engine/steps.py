@@ -252,6 +252,7 @@ class StepJob:
             "flags": flags,
             "reference": reference,
             "nutation": nutation.token if nutation is not None else None,
+            **self._described(),
         }
         await self._beside(partial(_keep, folder, fetched, operation, result))
         if late and delay is not None:
@@ -262,6 +263,10 @@ class StepJob:
                 cell=row.cell,
             )
         return result
+
+    def _described(self) -> Mapping[str, Any]:
+        """Say what else the bundle says of itself."""
+        return {}
 
     async def _beside(self, work: Callable[[], T]) -> T:
         """Do lengthy work on files beside the loop: other cells and people are served meanwhile."""

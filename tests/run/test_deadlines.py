@@ -1,7 +1,6 @@
 """Two cells want one potentiostat at once, so that one is late: what the protocol says happens to it, and is told."""
 
-import pytest
-from trouble import Scene, one_cell, play, seconds
+from trouble import Scene, one_cell, play
 
 from labctl.journal import Status
 

@@ -81,7 +81,10 @@ def test_a_cell_that_gave_more_than_it_got_is_held_until_a_person_has_looked(lab
 
 
 def test_a_chamber_that_never_settles_holds_its_cell_and_is_stopped(laboratory):
-    one_cell(laboratory, "rest: {duration: 10 min, temperature: 40 degC}", )
+    one_cell(
+        laboratory,
+        "rest: {duration: 10 min, temperature: 40 degC}",
+    )
     laboratory.replace("cells.yaml", "place: cabinet/1", "place: oven/1")
 
     async def script(scene: Scene) -> None:
