@@ -215,7 +215,7 @@ def cycler_program(name: str, planned: PlannedOperation) -> CyclerProgram:
         ends=tuple(ends),
         record_every=300.0 if planned.kind is Kind.REST else 60.0,
         record_voltage_step=0.0 if planned.kind in (Kind.REST, Kind.HOLD) else 0.02,
-        discharging=planned.kind is Kind.HOLD,
+        discharging=parameters.discharging,
     )
     safety = SafetyLimits(
         voltage_min=parameters.voltage_min - SAFETY_MARGIN_VOLT,

@@ -140,6 +140,12 @@ class LoopClock:
         """
         return seconds * self._loop.speed if isinstance(self._loop, ScaledLoop) else seconds
 
+    def wall_ahead(self) -> float | None:
+        """Give the seconds that the wall clock is ahead of this one; None where this one's time is not the world's."""
+        if isinstance(self._loop, (ScaledLoop, VirtualLoop)):
+            return None
+        return (real_now() - self.now()).total_seconds()
+
     @contextmanager
     def exchange(self) -> Iterator[None]:
         """Mark a worker thread's exchange with an instrument; a virtual clock stands still for it."""

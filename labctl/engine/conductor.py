@@ -18,7 +18,9 @@ from labctl.engine.campaign import BENCH
 from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.references import References
+from labctl.engine.refuge import Refuge, is_refuge, step_of
 from labctl.engine.routing import ROLE_OF
+from labctl.engine.situation import is_behind
 from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.tokens import token_for
 from labctl.engine.transfers import TransferJob
@@ -37,11 +39,10 @@ SKIP: Final = "skip "
 
 #: A step in one of these is an instrument's business already.
 _BEGUN: Final = frozenset({Status.LEASED, Status.INTENT, Status.RUNNING, Status.FETCHED})
-
-T = TypeVar("T")
-
 #: Seconds until an instrument that would not be interrupted is told again.
 _AGAIN: Final = 2.0
+
+T = TypeVar("T")
 
 
 class _NobodyComes(Exception):
@@ -98,6 +99,7 @@ class Conductor:
         plan = around.campaign.plans[cell]
         self._planned: Mapping[str, PlannedOperation] = {planned.path: planned for planned in plan}
         self.machine = CellMachine(cell, list(self._planned))
+        self._refuge = Refuge(around, cell, lambda operation: token_for(direction.laboratory, operation, cell))
         self._task: asyncio.Task[OperationRow] | None = None
         self._changed = asyncio.Event()
         self._take_up()
@@ -145,7 +147,7 @@ class Conductor:
         if status is not Status.ABORTED:
             return status is Status.DONE
         latest = self._journal.latest(self._campaign, self.cell, step)
-        return latest is not None and _is_behind(latest)
+        return latest is not None and is_behind(latest)
 
     def changed(self) -> None:
         """Take notice: a person wants something."""
@@ -180,6 +182,10 @@ class Conductor:
     async def _go_on(self, step: str, row: CellRow) -> None:
         """Do the next thing: what a person wants, or the step."""
         wanted, held, runs = row.wanted or "", self.machine.state == HELD, self._runs()
+        refuge = self._refuge.active() if held and (wanted or row.state == UNDER_WAY) else None
+        if refuge is not None:
+            why = f"{row.by} has decided: {row.reason}"
+            await self._direction.life.end_idle(refuge.operation, self._job_of(refuge), why)
         if wanted == "abort":
             await self._end_active(f"aborted by {row.by}: {row.reason}")
             await self._end(ABORTED, "abort")
@@ -193,11 +199,19 @@ class Conductor:
         elif held and not runs:
             if not self._direction.waits_for_people:
                 raise _NobodyComes
-            await self._changed.wait()
+            await self._stay_held(self._planned[step])
         elif wanted in (HOLD, HOLD_NOW) and not runs:
             self._hold(row.reason or "held", by=row.by)
         else:
             await self._operate(step)
+
+    async def _stay_held(self, planned: PlannedOperation) -> None:
+        """Wait for a person; where the protocol says so, with the cell's voltage held meanwhile."""
+        row = self._refuge.wanted(planned, self.latest())
+        if row is None:
+            await self._changed.wait()
+        else:
+            await self._attend_so_far(self._direction.life.run(row.operation, self._refuge.job(row, planned)), _let_go)
 
     async def _stagger(self) -> None:
         """Wait for the cell's own start."""
@@ -245,6 +259,16 @@ class Conductor:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             raise
+
+    async def _attend_so_far(
+        self, work: Coroutine[Any, Any, T], interrupt: Callable[[asyncio.Task[T]], Awaitable[None]]
+    ) -> None:
+        """Work on something that a person's wish may break off; what is left of it is taken up again."""
+        try:
+            await self._attend(work, interrupt)
+        except asyncio.CancelledError:
+            if _lets_go():
+                raise
 
     # -- one step ----------------------------------------------------------------------------------------------------
     async def _operate(self, step: str) -> None:
@@ -304,7 +328,7 @@ class Conductor:
 
     async def _judge(self, row: OperationRow) -> None:
         """Decide how the cell goes on after an operation has come to some end."""
-        if _is_behind(row):
+        if is_behind(row):
             if self.machine.state == HELD:
                 # It ended while the cell was held; it counts when the cell goes on.
                 return
@@ -411,7 +435,7 @@ class Conductor:
         why = f"skipped by {row.by}: {row.reason}"
         await self._end_active(why, skipped=True)
         latest = self.latest()
-        if latest is None or not _is_behind(latest):
+        if latest is None or not is_behind(latest):
             latest = self._request(self._planned[step], 1 + (latest.attempt if latest is not None else 0))
             latest = self._journal.aborted(latest.operation, why, {"skipped": True})
         await self._judge(latest)
@@ -422,7 +446,8 @@ class Conductor:
         active = [
             row
             for row in self.rows()
-            if row.status not in ENDED_STATUSES and not (_is_move(row) and row.result["request"]["target"] == home)
+            if row.status not in ENDED_STATUSES
+            and not (row.kind == "transfer" and row.result["request"]["target"] == home)
         ]
         life, task = self._direction.life, self._task
         if task is not None and not task.done():
@@ -435,8 +460,10 @@ class Conductor:
                 await life.end_idle(row.operation, self._job_of(row), why, **result)
 
     def _job_of(self, row: OperationRow) -> StepJob | TransferJob:
-        if _is_move(row):
+        if row.kind == "transfer":
             return self.around.movement.job_of(row)
+        if is_refuge(row):
+            return self._refuge.job(row, self._planned[step_of(row)])
         return StepJob(self.around, self.cell, self._planned[row.step])
 
     def _hold(self, reason: str, by: str = "") -> None:
@@ -475,11 +502,7 @@ class Conductor:
             elif wanted in ("stop", "abort") and self.machine.state not in ENDED:
                 await _let_go(task)
 
-        try:
-            await self._attend(way, listen)
-        except asyncio.CancelledError:
-            if _lets_go():
-                raise
+        await self._attend_so_far(way, listen)
 
 
 def _lets_go() -> bool:
@@ -492,12 +515,3 @@ async def _let_go(task: asyncio.Task[Any]) -> None:
     """Stop working on something; its operation stays where it is."""
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-def _is_move(row: OperationRow) -> bool:
-    return row.kind == "transfer"
-
-
-def _is_behind(row: OperationRow) -> bool:
-    """Whether a step with this operation needs nothing more."""
-    return row.status is Status.DONE or (row.status is Status.ABORTED and bool(row.result.get("skipped")))

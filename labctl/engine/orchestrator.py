@@ -14,6 +14,7 @@ from labctl.engine.actions import LONGEST
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
 from labctl.engine.chambers import Oven, Settled
+from labctl.engine.clock import LoopClock
 from labctl.engine.commands import Commands
 from labctl.engine.conductor import Conductor, Direction
 from labctl.engine.endpoint import Endpoint
@@ -29,6 +30,7 @@ from labctl.engine.shares import Interval, scarce
 from labctl.engine.shifts import Shifts
 from labctl.engine.status import status_report
 from labctl.engine.steps import Surroundings
+from labctl.engine.wall import WallWatch
 from labctl.errors import UsageError
 from labctl.instruments import Clock, Log
 from labctl.journal import Journal, Status
@@ -224,6 +226,9 @@ class Orchestrator:
         port = await self._endpoint.start()
         self._lock.publish(port=port, token=self._token, since=self._journal.now(), mode=self._mode)
         beside = [*companions(port, self._token), asyncio.create_task(self._shifts.keep(self._arbiter.pump))]
+        if isinstance(self._clock, LoopClock):
+            watch = WallWatch(self._journal, self._clock.wall_ahead, self._clock.now)
+            beside.append(asyncio.create_task(watch.keep()))
         try:
             async with asyncio.TaskGroup() as self._group:
                 for campaign in list(self._campaigns.values()):

@@ -250,6 +250,7 @@ class StepJob:
             "flags": flags,
             "reference": reference,
             "nutation": nutation.token if nutation is not None else None,
+            **self._described(),
         }
         await beside(partial(_keep, folder, fetched, operation, result))
         if late and delay is not None:
@@ -260,6 +261,10 @@ class StepJob:
                 cell=row.cell,
             )
         return result
+
+    def _described(self) -> Mapping[str, Any]:
+        """Say what else the bundle says of itself."""
+        return {}
 
     def _delay(self, row: OperationRow) -> float | None:
         """Seconds between the end of the step before and the start of this one."""

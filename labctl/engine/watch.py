@@ -80,7 +80,7 @@ class Watch:
         if voltage is not None and bounds.voltage is not None and not bounds.voltage[0] <= voltage <= bounds.voltage[1]:
             low, high = (show(one, "V", 4) for one in bounds.voltage)
             return f"{show(voltage, 'V', 5)} at the cell, outside {low} to {high}"
-        if current is not None and bounds.current is not None and abs(current) > bounds.current:
+        if current is not None and bounds.current is not None and not abs(current) <= bounds.current:
             return f"{show(current, 'mA')} through the cell, above {show(bounds.current, 'mA')}"
         if temperature is not None and bounds.temperature is not None:
             low_K, high_K = bounds.temperature

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -119,7 +120,7 @@ class Scene:
         rows = self.journal.operations(campaign=self.campaign, cell=cell)
         if step is None:
             return [row for row in rows if row.kind != "transfer"]
-        return [row for row in rows if f"-{row.step}".endswith(f"-{step}")]
+        return [row for row in rows if re.search(rf"(^|[/-]){re.escape(step)}$", row.step)]
 
     def row(self, step: str, cell: str = "bare-01") -> OperationRow:
         return self.rows(step, cell)[-1]

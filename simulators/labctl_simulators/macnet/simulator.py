@@ -41,7 +41,7 @@ class MacnetSimulator:
     ----------
     Each takes ``channel``: ``stands`` (the test's clock and values stand while the channel says that it runs),
     ``blind`` (it notices no end and no safety limit), ``stubborn`` (it agrees to be suspended and reset, and does
-    neither), ``problem`` (it ends with the fault ``code``), ``cleared`` (somebody resets it at the tester's own screen),
+    neither), ``problem`` (it ends with the fault ``code``), ``cleared`` (somebody resets it at the tester's screen),
     ``repaired``.
     """
 
