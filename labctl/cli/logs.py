@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TextIO, cast
 
 import structlog
 
 from labctl.instruments import Clock, Log
 
 
-def open_log(folder: Path, clock: Clock, name: str = "labctl") -> tuple[Log, IO[str]]:
+class LogFile:
+    """A file of lines that does not matter enough to stop anything: what there is no room for is left out."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, text: str) -> int:
+        """Write a line, if there is room."""
+        with contextlib.suppress(OSError):
+            self._file.write(text.encode("utf-8", "replace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def open_log(folder: Path, clock: Clock, name: str = "labctl") -> tuple[Log, LogFile]:
     """Open the log of a laboratory folder; the caller closes the file."""
     path = folder / "logs" / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("a", encoding="utf-8", buffering=1)
+    file = LogFile(path)
 
     def stamp(_logger: Any, _method: str, event: Any) -> Any:
         event["at"] = clock.now().isoformat(timespec="milliseconds")
         return event
 
     log: Log = structlog.wrap_logger(
-        structlog.PrintLogger(file),
+        structlog.WriteLogger(cast(TextIO, file)),
         processors=[
             structlog.processors.add_log_level,
             stamp,

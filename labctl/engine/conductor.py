@@ -8,24 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from labctl.cell import CellMachine
 from labctl.cell.machine import ABORTED, ENDED, FINISHED, HELD, STOPPED, UNDER_WAY
 from labctl.engine.campaign import BENCH
+from labctl.engine.direction import Direction
 from labctl.engine.leases import Need
-from labctl.engine.lifecycle import LifeCycle
-from labctl.engine.references import References
 from labctl.engine.refuge import Refuge, is_refuge, step_of
+from labctl.engine.room import lacks_room, wait_for_room
 from labctl.engine.routing import ROLE_OF
 from labctl.engine.situation import is_behind
 from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.tokens import token_for
 from labctl.engine.transfers import TransferJob
-from labctl.errors import LabctlError
-from labctl.instruments import Log, Refused
+from labctl.errors import LabctlError, NoRoom
+from labctl.instruments import Refused
 from labctl.journal import ENDED as ENDED_STATUSES
 from labctl.journal import CellRow, OperationRow, Status
 from labctl.protocol import Kind, PlannedOperation
@@ -49,34 +48,6 @@ class _NobodyComes(Exception):
     """A held cell waits for a person, and none will come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Direction:
-    """What all cells of an orchestrator share.
-
-    Attributes
-    ----------
-    life : LifeCycle
-        Runs operations.
-    references : References
-        Keep the spectrometer's shift scale.
-    laboratory : str
-        The laboratory's id, for tokens.
-    log : Log
-        For whoever maintains labctl.
-    on_progress : callable
-        Told cell and step, or state.
-    waits_for_people : bool
-        Whether a held cell is waited for; in a hurried simulation nobody comes.
-    """
-
-    life: LifeCycle
-    references: References
-    laboratory: str
-    log: Log
-    on_progress: Callable[[str, str], None]
-    waits_for_people: bool
-
-
 class Conductor:
     """One cell of one campaign.
 
@@ -98,7 +69,6 @@ class Conductor:
         self._campaign = around.campaign.name
         plan = around.campaign.plans[cell]
         self._planned: Mapping[str, PlannedOperation] = {planned.path: planned for planned in plan}
-        self.machine = CellMachine(cell, list(self._planned))
         self._refuge = Refuge(around, cell, lambda operation: token_for(direction.laboratory, operation, cell))
         self._task: asyncio.Task[OperationRow] | None = None
         self._changed = asyncio.Event()
@@ -132,6 +102,7 @@ class Conductor:
         return StepJob(self.around, self.cell, self._planned[latest.step]).need(latest)
 
     def _take_up(self) -> None:
+        self.machine = CellMachine(self.cell, list(self._planned))
         reached = self._journal.reached(self._campaign, self.cell)
         self.machine.replay({step for step, status in reached.items() if self._left_behind(step, status)})
         before = self.machine.steps[self.machine.at - 1] if self.machine.at else None
@@ -157,12 +128,24 @@ class Conductor:
     async def run(self) -> None:
         """Go on until the cell has come to its end (or is held, where nobody is waited for)."""
         try:
-            await self._run()
+            while await self._stopped_for_room():
+                await wait_for_room(self._journal, self.cell)
+                # What was not written down has not happened: taken up as after a restart.
+                self._take_up()
         except _NobodyComes:
             return
         except Exception as error:
             self._direction.log.error("a cell can't go on", cell=self.cell, error=repr(error), exc_info=error)
             self._keep_away(error)
+
+    async def _stopped_for_room(self) -> bool:
+        try:
+            await self._run()
+        except (NoRoom, OSError) as error:
+            if not lacks_room(error):
+                raise
+            return True
+        return False
 
     def _keep_away(self, error: Exception) -> None:
         """Hold the cell: its operation keeps its lease, and nothing of it is touched before the next start."""
@@ -282,6 +265,8 @@ class Conductor:
             if _lets_go():
                 raise
             return
+        except NoRoom:
+            raise
         except LabctlError as error:
             # Before an operation of its own: what it needs, such as a reference, is not to be had.
             self._journal.alarm("pause", f"{step}: {error}", cell=self.cell)

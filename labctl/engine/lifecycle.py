@@ -8,7 +8,6 @@ What is done in each status, after a crash as in an ordinary run, is the table o
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,13 +18,11 @@ from labctl.engine.actions import LONGEST, Action, Suspendable, next_look
 from labctl.engine.leases import Arbiter, Need
 from labctl.engine.rescue import Rescue
 from labctl.engine.retries import policy_for, worth_a_line
+from labctl.engine.room import lacks_room, wait_for_room
 from labctl.engine.watch import LOOK_AGAIN, Bounds, Watch
-from labctl.errors import LabctlError, NoRoom
+from labctl.errors import LabctlError
 from labctl.instruments import CannotSay, Clock, Handle, Log, Progress, State
 from labctl.journal import ENDED, Journal, OperationRow, Status
-
-# Seconds between attempts to write where the disk is full.
-NO_ROOM_RETRY = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +241,10 @@ class LifeCycle:
     async def _trouble(self, operation: str, job: Job, error: LabctlError | OSError, retries: int) -> OperationRow:
         """Decide by the class of the fault: wait and try again, ask a person, or fail and leave the cell safe."""
         row = self._journal.operation(operation)
-        if isinstance(error, OSError) and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and not lacks_room(error):
             return await self._rescue.fail(row, job, f"{error.strerror}: {error.filename}")
-        if isinstance(error, (NoRoom, OSError)):
-            self._journal.alarm("pause", f"{row.step}: no room on the disk; nothing is started until there is")
-            await asyncio.sleep(NO_ROOM_RETRY)
+        if lacks_room(error):
+            await wait_for_room(self._journal, row.step)
             return self._journal.operation(operation)
         if isinstance(error, TooLate) and job.skips_when_late:
             await self._rescue.end(row, job, str(error), {"skipped": True})
@@ -361,6 +357,9 @@ class LifeCycle:
             try:
                 await self._rescue.end(row, job, why, result)
             except (LabctlError, OSError) as error:
+                if lacks_room(error):
+                    await wait_for_room(self._journal, row.step)
+                    continue
                 policy = policy_for(error)
                 if policy is None or retries >= policy.attempts:
                     self._journal.alarm("trip", f"{row.step}: could not be ended: {error}", cell=row.cell)

@@ -16,7 +16,8 @@ from labctl.engine.campaign import Campaign
 from labctl.engine.chambers import Oven, Settled
 from labctl.engine.clock import LoopClock
 from labctl.engine.commands import Commands
-from labctl.engine.conductor import Conductor, Direction
+from labctl.engine.conductor import Conductor
+from labctl.engine.direction import Direction
 from labctl.engine.endpoint import Endpoint
 from labctl.engine.explain import explain
 from labctl.engine.leases import Arbiter
@@ -25,13 +26,14 @@ from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.movement import Movement
 from labctl.engine.references import References
+from labctl.engine.room import lacks_room, wait_for_room
 from labctl.engine.routing import RouteBook
 from labctl.engine.shares import Interval, scarce
 from labctl.engine.shifts import Shifts
 from labctl.engine.status import status_report
 from labctl.engine.steps import Surroundings
 from labctl.engine.wall import WallWatch
-from labctl.errors import UsageError
+from labctl.errors import NoRoom, UsageError
 from labctl.instruments import Clock, Log
 from labctl.journal import Journal, Status
 from labctl.results import write_campaign
@@ -209,10 +211,18 @@ class Orchestrator:
         """Drive the cells of one campaign to their ends."""
         conductors = [self._conductors[cell.id] for cell in campaign.cells.cells]
         await asyncio.gather(*(conductor.run() for conductor in conductors))
-        # Delivered first: a campaign that counts as ended has its evaluation, whatever happens in between.
-        await self._on_ended(campaign)
-        if all(conductor.state in ENDED for conductor in conductors):
-            self._journal.end_campaign(campaign.name)
+        while True:
+            try:
+                # Delivered first: a campaign that counts as ended has its evaluation, whatever happens in between.
+                await self._on_ended(campaign)
+                if all(conductor.state in ENDED for conductor in conductors):
+                    self._journal.end_campaign(campaign.name)
+            except (NoRoom, OSError) as error:
+                if not lacks_room(error):
+                    raise
+                await wait_for_room(self._journal, campaign.name)
+            else:
+                return
 
     async def run(self, companions: Callable[[int, str], Iterable[asyncio.Task[Any]]] = lambda port, token: ()) -> None:
         """Drive all cells to their end; cancelling this detaches in order.
