@@ -52,14 +52,18 @@ def test_campaigns_are_handed_over_followed_and_taken_up_together_after_a_kill(s
     first = cells_file(shared, "first.yaml", "bare-01", "bare-02")
     second = cells_file(shared, "second.yaml", "coated-01")
     cells_file(shared, "mixed.yaml", "bare-02", "coated-02")
+    cells_file(shared, "third.yaml", "coated-03")
     (shared.folder / "other-station.yaml").write_text(
         (shared.folder / "station.yaml").read_text().replace("station: example", "station: elsewhere")
     )
     with simulated(shared, speed=30) as terminal:
         with running(shared, PROTOCOL, *first):
             until(lambda: terminal.states() == {"bare-01": "resting", "bare-02": "resting"}, "the first rests")
-            follower = shared.begin("run", PROTOCOL, "--simulate", *second)
-            until(lambda: terminal.state("coated-01") == "resting", "the second is handed over")
+            with running(shared, PROTOCOL, *second) as follower:
+                until(lambda: terminal.state("coated-01") == "resting", "the second is handed over")
+                follower.send_signal(signal.SIGINT)
+                said, _ = follower.communicate(timeout=30)
+            assert (follower.returncode, "the orchestrator and its instruments go on" in said) == (130, True), said
             report = terminal.ask("status")["status"]
             assert report["campaigns"] == ["dead-lithium-1", "dead-lithium-2"]
             assert {one["cell"]: one["campaign"] for one in report["cells"]} == {
@@ -68,15 +72,12 @@ def test_campaigns_are_handed_over_followed_and_taken_up_together_after_a_kill(s
                 "coated-01": "dead-lithium-2",
             }
             screen = shared.labctl("status").stdout
-            assert "dead-lithium-1" in screen, "a cell's campaign can be told from the screen"
-            assert "dead-lithium-2" in screen
-            follower.send_signal(signal.SIGINT)
-            said, _ = follower.communicate(timeout=30)
-            assert (follower.returncode, "the orchestrator and its instruments go on" in said) == (130, True), said
+            assert "campaign dead-lithium-1" in screen, "a cell's campaign can be told from the screen"
+            assert "campaign dead-lithium-2" in screen
             assert terminal.state("coated-01") == "resting"
             for refusal, code, words in (
                 (("--cells", "mixed.yaml"), 2, "bare-02 is in campaign dead-lithium-1"),
-                (("--cells", "second.yaml", "--station", "other-station.yaml"), 2, "station"),
+                (("--cells", "third.yaml", "--station", "other-station.yaml"), 2, "is not the station file"),
                 (("--cells", "second.yaml", "--orchestrator"), 5, "pid"),
             ):
                 found, why = terminal.refused("run", PROTOCOL, "--simulate", *refusal)
@@ -85,8 +86,8 @@ def test_campaigns_are_handed_over_followed_and_taken_up_together_after_a_kill(s
         # Killed with two campaigns: files of either take up both.
         with running(shared, PROTOCOL, *second) as process:
             until(lambda: len(terminal.cells()) == 3, "both are taken up")
-            again = shared.begin("run", PROTOCOL, "--simulate", *first)
-            said, _ = again.communicate(timeout=60)
+            with running(shared, PROTOCOL, *first) as again:
+                said, _ = again.communicate(timeout=60)
             assert (again.returncode, "dead-lithium-1 runs there already" in said) == (0, True), said
             assert process.wait(60) == 0
         for name in ("dead-lithium-1", "dead-lithium-2"):
