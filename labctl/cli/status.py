@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,11 +76,17 @@ def print_status(report: Mapping[str, Any]) -> None:
     out = console()
     live = report["orchestrator"] == "running"
     mode = str(report["mode"] or "empty").upper()
-    head = f"[bold]{mode}[/bold]  campaign {report['campaign'] or '–'}  orchestrator {report['orchestrator']}"
+    names = report["campaigns"]
+    what = f"{len(names)} campaigns" if len(names) > 1 else f"campaign {report['campaign'] or '–'}"
+    head = f"[bold]{mode}[/bold]  {what}  orchestrator {report['orchestrator']}"
     out.print(f"{head}  {_clock(report['time'])} UTC")
     if not live:
         out.print("[yellow]no orchestrator runs: these are the journal's last words, not live values[/yellow]")
-    out.print(_cells(report, live=live, wide=out.width >= 110))
+    for name in names if len(names) > 1 else [None]:
+        if name is not None:
+            out.print(f"\ncampaign [bold]{name}[/bold]")
+        cells = [cell for cell in report["cells"] if name in (None, cell["campaign"])]
+        out.print(_cells(cells, live=live, wide=out.width >= 110))
     if report["instruments"]:
         out.print(_instruments(report))
     for alarm in report["alarms"]:
@@ -98,7 +104,7 @@ def _number(value: float | None, digits: int) -> str:
     return f"{value:.{digits}f}" if value is not None else "–"
 
 
-def _cells(report: Mapping[str, Any], *, live: bool, wide: bool) -> Table:
+def _cells(cells: Sequence[Mapping[str, Any]], *, live: bool, wide: bool) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -112,10 +118,10 @@ def _cells(report: Mapping[str, Any], *, live: bool, wide: bool) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     if wide:
         table.add_column("end", no_wrap=True)
-    waiting = any(cell["waits_for"] for cell in report["cells"])
+    waiting = any(cell["waits_for"] for cell in cells)
     if waiting:
         table.add_column("waits for")
-    for cell in report["cells"]:
+    for cell in cells:
         age = cell["age_s"]
         stale = not live or (age is not None and age > OLD)
         on = ":".join(part for part in (cell["instrument"], cell["channel"]) if part) or cell["place"]

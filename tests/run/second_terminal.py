@@ -132,8 +132,9 @@ def running(laboratory: Laboratory, *arguments: str) -> Iterator[subprocess.Pope
         yield process
     finally:
         process.kill()
-        output, _ = process.communicate()
-        assert "Traceback" not in output, output
+        if not process.stdout.closed:
+            output, _ = process.communicate()
+            assert "Traceback" not in output, output
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """More campaigns than one: a second 'labctl run' hands its campaign to the orchestrator that runs here."""
 
-import json
 import re
 import signal
 import sys
@@ -9,11 +8,13 @@ from datetime import datetime
 import pytest
 from second_terminal import HEAD, PROTOCOL, journal, running, simulated, until
 
+from labctl.journal import Status
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C and kills are sent as POSIX signals")
 
 LONG = """
 steps:
-  - rest: {duration: 10 min}
+  - rest: {duration: 8 h}
 """
 
 SPECTRA = """
@@ -52,14 +53,18 @@ def test_campaigns_are_handed_over_followed_and_taken_up_together_after_a_kill(s
     first = cells_file(shared, "first.yaml", "bare-01", "bare-02")
     second = cells_file(shared, "second.yaml", "coated-01")
     cells_file(shared, "mixed.yaml", "bare-02", "coated-02")
+    cells_file(shared, "third.yaml", "coated-03")
     (shared.folder / "other-station.yaml").write_text(
         (shared.folder / "station.yaml").read_text().replace("station: example", "station: elsewhere")
     )
-    with simulated(shared, speed=30) as terminal:
+    with simulated(shared) as terminal:
         with running(shared, PROTOCOL, *first):
             until(lambda: terminal.states() == {"bare-01": "resting", "bare-02": "resting"}, "the first rests")
-            follower = shared.begin("run", PROTOCOL, "--simulate", *second)
-            until(lambda: terminal.state("coated-01") == "resting", "the second is handed over")
+            with running(shared, PROTOCOL, *second) as follower:
+                until(lambda: terminal.state("coated-01") == "resting", "the second is handed over")
+                follower.send_signal(signal.SIGINT)
+                said, _ = follower.communicate(timeout=30)
+            assert (follower.returncode, "the orchestrator and its instruments go on" in said) == (130, True), said
             report = terminal.ask("status")["status"]
             assert report["campaigns"] == ["dead-lithium-1", "dead-lithium-2"]
             assert {one["cell"]: one["campaign"] for one in report["cells"]} == {
@@ -68,16 +73,13 @@ def test_campaigns_are_handed_over_followed_and_taken_up_together_after_a_kill(s
                 "coated-01": "dead-lithium-2",
             }
             screen = shared.labctl("status").stdout
-            assert "dead-lithium-1" in screen, "a cell's campaign can be told from the screen"
-            assert "dead-lithium-2" in screen
-            follower.send_signal(signal.SIGINT)
-            said, _ = follower.communicate(timeout=30)
-            assert (follower.returncode, "the orchestrator and its instruments go on" in said) == (130, True), said
+            assert "campaign dead-lithium-1" in screen, "a cell's campaign can be told from the screen"
+            assert "campaign dead-lithium-2" in screen
             assert terminal.state("coated-01") == "resting"
             for refusal, code, words in (
                 (("--cells", "mixed.yaml"), 2, "bare-02 is in campaign dead-lithium-1"),
-                (("--cells", "second.yaml", "--station", "other-station.yaml"), 2, "station"),
-                (("--cells", "second.yaml", "--orchestrator"), 5, "pid"),
+                (("--cells", "third.yaml", "--station", "other-station.yaml"), 2, "is not the station file"),
+                (("--cells", "second.yaml", "--orchestrator"), 5, "another orchestrator runs here"),
             ):
                 found, why = terminal.refused("run", PROTOCOL, "--simulate", *refusal)
                 assert (found, words in why) == (code, True), why
@@ -85,9 +87,12 @@ def test_campaigns_are_handed_over_followed_and_taken_up_together_after_a_kill(s
         # Killed with two campaigns: files of either take up both.
         with running(shared, PROTOCOL, *second) as process:
             until(lambda: len(terminal.cells()) == 3, "both are taken up")
-            again = shared.begin("run", PROTOCOL, "--simulate", *first)
-            said, _ = again.communicate(timeout=60)
-            assert (again.returncode, "dead-lithium-1 runs there already" in said) == (0, True), said
+            with running(shared, PROTOCOL, *first) as again:
+                assert "dead-lithium-1 runs there already" in again.stdout.readline()
+                for cell in ("bare-01", "bare-02", "coated-01"):
+                    terminal.ask("skip", cell=cell, user="ana", reason="enough of it")
+                said, _ = again.communicate(timeout=60)
+            assert (again.returncode, "dead-lithium-1 has ended: 2 cells finished" in said) == (0, True), said
             assert process.wait(60) == 0
         for name in ("dead-lithium-1", "dead-lithium-2"):
             assert (shared.folder / "results" / name / "analysis.json").is_file()
@@ -151,5 +156,17 @@ def test_more_cells_than_channels_take_turns_where_channels_are_given_back(share
     shared.replace("station.yaml", "maccor: 1-8, zahner: {through: mux, relays: 101-108}", "maccor: 1-2")
     shared.replace("station.yaml", "cabinet: {count: 8", "cabinet: {count: 2")
     shared.replace("station.yaml", "  oven:    {count: 8, temperature: oven, leads: {maccor: 9-16}}\n", "")
-    assert accelerated(shared, *cells_file(shared, "cells.yaml", "bare-01", "bare-02")).returncode == 0
-    assert json.loads((shared.folder / "results/dead-lithium-1/analysis.json").read_text())
+    text = (shared.folder / "station.yaml").read_text()
+    (shared.folder / "station.yaml").write_text(f"{text}  shelf:   {{count: 8, temperature: ambient}}\n")
+    names = ("bare-01", "bare-02", "bare-03")
+    files = cells_file(shared, "cells.yaml", *names)
+    shared.replace("cells.yaml", "place: cabinet/1", "place: shelf/1")
+    shared.replace("cells.yaml", "place: cabinet/2", "place: shelf/2")
+    shared.replace("cells.yaml", "place: cabinet/3", "place: shelf/3")
+    ran = accelerated(shared, *files)
+    assert ran.returncode == 0, ran.stderr
+    with journal(shared) as kept:
+        assert {kept.place(cell) for cell in names} != {None}
+        rests = [row for row in kept.operations() if row.step == "c000/01-rest"]
+    assert {row.status for row in rests} == {Status.DONE}
+    assert {one for row in rests for one in row.resources if one.startswith("maccor")} == {"maccor:1", "maccor:2"}

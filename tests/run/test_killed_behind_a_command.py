@@ -3,14 +3,29 @@
 import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from second_terminal import HEAD, PROTOCOL, simulated, until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kills are sent as POSIX signals")
 
-LAUNCHER = Path(__file__).parents[1] / "crash" / "kill_harness" / "launcher.py"
+#: Runs labctl and ends it the hard way right behind the commit of a person's command.
+DOOMED = """
+import os, signal
+from labctl.cli import main
+from labctl.journal import Journal
+
+control = Journal.control
+
+def control_and_die(self, *arguments, command=None, **more):
+    control(self, *arguments, command=command, **more)
+    if command is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return self.cell(*arguments)
+
+Journal.control = control_and_die
+main()
+"""
 CHARGE = (
     "\nsteps:\n  - charge: {current: 0.2 mA/cm2, until: {voltage: upper}, at_most: 16 h}\n  - rest: {duration: 8 h}\n"
 )
@@ -19,11 +34,8 @@ CHARGE = (
 @contextmanager
 def doomed(laboratory):
     """Run the campaign until it has written down the next command, and no longer."""
-    plan = laboratory.folder / "plan.txt"
-    plan.write_text("insert commands after\n")
-    plan.with_suffix(".done").write_text("")
     process = subprocess.Popen(
-        [sys.executable, str(LAUNCHER), str(plan), "run", PROTOCOL, "--simulate"],
+        [sys.executable, "-c", DOOMED, "run", PROTOCOL, "--simulate"],
         cwd=laboratory.folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
