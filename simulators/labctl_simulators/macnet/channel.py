@@ -338,6 +338,12 @@ class Channel:
         if driven is not None:
             self._laboratory.source_off(driven, self.source)
 
+    def bring_up(self, t: float) -> None:
+        """Bring a running channel and the cell on its leads up to laboratory time ``t``."""
+        if self.stat == ACTIVE:
+            self.advance(t)
+            self.follow()
+
     def follow(self) -> None:
         """Bring the cell on the leads to where the channel is; readings alone need only its course."""
         if self._segment is not None and self.stat == ACTIVE:

@@ -76,7 +76,9 @@ class MacnetSimulator:
         """Listen; give what a client's settings need to reach it."""
         self.tester.exports.mkdir(parents=True, exist_ok=True)
         self.tester.procedures.mkdir(parents=True, exist_ok=True)
-        self._laboratory.register_source(self._name, self.tester.update)
+        for channel in self.tester.channels:
+            # Each for itself: bringing one cell up to date must not cost a look at every other.
+            self._laboratory.register_source(channel.source, channel.bring_up)
         self._laboratory.register_tests(self._name, self.tester.tests)
         self._laboratory.register_breakdowns(self._name, self._break_down)
         json_port = await self._json.start(self._wanted[0])

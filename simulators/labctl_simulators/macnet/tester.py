@@ -63,9 +63,7 @@ class Tester:
     def update(self, t: float) -> None:
         """Bring every channel up to laboratory time ``t``."""
         for channel in self.channels:
-            if channel.stat == 2:
-                channel.advance(t)
-                channel.follow()
+            channel.bring_up(t)
 
     def known(self, name: str) -> bool:
         """Whether a test of this name is in the archive or on a channel; file names know no case there."""
