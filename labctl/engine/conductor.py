@@ -23,18 +23,12 @@ from labctl.engine.situation import is_behind
 from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.tokens import token_for
 from labctl.engine.transfers import TransferJob
+from labctl.engine.wishes import HOLD, HOLD_NOW, RETRY, SKIP
 from labctl.errors import LabctlError, NoRoom
 from labctl.instruments import Refused
 from labctl.journal import ENDED as ENDED_STATUSES
 from labctl.journal import CellRow, OperationRow, Status
 from labctl.protocol import Kind, PlannedOperation
-
-#: What people can want; ``SKIP`` is followed by the step that is to be left out.
-HOLD: Final = "hold"
-HOLD_NOW: Final = "hold now"
-RETRY: Final = "retry"
-RESUME: Final = "resume"
-SKIP: Final = "skip "
 
 #: A step in one of these is an instrument's business already.
 _BEGUN: Final = frozenset({Status.LEASED, Status.INTENT, Status.RUNNING, Status.FETCHED})
