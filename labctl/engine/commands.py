@@ -12,7 +12,8 @@ from typing import Any, Final
 from uuid import uuid4
 
 from labctl.cell.machine import ENDED, HELD, UNDER_WAY
-from labctl.engine.conductor import HOLD, HOLD_NOW, RESUME, RETRY, SKIP, Conductor
+from labctl.engine.conductor import Conductor
+from labctl.engine.wishes import HOLD, HOLD_NOW, RESUME, RETRY, SKIP
 from labctl.errors import UsageError
 from labctl.instruments import Clock
 from labctl.journal import CellRow, CommandRow, Journal, OperationRow, Status

@@ -23,7 +23,7 @@ from labctl.engine.situation import is_behind
 from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.tokens import token_for
 from labctl.engine.transfers import TransferJob
-from labctl.engine.wishes import HOLD, HOLD_NOW, RETRY, SKIP
+from labctl.engine.wishes import HOLD, HOLD_NOW, RESUME, RETRY, SKIP
 from labctl.errors import LabctlError, NoRoom
 from labctl.instruments import Refused
 from labctl.journal import ENDED as ENDED_STATUSES
