@@ -463,8 +463,8 @@ class Conductor:
 
     # -- out of the way ----------------------------------------------------------------------------------------------
     async def _vacate(self, row: OperationRow | None) -> None:
-        """Clear the probe for the next cell before waiting for anything else."""
-        if row is None or row.kind not in (Kind.NMR, Kind.NUTATION):
+        """Clear the probe, or at its end a channel that others wait for, before waiting for anything else."""
+        if row is None or (row.kind not in (Kind.NMR, Kind.NUTATION) and not self._keeps_others_out()):
             return
         following = self._planned[self.machine.step] if self.machine.state == UNDER_WAY and self.machine.step else None
         if following is not None and ROLE_OF[following.kind] == "spectrometer":
@@ -482,6 +482,11 @@ class Conductor:
                 await _let_go(task)
 
         await self._attend_so_far(way, listen)
+
+    def _keeps_others_out(self) -> bool:
+        """Whether a cell at its end sits away from home, at leads that belong to whoever comes next."""
+        elsewhere = self._journal.place(self.cell) not in (self.around.campaign.cell(self.cell).place, BENCH, None)
+        return self.around.campaign.gives_back and self.machine.state in ENDED and elsewhere
 
 
 def _lets_go() -> bool:
