@@ -21,6 +21,7 @@ from labctl.engine.room import lacks_room, wait_for_room
 from labctl.engine.routing import ROLE_OF
 from labctl.engine.situation import is_behind
 from labctl.engine.steps import StepJob, Surroundings
+from labctl.engine.tasks import breaks_off, let_go
 from labctl.engine.tokens import token_for
 from labctl.engine.transfers import TransferJob
 from labctl.engine.wishes import HOLD, HOLD_NOW, RESUME, RETRY, SKIP
@@ -92,6 +93,10 @@ class Conductor:
         """Give what the cell was waiting for when the last orchestrator went, None if for nothing that is granted."""
         latest = self.latest()
         if latest is None or latest.status is not Status.REQUESTED or self.machine.state != UNDER_WAY:
+            return None
+        spectrometer = self._spectrometer() if latest.kind in (Kind.NMR, Kind.NUTATION) else None
+        if spectrometer is not None and self._direction.references.token(spectrometer) is None:
+            # A new session: its reference goes first, and this cell asks after it.
             return None
         return StepJob(self.around, self.cell, self._planned[latest.step]).need(latest)
 
@@ -188,7 +193,7 @@ class Conductor:
         if row is None:
             await self._changed.wait()
         else:
-            await self._attend_so_far(self._direction.life.run(row.operation, self._refuge.job(row, planned)), _let_go)
+            await self._attend_so_far(self._direction.life.run(row.operation, self._refuge.job(row, planned)), let_go)
 
     async def _stagger(self) -> None:
         """Wait for the cell's own start."""
@@ -244,7 +249,7 @@ class Conductor:
         try:
             await self._attend(work, interrupt)
         except asyncio.CancelledError:
-            if _lets_go():
+            if breaks_off():
                 raise
 
     # -- one step ----------------------------------------------------------------------------------------------------
@@ -256,7 +261,7 @@ class Conductor:
         try:
             row = await self._attend(self._step(step), self._interrupt)
         except asyncio.CancelledError:
-            if _lets_go():
+            if breaks_off():
                 raise
             return
         except NoRoom:
@@ -353,7 +358,7 @@ class Conductor:
             await self._hold_now(task, row)
         elif wanted in (HOLD, "stop") and not self._runs():
             # Nothing has begun: the step after which it was to hold is behind it already.
-            await _let_go(task)
+            await let_go(task)
         elif row.state == UNDER_WAY and self.machine.state == HELD:
             await self._resume(row)
 
@@ -362,7 +367,7 @@ class Conductor:
         latest = self.latest()
         why = f"held by {row.by}: {row.reason}"
         if latest is None or latest.status is Status.REQUESTED:
-            await _let_go(task)
+            await let_go(task)
         elif latest.status is Status.INTENT:
             self._soon()
         elif latest.status is Status.LEASED or latest.kind == Kind.EIS:
@@ -479,7 +484,7 @@ class Conductor:
             if wanted in (HOLD, HOLD_NOW):
                 self._hold(self.row.reason or "held", by=self.row.by)
             elif wanted in ("stop", "abort") and self.machine.state not in ENDED:
-                await _let_go(task)
+                await let_go(task)
 
         await self._attend_so_far(way, listen)
 
@@ -487,15 +492,3 @@ class Conductor:
         """Whether a cell at its end sits away from home, at leads that belong to whoever comes next."""
         elsewhere = self._journal.place(self.cell) not in (self.around.campaign.cell(self.cell).place, BENCH, None)
         return self.around.campaign.gives_back and self.machine.state in ENDED and elsewhere
-
-
-def _lets_go() -> bool:
-    """Whether it is the orchestrator that breaks off, not a person's wish for one step."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-async def _let_go(task: asyncio.Task[Any]) -> None:
-    """Stop working on something; its operation stays where it is."""
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
