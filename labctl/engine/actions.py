@@ -7,7 +7,7 @@ the station and the journal.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
@@ -105,7 +105,12 @@ class CyclerAction:
     """Rest, charge, discharge or hold on a cycler channel."""
 
     def __init__(
-        self, name: str, planned: PlannedOperation, route: Route, cycler: Cycler, last_seen: LastSeen | None
+        self,
+        name: str,
+        planned: PlannedOperation,
+        route: Route,
+        cycler: Cycler,
+        last_seen: Callable[[], LastSeen | None],
     ) -> None:
         self._name = name
         self._planned = planned
@@ -132,7 +137,7 @@ class CyclerAction:
         except CannotSay:
             # Nobody but a person can read this channel: what they drop is compared instead.
             return
-        wrong = mismatch(self._last_seen, reading.voltage)
+        wrong = mismatch(self._last_seen(), reading.voltage)
         if wrong is not None:
             raise IdentityDoubt(wrong)
 
@@ -148,7 +153,7 @@ class CyclerAction:
         """Fetch the records; where the channel could not be read before, their first one identifies the cell."""
         fetched = await self._cycler.fetch(handle, folder)
         opened = fetched.summary.get("open_voltage_V")
-        wrong = mismatch(self._last_seen, float(opened)) if opened is not None else None
+        wrong = mismatch(self._last_seen(), float(opened)) if opened is not None else None
         if wrong is not None:
             raise IdentityDoubt(wrong)
         return fetched

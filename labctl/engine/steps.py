@@ -164,7 +164,7 @@ class StepJob:
         route = self._route(row)
         bench, planned = self._around.bench, self._planned
         if planned.kind in CYCLING:
-            return CyclerAction(row.operation, planned, route, bench.cycler(route.instrument), self._last_seen())
+            return CyclerAction(row.operation, planned, route, bench.cycler(route.instrument), self._last_seen)
         if planned.kind is Kind.EIS:
             mux = bench.multiplexer(route.through) if route.through is not None else None
             return ImpedanceAction(row.operation, planned, route, bench.potentiostat(route.instrument), mux)
@@ -178,8 +178,8 @@ class StepJob:
 
     def _last_seen(self) -> LastSeen | None:
         """Say how the cell was last seen, for whoever is about to let current flow."""
-        rows = self._around.journal.operations(campaign=self._around.campaign.name, cell=self._cell.id)
-        row = next((one for one in reversed(rows) if one.kind in CYCLING and one.status in ENDED and _seen(one)), None)
+        rows = self._around.journal.backwards(self._around.campaign.name, self._cell.id)
+        row = next((one for one in rows if one.kind in CYCLING and one.status in ENDED and _seen(one)), None)
         if row is None or not self._usual(float(row.result["voltage_V"])):
             return None
         ended = datetime.fromisoformat(str(row.result["ended"]))
