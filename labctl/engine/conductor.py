@@ -152,7 +152,9 @@ class Conductor:
         self._hold(f"internal error: {error!r}")
 
     async def _run(self) -> None:
-        self._hold_if_timed_out()
+        if self.latest() is None:
+            # Nothing has come after it yet: whether the last step is for a person to judge is still open.
+            self._hold_if_timed_out()
         await self._vacate(self._last)
         await self._stagger()
         while self.machine.step is not None:
