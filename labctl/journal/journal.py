@@ -295,10 +295,6 @@ class Journal:
         """Cells that don't go on by themselves, and how that came: held, stopped, aborted or finished."""
         return {cell: row.state for cell, row in self._cells.rows(campaign).items() if row.state != UNDER_WAY}
 
-    def cell_ended(self, campaign: str, cell: str, state: str) -> None:
-        """Note where a cell's way ended; whatever was wanted of it is settled."""
-        self.control(campaign, cell, state=state, wanted=None)
-
     def control(
         self,
         campaign: str,

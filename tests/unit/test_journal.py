@@ -141,7 +141,7 @@ def test_a_look_from_outside_sees_what_the_journal_has(journal):
         enter(journal, status)
     journal.alarm("warning", "no answer", instrument="maccor")
     journal.clear_alarm(journal.alarm("warning", "late", cell="x"))
-    journal.cell_ended("c", "x", "held")
+    journal.control("c", "x", state="held", wanted=None)
     look = LastWord(journal.path, WallClock())
     assert look.operations() == journal.operations()
     assert look.held() == journal.held()

@@ -7,6 +7,7 @@ sheet was asked, one without was not.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
@@ -41,7 +42,7 @@ _SHARE: Final = 0.05
 _TOKEN: Final = re.compile(r"[a-z0-9-]{1,25}\Z")
 
 
-class AssistedInstrument:
+class AssistedInstrument(ABC):
     """What the assisted roles with operations share.
 
     Parameters
@@ -68,9 +69,9 @@ class AssistedInstrument:
         """Let go; requests stand."""
         self._place.close()
 
+    @abstractmethod
     def _task(self, token: str, asked: Mapping[str, Any]) -> Task:
         """Make the task again from what a handle keeps."""
-        raise NotImplementedError
 
     # -- asking --------------------------------------------------------------------------------------------------
     async def _ask(self, token: str, place: str, name: str, task: Task) -> Handle:
