@@ -22,6 +22,7 @@ from time import process_time
 from typing import Any
 
 from labctl.cli import plugins
+from labctl.cli.attached import attach
 from labctl.cli.init import make_laboratory
 from labctl.cli.logs import open_log
 from labctl.cli.running import RunRequest, run
@@ -152,6 +153,10 @@ async def laboratory(folder: Path, clock: LoopClock) -> None:
     saved = read_saved(folder)
     simulation = Simulation(station, cells, folder=folder, seed=0, clock=clock, log=log)
     await simulation.start(saved)
+    for number in range(1, len(cells.cells) + 1):
+        # A tester runs on by itself; a simulated one works out where a test has come to when it is first looked at.
+        if (on := simulation.laboratory.cell_on("maccor", number)) is not None:
+            simulation.laboratory.bring_up_to_date(on)
     print(json.dumps(simulation.entries), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await simulation.stop()
@@ -160,6 +165,8 @@ async def laboratory(folder: Path, clock: LoopClock) -> None:
 
 async def restart(folder: Path, entries: dict[str, Any], clock: LoopClock) -> dict[str, float]:
     """Do what a restart does and say how long everything took from the opening of the journal, in s."""
+    # In a laboratory the PC's clock and the tester's agree about how long a test has run.
+    await attach(folder).align(clock)
     log, file = open_log(folder, clock)
     asked: dict[str, float] = {}
     whole = asyncio.Event()

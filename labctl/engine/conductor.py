@@ -89,6 +89,11 @@ class Conductor:
         step = self.machine.step
         return self._journal.latest(self._campaign, self.cell, step) if step is not None else None
 
+    def _last(self) -> OperationRow | None:
+        """Give the operation that brought it to the step that it is at."""
+        before = self.machine.steps[self.machine.at - 1] if self.machine.at else None
+        return self._journal.latest(self._campaign, self.cell, before) if before is not None else None
+
     def waits_for(self) -> Need | None:
         """Give what the cell was waiting for when the last orchestrator went, None if for nothing that is granted."""
         latest = self.latest()
@@ -104,8 +109,6 @@ class Conductor:
         self.machine = CellMachine(self.cell, list(self._planned))
         reached = self._journal.reached(self._campaign, self.cell)
         self.machine.replay({step for step, status in reached.items() if self._left_behind(step, status)})
-        before = self.machine.steps[self.machine.at - 1] if self.machine.at else None
-        self._last = self._journal.latest(self._campaign, self.cell, before) if before is not None else None
         state = self.row.state
         if state in ENDED:
             self.machine.state = state
@@ -155,7 +158,9 @@ class Conductor:
         if self.latest() is None:
             # Nothing has come after it yet: whether the last step is for a person to judge is still open.
             self._hold_if_timed_out()
-        await self._vacate(self._last)
+        if not self._runs():
+            # A step that has begun has what it needs: the cell has left where it was before.
+            await self._vacate(self._last())
         await self._stagger()
         while self.machine.step is not None:
             self._changed.clear()
@@ -319,7 +324,6 @@ class Conductor:
                 # It ended while the cell was held; it counts when the cell goes on.
                 return
             self.machine.fire("complete")
-            self._last = row
             if (self.row.wanted or "").startswith(SKIP):
                 self._journal.control(self._campaign, self.cell, wanted=None)
             self._hold_if_timed_out()
@@ -334,7 +338,7 @@ class Conductor:
 
     def _hold_if_timed_out(self) -> None:
         """A step that its guard time ended is for a person to judge, unless the protocol says otherwise."""
-        row = self._last
+        row = self._last()
         if row is None or row.result.get("status") != "timeout" or self.machine.state not in (UNDER_WAY, FINISHED):
             return
         if self._planned[row.step].on_timeout == "continue" or self.row.at > row.times[Status.DONE]:
@@ -459,7 +463,7 @@ class Conductor:
         self._direction.on_progress(self.cell, self.machine.state)
 
     async def _end(self, state: str, trigger: str | None = None) -> None:
-        row, last = self.row, self.latest() or self._last
+        row, last = self.row, self.latest() or self._last()
         if trigger is not None:
             self.machine.fire(trigger)
         self._journal.control(self._campaign, self.cell, state=state, wanted=None, reason=row.reason, by=row.by)

@@ -205,7 +205,7 @@ class Journal:
         """Give the newest attempt at one step of a cell, None if it was never requested."""
         return self._ops.latest(campaign, cell, step)
 
-    def reached(self, campaign: str, cell: str) -> dict[str, Status]:
+    def reached(self, campaign: str, cell: str) -> Mapping[str, Status]:
         """Give each step of a cell that was requested and the status of its newest attempt; cheap, for restarts."""
         return self._ops.reached(campaign, cell)
 

@@ -6,14 +6,13 @@ from the file when somebody asks.
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, literal_column, select, update
+from sqlalchemy import bindparam, func, insert, literal_column, select, update
 
 from labctl.errors import JournalError
 from labctl.journal import schema
@@ -46,7 +45,16 @@ _ENTER: Final = {
     .values({name: bindparam(f"new_{name}") for name in ("status", "times", *_MORE.get(status, ()))})
     for status in ENTERED_FROM
 }
-_LIGHT = select(
+#: What there is of every cell, as lists in JSON: as many rows of Python would take longer than a restart may.
+_GROUPED = select(
+    _ops.c.campaign,
+    _ops.c.cell,
+    func.json_group_array(_ops.c.order),
+    func.json_group_array(_ops.c.step),
+    func.json_group_array(_ops.c.status),
+    func.max(_ops.c.fence),
+).group_by(_ops.c.campaign, _ops.c.cell)
+_WHOLE = select(
     _ops.c.operation,
     _ops.c.order,
     _ops.c.campaign,
@@ -62,12 +70,19 @@ _LIGHT = select(
     literal_column("handle IS NOT NULL AND handle != 'null'"),
     _ops.c.bundle,
     _ops.c.error,
-).order_by(_ops.c.order)
+)
+_PLAIN = _WHOLE.add_columns(_ops.c.handle, _ops.c.result, _ops.c.times).where(
+    *(_ops.c.status != status.value for status in ENDED)
+)
+_ONE = _WHOLE.where(_ops.c.order == bindparam("of"))
+_NAMED = _WHOLE.where(_ops.c.operation == bindparam("of"))
+_OF_CELL = _WHOLE.where(_ops.c.cell == bindparam("of"))
+_OF_CAMPAIGN = _WHOLE.where(_ops.c.campaign == bindparam("of"))
 _HEAVY = select(_ops.c.handle, _ops.c.result, _ops.c.times).where(_ops.c.order == bindparam("of"))
 _HANDLE, _RESULT, _TIMES = range(3)
 _STATUS: Final = {status.value: status for status in Status}
 # So many operations of a cell stay whole in memory: what people look at.
-_WHOLE: Final = 8
+_NEAR: Final = 8
 
 
 @lru_cache(maxsize=4096)
@@ -80,56 +95,40 @@ class Operations:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._rows: dict[str, OperationRow] = {}
-        # What had ended when the journal was opened stays as it was read until somebody asks for it.
-        self._read: dict[str, tuple[Any, ...]] = {}
-        self._held: set[str] = set()
-        self._of_campaign: dict[str, list[str]] = {}
-        self._of_cell: dict[tuple[str, str], list[str]] = {}
-        # By cell, step to its newest attempt, which is the one that was requested last.
-        self._newest: dict[tuple[str, str], dict[str, str]] = {}
+        # By number. What had ended when the journal was opened gets a row when somebody asks for it.
+        self._rows: dict[int, OperationRow] = {}
+        self._numbers: dict[str, int] = {}
+        self._held: set[int] = set()
+        # By campaign and cell: its operations, each step's newest attempt, which was requested last, and its status.
+        self._of: dict[tuple[str, str], list[int]] = {}
+        self._newest: dict[tuple[str, str], dict[str, int]] = {}
+        self._reached: dict[tuple[str, str], dict[str, Status]] = {}
         self._fence = 0
         self.order = 1
         self._heavy = lru_cache(maxsize=2048)(self._read_heavy)
-        # Tens of thousands of rows are made at once and none is garbage: looking for any takes a third of the time.
-        collecting = gc.isenabled()
-        gc.disable()
-        try:
-            self._load()
-        finally:
-            if collecting:
-                gc.enable()
+        for campaign, cell, orders, steps, words, fence in store.rows(_GROUPED):
+            self._load((campaign, cell), json.loads(orders), json.loads(steps), json.loads(words))
+            self._fence = max(self._fence, fence or 0)
+        for *read, handle, result, times in store.rows(_PLAIN):
+            self._keep(self._row_of(read, [json.loads(text) if text else None for text in (handle, result, times)]))
 
-    def _load(self) -> None:
-        statuses = {word: status in ENDED for word, status in _STATUS.items()}
-        names, cells, newest = self._of_campaign, self._of_cell, self._newest
-        for read in self._store.rows(_LIGHT):
-            operation, order, campaign, cell = read[:4]
-            ended = statuses.get(read[8])
-            if ended is None:
-                raise JournalError(f"operation {operation} has the status {read[8]!r}, which is none")
-            if campaign not in names:
-                names[campaign] = []
-            names[campaign].append(operation)
-            if (campaign, cell) not in cells:
-                cells[campaign, cell], newest[campaign, cell] = [], {}
-            cells[campaign, cell].append(operation)
-            newest[campaign, cell][read[4]] = operation
-            if read[10] is not None and read[10] > self._fence:
-                self._fence = read[10]
-            if ended:
-                self._read[operation] = read
-            else:
-                self._keep(self._row_of(read))
-            self.order = order + 1
+    def _load(self, key: tuple[str, str], orders: list[int], steps: list[str], words: list[str]) -> None:
+        if orders != (in_order := sorted(orders)):
+            # SQLite may group rows in whatever order it finds them.
+            _, steps, words = (list(one) for one in zip(*sorted(zip(orders, steps, words, strict=True)), strict=True))
+        if unknown := set(words) - _STATUS.keys():
+            row = self._store.rows(_ONE, {"of": in_order[words.index(word := min(unknown))]})[0]
+            raise JournalError(f"operation {row[0]} has the status {word!r}, which is none")
+        self._of[key] = in_order
+        self._newest[key] = dict(zip(steps, in_order, strict=True))
+        self._reached[key] = {step: _STATUS[word] for step, word in zip(steps, words, strict=True)}
+        self.order = max(self.order, in_order[-1] + 1)
 
-    def _row_of(self, read: tuple[Any, ...]) -> OperationRow:
-        """Make the row of what was read: whole if it goes on, its heavy parts on demand if it has ended."""
+    def _row_of(self, read: Sequence[Any], heavy: Sequence[Mapping[str, Any] | None]) -> OperationRow:
+        """Make the row of what was read, and of its heavy parts: whole if it goes on, on demand if it has ended."""
         operation, order, campaign, cell, step, kind, attempt, token, word, resources, fence, handled, bundle, error = (
             read
         )
-        status = Status(word)
-        heavy = self._late(order) if status in ENDED else self._read_heavy(order)
         return OperationRow(
             operation,
             order,
@@ -139,7 +138,7 @@ class Operations:
             kind,
             attempt,
             token,
-            status,
+            _STATUS[word],
             _resources(resources),
             fence,
             heavy[_HANDLE] if handled else None,
@@ -148,6 +147,12 @@ class Operations:
             error,
             heavy[_TIMES] or {},
         )
+
+    def _look_up(self, statement: Any, of: int | str) -> None:
+        """Make the rows of what had ended when the journal was opened, as many as the statement finds."""
+        for read in self._store.rows(statement, {"of": of}):
+            if read[1] not in self._rows:
+                self._remember(self._row_of(read, self._late(read[1])))
 
     def _read_heavy(self, order: int) -> Sequence[Mapping[str, Any] | None]:
         """Read handle, result and times of one row."""
@@ -160,84 +165,92 @@ class Operations:
         return self._heavy(order)[part] or {}
 
     # -- memory ---------------------------------------------------------------------------------------------------
+    def _remember(self, row: OperationRow) -> None:
+        self._rows[row.order] = row
+        self._numbers[row.operation] = row.order
+
     def _keep(self, row: OperationRow) -> None:
-        self._rows[row.operation] = row
+        self._remember(row)
         if row.status in HELD:
-            self._held.add(row.operation)
+            self._held.add(row.order)
         else:
-            self._held.discard(row.operation)
+            self._held.discard(row.order)
+        if self._newest[row.campaign, row.cell][row.step] == row.order:
+            self._reached[row.campaign, row.cell][row.step] = row.status
         self._fence = max(self._fence, row.fence or 0)
 
     def added(self, row: OperationRow) -> None:
         """Remember a row that was committed for the first time."""
         self.order = row.order + 1
+        key = row.campaign, row.cell
+        self._of.setdefault(key, []).append(row.order)
+        self._newest.setdefault(key, {})[row.step] = row.order
+        self._reached.setdefault(key, {})
         self._keep(row)
-        self._of_campaign.setdefault(row.campaign, []).append(row.operation)
-        self._of_cell.setdefault((row.campaign, row.cell), []).append(row.operation)
-        self._newest.setdefault((row.campaign, row.cell), {})[row.step] = row.operation
 
     def entered(self, row: OperationRow) -> None:
         """Remember a row whose new status was committed."""
         self._keep(row)
         if row.status in ENDED:
-            self._shed(self._of_cell[row.campaign, row.cell])
+            self._shed(self._of[row.campaign, row.cell])
 
-    def _shed(self, names: Sequence[str]) -> None:
+    def _shed(self, orders: Sequence[int]) -> None:
         """Keep only the newest operations of a cell whole."""
-        old = self._rows.get(names[-_WHOLE - 1]) if len(names) > _WHOLE else None
+        old = self._rows.get(orders[-_NEAR - 1]) if len(orders) > _NEAR else None
         if old is not None and old.status in ENDED and not isinstance(old.times, Late):
             handle, result, times = self._late(old.order)
-            self._rows[old.operation] = replace(
+            self._rows[old.order] = replace(
                 old, handle=None if old.handle is None else handle, result=result, times=times
             )
 
     # -- questions ------------------------------------------------------------------------------------------------
     def get(self, operation: str) -> OperationRow | None:
         """Look an operation up."""
-        row = self._rows.get(operation)
-        if row is None and operation in self._read:
-            row = self._rows[operation] = self._row_of(self._read.pop(operation))
-        return row
+        if operation not in self._numbers:
+            self._look_up(_NAMED, operation)
+        number = self._numbers.get(operation)
+        return None if number is None else self._rows[number]
+
+    def _row(self, order: int) -> OperationRow:
+        if order not in self._rows:
+            self._look_up(_ONE, order)
+        return self._rows[order]
 
     def find(self, campaign: str | None, cell: str | None, status: Collection[Status] | None) -> list[OperationRow]:
         """Operations in the order in which they were requested."""
-        if cell is None:
-            lists = [names for of, names in self._of_campaign.items() if campaign in (None, of)]
-        elif campaign is None:
-            lists = [names for (_, of), names in self._of_cell.items() if of == cell]
+        if campaign is not None and cell is not None:
+            keys = [(campaign, cell)]
         else:
-            lists = [self._of_cell.get((campaign, cell), [])]
+            keys = [key for key in self._of if campaign in (None, key[0]) and cell in (None, key[1])]
+        orders = [order for key in keys for order in self._of.get(key, ())]
         if status is not None and not ENDED & set(status):
-            # What goes on is never as it was read.
-            found = [row for names in lists for name in names if (row := self._rows.get(name)) is not None]
+            # What goes on has its row.
+            found = [self._rows[order] for order in orders if order in self._rows]
         else:
-            found = [row for names in lists for name in names if (row := self.get(name)) is not None]
-        if len(lists) > 1:
+            if any(order not in self._rows for order in orders):
+                for of in {key[0] for key in keys} if cell is None else {cell}:
+                    self._look_up(_OF_CAMPAIGN if cell is None else _OF_CELL, of)
+            found = [self._rows[order] for order in orders]
+        if len(keys) > 1:
             found.sort(key=lambda row: row.order)
         return found if status is None else [row for row in found if row.status in status]
 
     def backwards(self, campaign: str, cell: str) -> Iterator[OperationRow]:
         """Operations of a cell, the newest first; what is not looked at is not made a row."""
-        return (
-            row for name in reversed(self._of_cell.get((campaign, cell), ())) if (row := self.get(name)) is not None
-        )
+        return (self._row(order) for order in reversed(self._of.get((campaign, cell), ())))
 
     def latest(self, campaign: str, cell: str, step: str) -> OperationRow | None:
         """Give the newest attempt at one step of a cell."""
-        name = self._newest.get((campaign, cell), {}).get(step)
-        return None if name is None else self.get(name)
+        order = self._newest.get((campaign, cell), {}).get(step)
+        return None if order is None else self._row(order)
 
-    def reached(self, campaign: str, cell: str) -> dict[str, Status]:
+    def reached(self, campaign: str, cell: str) -> Mapping[str, Status]:
         """Step to status of its newest attempt, in the order of requests, without making a row of any."""
-        rows, read = self._rows, self._read
-        return {
-            step: rows[name].status if name in rows else _STATUS[read[name][8]]
-            for step, name in self._newest.get((campaign, cell), {}).items()
-        }
+        return self._reached.get((campaign, cell), {})
 
     def held(self) -> list[OperationRow]:
         """Operations that hold something, oldest first."""
-        return sorted((self._rows[name] for name in self._held), key=lambda row: row.order)
+        return [self._rows[order] for order in sorted(self._held)]
 
     def next_fence(self) -> int:
         """Give a number larger than any that was given with a lease."""

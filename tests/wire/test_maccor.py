@@ -299,6 +299,25 @@ def test_another_driver_finds_and_fetches_what_the_first_one_started(tmp_path: P
     tell(tmp_path, story)
 
 
+def test_after_a_restart_a_test_of_somebody_else_on_the_channel_is_not_ours(tmp_path: Path) -> None:
+    async def story(b: Bench) -> None:
+        first = await b.connected()
+        ours = await first.start("ours", 1, charge())
+        await asyncio.sleep(3600)
+        restarted = await b.connected()
+        assert (await restarted.poll(ours)).state is State.RUNNING
+        await restarted.abort(ours)
+        # Its clock comes to where the clock of ours was, but never to where that would be by now.
+        await restarted.start("theirs", 1, charge())
+        await asyncio.sleep(3600)
+        again = await b.connected()
+        progress = await again.poll(ours)
+        assert progress.state is State.FAILED
+        assert "cleared from channel 1" in progress.message
+
+    tell(tmp_path, story)
+
+
 def test_an_archived_test_is_found_and_an_unknown_one_is_proven_absent(tmp_path: Path) -> None:
     async def story(b: Bench) -> None:
         driver = await b.connected()

@@ -28,7 +28,7 @@ from labctl.instruments.faults import (
 )
 from labctl_drivers.maccor import codes
 from labctl_drivers.maccor.procedure import TesterStep, compile_program, read, write
-from labctl_drivers.maccor.readings import ChannelState, continues, remaining, statuses, test_name, truth
+from labctl_drivers.maccor.readings import ChannelState, began, continues, remaining, statuses, test_name, truth
 from labctl_drivers.maccor.session import ATTEMPTS, LINE_FAULTS, Session
 from labctl_drivers.maccor.station import ChannelSpec, Settings, limits_message
 
@@ -219,9 +219,11 @@ class MaccorCycler:
 
     async def _ours_still(self, handle: Handle, state: ChannelState) -> bool:
         """Whether the channel runs our test; the tester is asked for its name only where that is not certain."""
-        if (before := self._looks.get(handle.token)) is not None and state.status in codes.RUNNING:
-            elapsed = (self._context.clock.now() - before[0]).total_seconds()
-            if continues(state, before[1], elapsed):
+        if state.status in codes.RUNNING:
+            now, before = self._context.clock.now(), self._looks.get(handle.token)
+            if before is not None and continues(state, before[1], (now - before[0]).total_seconds()):
+                return True
+            if before is None and began(state, (now - datetime.fromisoformat(handle.started)).total_seconds()):
                 return True
         return await self._owns(int(handle.place), handle.token)
 

@@ -100,6 +100,15 @@ def continues(now: ChannelState, before: ChannelState, elapsed: float) -> bool:
     return before.test_time > 2 * _CLOCKS_AGREE and abs(now.test_time - before.test_time - elapsed) < _CLOCKS_AGREE
 
 
+def began(now: ChannelState, ago: float) -> bool:
+    """Whether the test that runs is the one that was seen to begin ``ago`` seconds before.
+
+    It is where the test's clock has run since then: no other test could have begun before that one, and a later one's
+    clock stands at less. A test that was suspended, or is very young, cannot be told so.
+    """
+    return now.test_time > 2 * _CLOCKS_AGREE and abs(now.test_time - ago) < _CLOCKS_AGREE
+
+
 def test_name(result: Mapping[str, Any]) -> str:
     """Test name in an answer to (4,6), empty where there is none. Raises ``Garbled``."""
     name = result.get("TestName")
