@@ -99,8 +99,7 @@ class Conductor:
         latest = self.latest()
         if latest is None or latest.status is not Status.REQUESTED or self.machine.state != UNDER_WAY:
             return None
-        spectrometer = self._spectrometer() if latest.kind in (Kind.NMR, Kind.NUTATION) else None
-        if spectrometer is not None and self._direction.references.token(spectrometer) is None:
+        if self.around.references.missing(self._planned[latest.step].kind) is not None:
             # A new session: its reference goes first, and this cell asks after it.
             return None
         return StepJob(self.around, self.cell, self._planned[latest.step]).need(latest)
@@ -271,13 +270,6 @@ class Conductor:
             if breaks_off():
                 raise
             return
-        except NoRoom:
-            raise
-        except LabctlError as error:
-            # Before an operation of its own: what it needs, such as a reference, is not to be had.
-            self._journal.alarm("pause", f"{step}: {error}", cell=self.cell)
-            self._hold(str(error))
-            return
         finally:
             self._task = None
         await self._judge(row)
@@ -288,9 +280,6 @@ class Conductor:
         if latest is not None and latest.status in ENDED_STATUSES and not self._tries_again(latest):
             return latest
         self._direction.on_progress(self.cell, step)
-        spectrometer = self._spectrometer() if ROLE_OF[planned.kind] == "spectrometer" else None
-        if spectrometer is not None:
-            await self._direction.references.ensure(spectrometer, self._campaign)
         if latest is None or latest.status in ENDED_STATUSES:
             latest = self._request(planned, 1 + (latest.attempt if latest is not None else 0))
         if self.row.wanted == RETRY:
@@ -313,9 +302,6 @@ class Conductor:
             attempt=attempt,
             token=token_for(self._direction.laboratory, operation, self.cell),
         )
-
-    def _spectrometer(self) -> str | None:
-        return next((name for name, role in self.around.bench.roles.items() if role == "spectrometer"), None)
 
     async def _judge(self, row: OperationRow) -> None:
         """Decide how the cell goes on after an operation has come to some end."""

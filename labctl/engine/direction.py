@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from labctl.engine.lifecycle import LifeCycle
-from labctl.engine.references import References
 from labctl.instruments import Log
 
 
@@ -18,8 +17,6 @@ class Direction:
     ----------
     life : LifeCycle
         Runs operations.
-    references : References
-        Keep the spectrometer's shift scale.
     laboratory : str
         The laboratory's id, for tokens.
     log : Log
@@ -31,7 +28,6 @@ class Direction:
     """
 
     life: LifeCycle
-    references: References
     laboratory: str
     log: Log
     on_progress: Callable[[str, str], None]

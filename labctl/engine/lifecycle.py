@@ -80,6 +80,9 @@ class Job(Protocol):
     def need(self, row: OperationRow) -> Need:
         """Say which resources it takes."""
 
+    async def ahead(self, row: OperationRow, enter: Callable[[], None]) -> None:
+        """Have done what must come before its turn; ``enter`` puts it into the queue meanwhile."""
+
     def latest(self, row: OperationRow) -> datetime | None:
         """Say until when it must have its lease, or else not start at all; None where late is better than never."""
 
@@ -267,7 +270,9 @@ class LifeCycle:
     async def _lease(self, row: OperationRow, job: Job) -> OperationRow:
         need, latest = job.need(row), job.latest(row)
         self.waiting[row.operation] = need
+        resources = None
         try:
+            await job.ahead(row, lambda: self._arbiter.restore_waiting(need))
             if latest is None:
                 resources = await self._arbiter.acquire(need)
             else:
@@ -279,6 +284,8 @@ class LifeCycle:
                     raise TooLate(f"its instrument did not become free before {latest:%Y-%m-%d %H:%M} UTC") from error
         finally:
             self.waiting.pop(row.operation, None)
+            if resources is None and not self._arbiter.withdraw(row.operation):
+                self._arbiter.release(row.operation)
         return self._journal.leased(row.operation, resources)
 
     async def _start(self, row: OperationRow, job: Job) -> OperationRow:

@@ -125,9 +125,8 @@ class Orchestrator:
         look_every = min(clock.patience(_LOOK_EVERY), LONGEST) if waits_for_people else LONGEST
         self._life = LifeCycle(journal, self._arbiter, clock, log, self._results, look_every)
         self._movement = Movement(station, journal, self._arbiter, self._life, laboratory, self._campaign_of)
-        references = References(station, mode, journal, bench, self._life, self._movement.move, laboratory)
-        self._reference_of = references.token
-        self._direction = Direction(self._life, references, laboratory, log, self._progress, waits_for_people)
+        self._references = References(station, mode, journal, bench, self._life, self._movement.move, laboratory)
+        self._direction = Direction(self._life, laboratory, log, self._progress, waits_for_people)
         self._book = RouteBook(station, bench.roles)
         self._ledgers = Ledgers(journal, station.capacity_accuracy)
         self._ovens = {
@@ -197,7 +196,7 @@ class Orchestrator:
             self._results,
             self._clock,
             self._ledgers,
-            self._reference_of,
+            self._references,
         )
         for cell in campaign.cells.cells:
             conductor = Conductor(cell.id, around, self._direction)

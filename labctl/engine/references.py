@@ -18,11 +18,13 @@ from labctl.engine.campaign import BENCH, REFERENCE
 from labctl.engine.description import describe
 from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle
+from labctl.engine.routing import ROLE_OF
 from labctl.engine.tokens import token_for
 from labctl.engine.watch import Bounds
 from labctl.errors import InstrumentError
 from labctl.instruments import AcquisitionRequest, Fetched, Progress
-from labctl.journal import ENDED, Journal, OperationRow, Status
+from labctl.journal import ENDED, HELD, Journal, OperationRow, Status
+from labctl.protocol import Kind
 from labctl.results import write_bundle
 from labctl.station import Station
 
@@ -70,6 +72,7 @@ class ReferenceJob:
 
     async def ready(self, row: OperationRow) -> AcquisitionAction:
         """Have the standard put into the probe."""
+        self._around.leased()
         await self._around.move(row.operation, REFERENCE, self._slot)
         return self.action(row)
 
@@ -77,6 +80,9 @@ class ReferenceJob:
         """Give the acquisition."""
         request = AcquisitionRequest(name=row.operation, sample="1 mol/L LiCl + 1 g/L CuSO4 in water", **EXPERIMENT)
         return AcquisitionAction(request, self._around.bench.spectrometer(self._spectrometer))
+
+    async def ahead(self, row: OperationRow, enter: Callable[[], None]) -> None:
+        """Nothing comes before a reference."""
 
     async def leave(self, row: OperationRow) -> None:
         """Have the standard put back on the bench, while the probe is still ours."""
@@ -126,6 +132,7 @@ class References:
         self._life = life
         self._laboratory = laboratory
         self._lock = asyncio.Lock()
+        self._entries: list[Callable[[], None]] = []
 
     def _rows(self, step: str) -> list[OperationRow]:
         return [row for row in self.journal.operations(cell=REFERENCE) if row.kind == "reference" and row.step == step]
@@ -138,25 +145,62 @@ class References:
     def _step(self, spectrometer: str) -> str:
         return f"{spectrometer}-{self.bench.spectrometer(spectrometer).session()}"
 
-    async def ensure(self, spectrometer: str, campaign: str) -> None:
+    def missing(self, kind: Kind) -> str | None:
+        """Name the spectrometer that a step needs and that has no reference in this session; None if all is well."""
+        if ROLE_OF[kind] != "spectrometer":
+            return None
+        name = next((name for name, role in self.bench.roles.items() if role == "spectrometer"), None)
+        return name if name is not None and self.token(name) is None else None
+
+    def leased(self) -> None:
+        """Have the cells that wait for a reference wait for the spectrometer too: it is the reference's now."""
+        entries, self._entries = self._entries, []
+        for enter in entries:
+            enter()
+
+    async def ensure(self, spectrometer: str, campaign: str, enter: Callable[[], None]) -> None:
         """Measure a reference if this session has none; it is filed under the campaign that first needs it.
+
+        Parameters
+        ----------
+        enter : callable
+            Puts a cell into the queue for the spectrometer. Called as soon as the reference has the spectrometer, so
+            that after it the most urgent of all cells goes first, not the one that asked first.
 
         Raises
         ------
         InstrumentError
             It could not be measured.
         """
-        async with self._lock:
-            if self.token(spectrometer) is not None:
-                return
-            step = self._step(spectrometer)
-            rows = self._rows(step)
-            row = next((one for one in rows if one.status not in ENDED), None)
-            row = row or self._request(campaign, step, len(rows) + 1)
-            slot = next(f"{name}/1" for name, place in self.station.places.items() if place.instrument == spectrometer)
-            row = await self._life.run(row.operation, ReferenceJob(self, spectrometer, slot))
-            if row.status is not Status.DONE:
-                raise InstrumentError(f"no reference spectrum: {row.error}", instrument=spectrometer)
+        step = self._step(spectrometer)
+        before = self._rows(step)
+        if any(row.status in HELD for row in before):
+            enter()
+        else:
+            self._entries.append(enter)
+        try:
+            async with self._lock:
+                if self.token(spectrometer) is not None:
+                    return
+                rows = self._rows(step)
+                row = next((one for one in rows if one.status not in ENDED), None)
+                if row is None and _ended(rows) == _ended(before):
+                    row = self._request(campaign, step, len(rows) + 1)
+                if row is not None:
+                    row = await self._life.run(
+                        row.operation, ReferenceJob(self, spectrometer, self._slot(spectrometer))
+                    )
+                else:
+                    # One that all waited for together has failed: the next try is for whoever asks after that.
+                    row = rows[-1]
+        finally:
+            if enter in self._entries:
+                self._entries.remove(enter)
+        if row.status is not Status.DONE:
+            raise InstrumentError(f"no reference spectrum: {row.error}", instrument=spectrometer)
+
+    def _slot(self, spectrometer: str) -> str:
+        return next(f"{name}/1" for name, place in self.station.places.items() if place.instrument == spectrometer)
 
     def _request(self, campaign: str, step: str, attempt: int) -> OperationRow:
         operation = f"{campaign}/{REFERENCE}/{step}/a{attempt}"
@@ -169,3 +213,7 @@ class References:
             attempt=attempt,
             token=token_for(self._laboratory, operation, REFERENCE),
         )
+
+
+def _ended(rows: list[OperationRow]) -> int:
+    return sum(row.status in ENDED for row in rows)

@@ -29,6 +29,7 @@ from labctl.engine.description import describe
 from labctl.engine.leases import Need
 from labctl.engine.ledgers import Ledgers
 from labctl.engine.movement import Movement
+from labctl.engine.references import References
 from labctl.engine.routing import ROLE_OF, Route, RouteBook
 from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
@@ -59,7 +60,7 @@ class Surroundings:
     results: Path
     clock: Clock
     ledgers: Ledgers
-    reference_of: Callable[[str], str | None]
+    references: References
 
 
 class StepJob:
@@ -96,6 +97,12 @@ class StepJob:
         deadline = due.timestamp() if due is not None else None
         cell = self._cell
         return Need(row.operation, row.cell, row.order, options, cell.priority, cell.user or "", row.since, deadline)
+
+    async def ahead(self, row: OperationRow, enter: Callable[[], None]) -> None:
+        """Have the spectrometer's reference measured first."""
+        spectrometer = self._around.references.missing(self._planned.kind)
+        if spectrometer is not None:
+            await self._around.references.ensure(spectrometer, row.campaign, enter)
 
     # -- how late ----------------------------------------------------------------------------------------------------
     def _before(self, row: OperationRow) -> OperationRow | None:
@@ -232,7 +239,7 @@ class StepJob:
         result: dict[str, Any] = {**fetched.summary, "label": planned.label, "status": status}
         reference = None
         if planned.kind in (Kind.NMR, Kind.NUTATION):
-            reference = around.reference_of(route.instrument)
+            reference = around.references.token(route.instrument)
         if planned.kind is Kind.NUTATION and outcome == "ok":
             result["pi_half_s"] = await beside(partial(pi_half, folder, fetched))
         nutation = self._nutation() if planned.kind is Kind.NMR else None

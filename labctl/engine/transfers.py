@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -72,6 +72,9 @@ class TransferJob:
     def need(self, row: OperationRow) -> Need:
         """The attention of one person: one request at a time for each."""
         return self._need
+
+    async def ahead(self, row: OperationRow, enter: Callable[[], None]) -> None:
+        """Nothing comes before a transfer."""
 
     def latest(self, row: OperationRow) -> datetime | None:
         """Whether it is too late is for the step that needs the cell to say."""

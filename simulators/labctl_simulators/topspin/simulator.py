@@ -89,8 +89,18 @@ class TopspinSimulator:
         """Switch on; gives the data folder that a gateway must be told."""
         self._loop = asyncio.get_running_loop()
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._laboratory.register_breakdowns(self._name, self._break_down)
         self._arm()
         return {"data_folder": str(self.folder)}
+
+    def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
+        """``stopped`` or ``halted``: somebody types that at the console."""
+        commands = {"stopped": "stop", "halted": "halt"}
+        if kind not in commands:
+            raise ValueError(f"unknown breakdown {kind!r} of a spectrometer")
+        if self._running is None:
+            raise ValueError("nothing is being acquired")
+        self._command(None, commands[kind])
 
     async def stop(self) -> None:
         """Switch off; what is being acquired is kept for :meth:`save`."""

@@ -1,0 +1,82 @@
+"""The session's shift reference goes before every cell; after it, the most urgent cell goes first."""
+
+from trouble import Scene, one_cell, play
+
+from labctl.journal import Status
+
+CELLS = ("bare-01", "bare-02", "coated-01")
+SPECTRUM = """
+nmr: {as: pristine, experiment: quick}
+rest: {duration: 10 min}
+"""
+QUICK = """
+experiments:
+  quick: {nucleus: 7Li, pulse_program: zgpr, carrier: 250 ppm, scans: 64, recycle_delay: 0.5 s, dwell_time: 0.1 us,
+          points: 32768, pulse: {flip: 90 deg, power: 80 W}}
+"""
+
+
+def three_cells(laboratory) -> None:
+    one_cell(laboratory, SPECTRUM, *CELLS)
+    laboratory.protocol.write_text(laboratory.protocol.read_text() + QUICK)
+    laboratory.replace("cells.yaml", "id: coated-01,", "id: coated-01, priority: 9,")
+
+
+def references(scene: Scene) -> list[str]:
+    return [row.status.value for row in scene.journal.operations(cell="reference") if row.kind == "reference"]
+
+
+def test_after_the_reference_the_most_urgent_cell_goes_first(laboratory):
+    three_cells(laboratory)
+
+    async def script(scene: Scene) -> None:
+        for cell in CELLS:
+            await scene.until_state("finished", cell)
+        began = {cell: scene.row("nmr-pristine", cell).times["running"] for cell in CELLS}
+        assert sorted(began, key=lambda cell: began[cell]) == ["coated-01", "bare-01", "bare-02"]
+        assert references(scene) == ["done"]
+        assert scene.lab.violations == []
+
+    play(laboratory, script)
+
+
+def test_cells_whose_reference_failed_are_held_together_and_go_on_with_the_next(laboratory):
+    three_cells(laboratory)
+
+    async def script(scene: Scene) -> None:
+        await scene.until(lambda: "running" in references(scene))
+        scene.lab.break_down("topspin", "stopped")
+        for cell in CELLS:
+            await scene.until_state("held", cell)
+            assert scene.row("nmr-pristine", cell).status is Status.FAILED
+            assert "no reference spectrum" in scene.reason(cell)
+        assert references(scene) == ["failed"]
+        assert not scene.journal.held()
+        # One of them may try again, without the others.
+        await scene.tell("retry", "bare-01")
+        await scene.until_state("finished", "bare-01")
+        assert references(scene) == ["failed", "done"]
+        for cell in CELLS[1:]:
+            assert scene.state(cell) == "held"
+            await scene.tell("retry", cell)
+        for cell in CELLS[1:]:
+            await scene.until_state("finished", cell)
+        assert scene.lab.violations == []
+
+    play(laboratory, script)
+
+
+def test_a_cell_that_is_held_while_it_waits_for_the_reference_leaves_the_queue(laboratory):
+    three_cells(laboratory)
+
+    async def script(scene: Scene) -> None:
+        await scene.until(lambda: "running" in references(scene))
+        await scene.tell("hold", "coated-01")
+        await scene.until_state("held", "coated-01")
+        for cell in CELLS[:2]:
+            await scene.until_state("finished", cell)
+        assert not scene.journal.held()
+        await scene.tell("resume", "coated-01")
+        await scene.until_state("finished", "coated-01")
+
+    play(laboratory, script)
