@@ -215,11 +215,22 @@ def skip(cell: Cell, reason: Reason = "", user: User = None, json: Json = False,
 
 
 @app.command()
-def retry(cell: Cell, reason: Reason = "", user: User = None, json: Json = False, lab: Lab = HERE) -> None:
+def retry(
+    cell: Cell,
+    barcode: Annotated[
+        str | None,
+        typer.Option(help="As read from the cell: it is the booked one, whatever voltage it shows."),
+    ] = None,
+    reason: Reason = "",
+    user: User = None,
+    json: Json = False,
+    lab: Lab = HERE,
+) -> None:
     """Try the step that has failed again, as a new attempt."""
     from labctl.cli.commands import command_cell
 
-    command_cell(lab, "retry", cell, reason=reason, user=user, as_json=json)
+    more = {} if barcode is None else {"barcode": barcode}
+    command_cell(lab, "retry", cell, reason=reason, user=user, as_json=json, **more)
 
 
 @app.command()

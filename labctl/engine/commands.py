@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from labctl.cell.machine import ENDED, HELD, UNDER_WAY
 from labctl.engine.conductor import Conductor
-from labctl.engine.wishes import HOLD, HOLD_NOW, RESUME, RETRY, SKIP
-from labctl.errors import UsageError
+from labctl.engine.wishes import HOLD, HOLD_NOW, RESUME, RETRIES, RETRY, RETRY_KNOWN, SKIP
+from labctl.errors import NotConfirmed, UsageError
 from labctl.instruments import Clock
 from labctl.journal import CellRow, CommandRow, Journal, OperationRow, Status
 from labctl.protocol import Kind
@@ -88,15 +88,16 @@ def resume(cell: str, row: CellRow, latest: OperationRow | None) -> Decision:
     return Decision(f"{cell} goes on where it was held", told, UNDER_WAY)
 
 
-def retry(cell: str, row: CellRow, latest: OperationRow | None) -> Decision:
-    """Try a failed step again, under a new token."""
-    if row.wanted == RETRY or (row.state == UNDER_WAY and latest is not None and latest.attempt > 1):
+def retry(cell: str, row: CellRow, latest: OperationRow | None, *, known: bool) -> Decision:
+    """Try a failed step again, under a new token; ``known``: the person has read the right barcode from the cell."""
+    wanted, word = (RETRY_KNOWN, ", on your word that it is the booked cell") if known else (RETRY, "")
+    if row.wanted in RETRIES or (row.state == UNDER_WAY and latest is not None and latest.attempt > 1):
         return _nothing(f"{cell}: its step is being tried again already")
     if row.state == HELD and latest is not None and latest.status is Status.FAILED:
-        return Decision(f"{cell}: {latest.step} is tried again, attempt {latest.attempt + 1}", RETRY, UNDER_WAY)
+        return Decision(f"{cell}: {latest.step} is tried again, attempt {latest.attempt + 1}{word}", wanted, UNDER_WAY)
     if row.state == HELD and latest is not None and latest.status is Status.NEEDS_OPERATOR:
         will = f"{cell}: on your word that it does not run, {latest.step} is started anew, attempt {latest.attempt + 1}"
-        return Decision(will, RETRY, UNDER_WAY)
+        return Decision(will, wanted, UNDER_WAY)
     raise UsageError(f"no step of {cell} has failed", hint="'labctl explain' says what it is doing")
 
 
@@ -155,6 +156,8 @@ class Commands:
         ------
         UsageError
             It makes no sense in the cell's state.
+        NotConfirmed
+            A barcode was given, and it is that of another cell.
         """
         command = str(request.get("id") or uuid4().hex)
         known = self._journal.command(command)
@@ -162,11 +165,16 @@ class Commands:
             return known.answer
         op, cell = str(request["op"]), str(request.get("cell"))
         conductor = self._conductor_of(cell)
-        decided = self._decide(op, conductor, now=bool(request.get("now")))
+        barcode = request.get("barcode")
+        booked = conductor.around.campaign.cell(cell).barcode
+        if barcode is not None and barcode != booked:
+            raise NotConfirmed(f"barcode '{barcode}' is not that of {cell}, which is '{booked}'; nothing has changed")
+        decided = self._decide(op, conductor, now=bool(request.get("now")), known=barcode is not None)
         answer = {"cell": cell, "state": decided.state or conductor.row.state, "will": decided.will}
         user, reason = str(request.get("user") or "somebody"), str(request.get("reason") or "no reason given")
         campaign = conductor.around.campaign.name
-        row = CommandRow(command, self._journal.now(), op, campaign, cell, user, reason, {}, answer)
+        told = {} if barcode is None else {"barcode": barcode}
+        row = CommandRow(command, self._journal.now(), op, campaign, cell, user, reason, told, answer)
         change: dict[str, Any] = {}
         if decided.changes:
             change = {"wanted": decided.wanted, "reason": reason, "by": user}
@@ -177,7 +185,7 @@ class Commands:
         return answer
 
     @staticmethod
-    def _decide(op: str, conductor: Conductor, *, now: bool) -> Decision:
+    def _decide(op: str, conductor: Conductor, *, now: bool, known: bool) -> Decision:
         cell, row, latest = conductor.cell, conductor.row, conductor.latest()
         if conductor.state in ENDED:
             return _ended(op, cell, conductor.state)
@@ -187,8 +195,10 @@ class Commands:
             return hold(cell, row, latest, now=now)
         if op == "skip":
             return skip(cell, row, conductor.machine.step)
-        if op in ("resume", "retry"):
-            return {"resume": resume, "retry": retry}[op](cell, row, latest)
+        if op == "retry":
+            return retry(cell, row, latest, known=known)
+        if op == "resume":
+            return resume(cell, row, latest)
         return stop(cell, row) if op == "stop" else abort(cell)
 
 

@@ -24,7 +24,7 @@ from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.tasks import breaks_off, let_go
 from labctl.engine.tokens import token_for
 from labctl.engine.transfers import TransferJob
-from labctl.engine.wishes import HOLD, HOLD_NOW, RESUME, RETRY, SKIP
+from labctl.engine.wishes import HOLD, HOLD_NOW, RESUME, RETRIES, RETRY_KNOWN, SKIP
 from labctl.errors import LabctlError, NoRoom
 from labctl.instruments import Refused
 from labctl.journal import ENDED as ENDED_STATUSES
@@ -282,17 +282,18 @@ class Conductor:
         self._direction.on_progress(self.cell, step)
         if latest is None or latest.status in ENDED_STATUSES:
             latest = self._request(planned, 1 + (latest.attempt if latest is not None else 0))
-        if self.row.wanted == RETRY:
+        if self.row.wanted in RETRIES:
             self._journal.control(self._campaign, self.cell, wanted=None)
         return await self._direction.life.run(latest.operation, StepJob(self.around, self.cell, planned))
 
     def _tries_again(self, latest: OperationRow) -> bool:
         if latest.status is Status.DONE or latest.result.get("skipped"):
             return False
-        return self.row.wanted == RETRY or bool(latest.result.get("again"))
+        return self.row.wanted in RETRIES or bool(latest.result.get("again"))
 
     def _request(self, planned: PlannedOperation, attempt: int) -> OperationRow:
         operation = f"{self._campaign}/{self.cell}/{planned.path}/a{attempt}"
+        row = self.row
         return self._journal.request(
             operation,
             campaign=self._campaign,
@@ -301,6 +302,7 @@ class Conductor:
             kind=planned.kind.value,
             attempt=attempt,
             token=token_for(self._direction.laboratory, operation, self.cell),
+            result={"known_by": row.by} if row.wanted == RETRY_KNOWN else None,
         )
 
     async def _judge(self, row: OperationRow) -> None:
@@ -395,7 +397,7 @@ class Conductor:
                 self._soon()
                 return
         elif latest is not None and latest.status is Status.NEEDS_OPERATOR:
-            if row.wanted == RETRY:
+            if row.wanted in RETRIES:
                 self._direction.life.give_up(latest.operation, f"declared not to be running by {row.by}: {row.reason}")
             else:
                 self._journal.ask_again(latest.operation)

@@ -171,7 +171,9 @@ class StepJob:
         route = self._route(row)
         bench, planned = self._around.bench, self._planned
         if planned.kind in CYCLING:
-            return CyclerAction(row.operation, planned, route, bench.cycler(route.instrument), self._last_seen)
+            return CyclerAction(
+                row.operation, planned, route, bench.cycler(route.instrument), partial(self._last_seen, row)
+            )
         if planned.kind is Kind.EIS:
             mux = bench.multiplexer(route.through) if route.through is not None else None
             return ImpedanceAction(row.operation, planned, route, bench.potentiostat(route.instrument), mux)
@@ -183,8 +185,10 @@ class StepJob:
         rows = self._around.journal.backwards(self._around.campaign.name, self._cell.id)
         return (row for row in rows if row.status is Status.DONE and row.kind in kinds)
 
-    def _last_seen(self) -> LastSeen | None:
-        """Say how the cell was last seen, for whoever is about to let current flow."""
+    def _last_seen(self, of: OperationRow) -> LastSeen | None:
+        """Say how the cell was last seen, for whoever is about to let current flow; None where a person knows it."""
+        if "known_by" in of.result:
+            return None
         rows = self._around.journal.backwards(self._around.campaign.name, self._cell.id)
         row = next((one for one in rows if one.kind in CYCLING and one.status in ENDED and _seen(one)), None)
         if row is None or not self._usual(float(row.result["voltage_V"])):
@@ -235,7 +239,8 @@ class StepJob:
         late = planned.start_within is not None and delay is not None and delay > planned.start_within
         timed_out = outcome == "ok" and planned.kind in GUARDED and fetched.summary.get("end") == "time"
         status = "timeout" if timed_out else outcome
-        flags = [*planned.flags, *(["started late"] if late else []), *([status] if status != "ok" else [])]
+        known = ["a person vouched for the cell"] if "known_by" in row.result else []
+        flags = [*planned.flags, *known, *(["started late"] if late else []), *([status] if status != "ok" else [])]
         result: dict[str, Any] = {**fetched.summary, "label": planned.label, "status": status}
         reference = None
         if planned.kind in (Kind.NMR, Kind.NUTATION):

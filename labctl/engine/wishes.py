@@ -8,5 +8,8 @@ from typing import Final
 HOLD: Final = "hold"
 HOLD_NOW: Final = "hold now"
 RETRY: Final = "retry"
+#: The same, with a person's word that it is the booked cell, whatever voltage it shows.
+RETRY_KNOWN: Final = "retry known"
+RETRIES: Final = (RETRY, RETRY_KNOWN)
 RESUME: Final = "resume"
 SKIP: Final = "skip "

@@ -48,7 +48,7 @@ CELL_STATES: Final = ("under way", "held", "stopped", "aborted", "finished")
 #: The state of a cell whose way goes on by itself.
 UNDER_WAY: Final = "under way"
 #: What a person can have asked for a cell that is not carried out yet; ``skip`` is followed by the step's path.
-WISHES: Final = ("hold", "hold now", "resume", "stop", "abort", "skip", "retry")
+WISHES: Final = ("hold", "hold now", "resume", "stop", "abort", "skip", "retry", "retry known")
 
 
 class Late(Mapping[str, Any]):

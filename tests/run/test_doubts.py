@@ -5,7 +5,7 @@ import json
 import sqlite3
 from contextlib import closing
 
-from trouble import Scene, one_cell, play
+from trouble import Asked, Scene, one_cell, play
 
 from labctl.journal import Status
 
@@ -42,6 +42,42 @@ def test_another_cell_at_the_leads_is_refused_before_any_current_flows(laborator
         await scene.tell("retry")
         await scene.until(lambda: scene.find("discharge", "bare-01", Status.DONE))
         assert scene.lab.violations == []
+
+    play(laboratory, script)
+
+
+def test_a_person_who_has_read_the_barcode_can_vouch_for_a_cell_with_an_odd_voltage(laboratory):
+    one_cell(laboratory, UP_AND_DOWN, "bare-01", "bare-02")
+    laboratory.replace("cells.yaml", "id: bare-02,", "id: bare-02, start_after: 200 h,")
+
+    async def script(scene: Scene) -> None:
+        await scene.until_running("charge")
+        await scene.tell("hold")
+        await scene.until_state("held")
+        # What the channel reads now is far from where the cell was left.
+        scene.lab.move("bare-01", "bench")
+        scene.lab.move("bare-02", "bench")
+        scene.lab.move("bare-02", "cabinet/1")
+        await scene.tell("resume")
+        await scene.until_state("held")
+        doubted = await scene.until(lambda: scene.find("discharge", "bare-01", Status.FAILED))
+        assert "--barcode" in doubted.error
+        await scene.tell("retry")
+        await scene.until(lambda: scene.row("discharge").attempt == 2 and scene.state() == "held")
+        try:
+            await scene.tell("retry", barcode="B0002")
+        except Asked as refused:
+            assert refused.code == 8
+            assert "B0002" in str(refused)
+        else:
+            raise AssertionError("another cell's barcode was taken")
+        assert scene.state() == "held"
+        assert scene.row("discharge").attempt == 2
+        answer = await scene.tell("retry", barcode="B0001")
+        assert "on your word" in answer["will"]
+        row = await scene.until(lambda: scene.find("discharge", "bare-01", Status.DONE))
+        assert row.attempt == 3
+        assert "a person vouched for the cell" in scene.document(row)["flags"]
 
     play(laboratory, script)
 
