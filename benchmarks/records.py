@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from labctl.engine.clock import real_seconds
@@ -21,6 +22,7 @@ from labctl.results import Record, RecordWriter, read_records
 
 OPERATION = "lab-1/bare-01/c001/01-charge/a1"
 RUNS = 41
+APPENDS = 401
 
 
 def records(first: int, number: int) -> list[Record]:
@@ -38,18 +40,25 @@ def median_ms(act: Callable[[], object], runs: int = RUNS, seconds: Callable[[],
     return 1e3 * statistics.median(times)
 
 
-def append_ms(path: Path, rows: int) -> float:
-    """Make a file of so many records and give the cost of opening it and appending ten."""
+def made(path: Path, rows: int) -> Path:
+    """Make a file of so many records."""
     with RecordWriter(path, OPERATION) as writer:
         for first in range(1, rows, 50_000):
             writer.append(records(first, min(50_000, rows)))
+    return path
 
-    def act() -> None:
-        writer = RecordWriter(path, OPERATION)
-        writer.append(records((writer.last or 0) + 1, 10))
-        writer.close(sync=False)
 
-    return median_ms(act)
+def append_ten(path: Path) -> None:
+    """Open a file, append ten records, close it."""
+    writer = RecordWriter(path, OPERATION)
+    writer.append(records((writer.last or 0) + 1, 10))
+    writer.close(sync=False)
+
+
+def append_ms(*paths: Path) -> list[float]:
+    """Give the cost of opening each file and appending ten; in turns, so that all see the same machine."""
+    took = [[median_ms(partial(append_ten, path), runs=1) for path in paths] for _ in range(APPENDS)]
+    return [statistics.median(of) for of in zip(*took, strict=True)]
 
 
 def main() -> int:
@@ -71,8 +80,7 @@ def main() -> int:
         synced = median_ms(lambda: operation(looks=0, sync=True), seconds=real_seconds)
         print(f"operation of 1000 records: {at_fetch:.2f} ms at fetch, {with_looks:.2f} ms with 20 looks before")
         print(f"                           {synced:.2f} ms forced to the disk")
-        short = append_ms(folder / "short.log", 1_000)
-        long = append_ms(folder / "long.log", 1_000_000)
+        short, long = append_ms(made(folder / "short.log", 1_000), made(folder / "long.log", 1_000_000))
         print(
             f"open and append 10 records: {short:.3f} ms to 1,000, {long:.3f} ms to 1,000,000, {long / short:.2f} times"
         )
