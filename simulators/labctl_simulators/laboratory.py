@@ -232,6 +232,11 @@ class Laboratory:
         place = self._place_of(cell.id)
         return self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
 
+    @property
+    def ambient(self) -> float:
+        """Temperature of the room, K."""
+        return self._ambient
+
     def _place_of(self, item: str) -> Place | None:
         return self._places.get(self._positions[item].partition("/")[0])
 

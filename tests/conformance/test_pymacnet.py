@@ -96,7 +96,7 @@ def test_it_identifies_the_tester_and_reads_a_channel(tmp_path: Path) -> None:
         assert (status["Chan"], status["Stat"], status["RF1"]) == (3, 0, 0)
         assert 2.5 < status["Voltage"] < 4.0
         assert len(client.read_all_channel_statuses()) == 16
-        assert client.read_aux() == []
+        assert client.read_aux() == [pytest.approx(20.0)]
         assert client.set_channel_variable(var_num=2, var_value=1.5)
         closed(client)
 

@@ -161,6 +161,7 @@ class Channel:
         self.test.ended = None
         self._at = now
         self.stat, self.reason = ACTIVE, 0
+        self.doing = _DOING.get(self._steps[self.test.step - 1].kind, 0)
         self._note("resumed", test=self.test.name, records=self.test.records)
         self._begin_drive()
         self.advance(now)

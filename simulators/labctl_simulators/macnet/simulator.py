@@ -2,8 +2,8 @@
 
 Known, and tested with a published client: transport and framing of both ports, the message catalogue, status codes,
 state rules, procedure files, the export's columns. Guessed: error objects, refusal words on the JSON port, binary
-layouts that the manual's excerpt does not give, that safety limits fall back on reset. Left out: direct mode, auxiliary
-and smart-battery channels, login, regimes, the UDP port.
+layouts that the manual's excerpt does not give, that safety limits fall back on reset; each module says its own. Left
+out: smart-battery channels, regimes, the UDP port.
 
 Every channel's current is wrong by a factor of its own for charge and for discharge (0.1 % standard deviation), which
 the tester does not know of: it reports the nominal current.
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from labctl_simulators.macnet import binary, messages
-from labctl_simulators.macnet.channel import CURRENT_ERROR
+from labctl_simulators.macnet.clients import Client
+from labctl_simulators.macnet.settings import Settings
 from labctl_simulators.macnet.tester import Tester
 from labctl_simulators.macnet.wire import BinaryConnection, JsonConnection, Port
 
-_BREAKDOWNS = ("stands", "blind", "stubborn", "problem", "cleared", "repaired")
+_BREAKDOWNS = ("stands", "blind", "stubborn", "problem", "cleared", "shows", "error", "repaired")
 
 
 class MacnetSimulator:
@@ -33,7 +34,7 @@ class MacnetSimulator:
     settings : mapping
         The station's entry: ``channels``, ``export_folder`` (relative to the laboratory's folder). Under ``simulate``:
         ``channels`` (how many the tester has), ``json_port``, ``binary_port`` (free ones by default),
-        ``procedure_folder``, ``current_error`` (relative standard deviation between channels, 0.001).
+        ``procedure_folder``, and what :class:`labctl_simulators.macnet.settings.Settings` names.
     laboratory
         The virtual laboratory.
 
@@ -42,7 +43,8 @@ class MacnetSimulator:
     Each takes ``channel``: ``stands`` (the test's clock and values stand while the channel says that it runs),
     ``blind`` (it notices no end and no safety limit), ``stubborn`` (it agrees to be suspended and reset, and does
     neither), ``problem`` (it ends with the fault ``code``), ``cleared`` (somebody resets it at the tester's screen),
-    ``repaired``.
+    ``shows`` (``Stat`` is ``code`` to every client, whatever the channel does), ``repaired``. Without a channel:
+    ``error`` (the next ``count`` requests on the JSON port get an error object).
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Any) -> None:
@@ -54,23 +56,23 @@ class MacnetSimulator:
         exports = folder / str(settings.get("export_folder", f"{name}-export"))
         procedures = folder / str(options.get("procedure_folder", f"{name}-procedur"))
         count = int(options.get("channels", max(16, _highest(settings.get("channels", 16)))))
-        error = float(options.get("current_error", CURRENT_ERROR))
-        self.tester = Tester(laboratory, name, count, procedures, exports, error)
-        self._json = Port(lambda open_: JsonConnection(open_, self._answer_json))
-        self._binary = Port(lambda open_: BinaryConnection(open_, self._answer_binary))
+        self.tester = Tester(laboratory, name, count, procedures, exports, Settings.read(options))
+        clients = self.tester.clients
+        self._json = Port(lambda open_: JsonConnection(open_, clients, self._answer_json))
+        self._binary = Port(lambda open_: BinaryConnection(open_, clients, self._answer_binary))
 
     @property
     def procedure_folder(self) -> Path:
         """Where the tester keeps its procedures."""
         return self.tester.procedures
 
-    def _answer_json(self, request: Any) -> Any:
-        return messages.answer(self.tester, request)
+    def _answer_json(self, request: Any, client: Client) -> Any:
+        return messages.answer(self.tester, request, client)
 
     def _answer_binary(
-        self, session: dict[str, Any], fclass: int, fnum: int, channel: int, length: int, payload: bytes
+        self, client: Client, message: tuple[int, int], channel: int, length: int, payload: bytes
     ) -> bytes:
-        return binary.answer(self.tester, session, fclass, fnum, channel, length, payload)
+        return binary.answer(self.tester, client, message, channel, length, payload)
 
     async def start(self) -> dict[str, Any]:
         """Listen; give what a client's settings need to reach it."""
@@ -93,16 +95,23 @@ class MacnetSimulator:
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
         if kind not in _BREAKDOWNS:
             raise ValueError(f"unknown breakdown {kind!r} of a channel; known are {', '.join(_BREAKDOWNS)}")
+        if kind == "error":
+            self.tester.stumble(int(options.get("count", 1)))
+            return
         channel = int(options.get("channel", 1))
         if not 1 <= channel <= len(self.tester.channels):
             raise ValueError(f"the tester has no channel {channel}")
         if kind == "cleared":
             self.tester.clear(self.tester.channels[channel - 1])
             return
-        self.tester.channels[channel - 1].break_down(kind, int(options.get("code", 0)))
+        if kind in ("shows", "repaired"):
+            self.tester.misstate(self.tester.channels[channel - 1], int(options["code"]) if kind == "shows" else None)
+        if kind != "shows":
+            self.tester.channels[channel - 1].break_down(kind, int(options.get("code", 0)))
 
     async def stop(self) -> None:
         """Stop listening. Idempotent."""
+        self.tester.direct.stop()
         await self._json.stop()
         await self._binary.stop()
 

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from labctl_simulators.macnet.channel import ACTIVE, AVAILABLE, CURRENT_ERROR, STATES, Channel
+from labctl_simulators.macnet.channel import ACTIVE, AVAILABLE, STATES, SUSPENDED
+from labctl_simulators.macnet.clients import Clients
+from labctl_simulators.macnet.codes import (
+    IN_USE,
+    INVALID,
+    NO_PROCEDURE,
+    NONE_SELECTED,
+    NOT_ACTIVE,
+    NOT_SUSPENDED,
+    NOT_UNIQUE,
+    TOO_LONG,
+)
+from labctl_simulators.macnet.direct import DirectMode
 from labctl_simulators.macnet.procedure import CompileError, Step, compile_procedure
+from labctl_simulators.macnet.settings import Settings
+from labctl_simulators.macnet.steering import SteeredChannel
 
-#: Texts of refusals, from the table of the binary port; that JSON uses the same words is a guess.
-NO_PROCEDURE, NOT_UNIQUE, IN_USE, TOO_LONG, INVALID = 14, 19, 23, 18, 22
-REFUSALS: Final[Mapping[int, str]] = {
-    14: "No test procedure was selected",
-    15: "Channel not Active",
-    16: "Channel not Selected",
-    17: "Channel not Suspended",
-    18: "File name too long",
-    19: "Name is not a unique filename",
-    22: "Invalid entry",
-    23: "Channel in use",
-}
-CHECKS: Final[Mapping[int, str]] = {
-    1: "Channel not available or selected",
-    2: "Procedure does not exist",
-    4: "File name exists in Archive",
-    5: "Invalid file name",
-    7: "Compile error",
-}
-SYSTEM_ID: Final = "LABCTL-SIM-4000"
+SELECTED: Final = 1
 VERSION: Final = (2, 0, 2041)
 
 _FORBIDDEN: Final = set('\\/:*?"<>|')
+_LONGEST: Final = 250
+# Of an archived test, for a restart.
+_KEPT: Final = ("procedure", "comment", "file", "step", "cycle", "loops", "records", "charge", "energy", "written")
+
+
+def legal(name: str) -> bool:
+    """Whether a file can be called that."""
+    printable = name.isprintable() and name.isascii() and len(name) <= _LONGEST
+    return bool(name) and printable and not _FORBIDDEN & set(name)
 
 
 class Tester:
@@ -44,20 +48,26 @@ class Tester:
         count: int,
         procedures: Path,
         exports: Path,
-        current_error: float = CURRENT_ERROR,
+        settings: Settings,
     ) -> None:
         self.laboratory = laboratory
         self.name = name
         self.procedures = procedures
         self.exports = exports
+        self.settings = settings
+        self.clients = Clients()
+        self.direct = DirectMode(laboratory, name, settings.watchdog, settings.system_type)
         self.archive: dict[str, int] = {}
+        self.archived: dict[str, dict[str, Any]] = {}
         self._cleared: list[dict[str, Any]] = []
         self.complaints: dict[int, list[str]] = {}
         self.channels = [
-            Channel(laboratory, name, number, exports, self.archive.__setitem__, current_error)
+            SteeredChannel(laboratory, name, number, exports, self.archive.__setitem__, settings.current_error)
             for number in range(1, count + 1)
         ]
-        self.listing: list[tuple[int, Path]] = []
+        self.flags = 0
+        self._misstated: dict[int, int] = {}
+        self._errors = 0
         self._random = 0
 
     def update(self, t: float) -> None:
@@ -74,15 +84,16 @@ class Tester:
     def procedure(self, name: str) -> bytes | None:
         """Content of a procedure, without its ``.000``; None where there is none."""
         path = self.procedures / f"{name}.000"
-        if not name or _FORBIDDEN & set(name) or not path.is_file():
+        if not legal(name) or not path.is_file():
             return None
         return path.read_bytes()
 
-    def check(self, channel: Channel, test: str, procedure: str) -> int:
+    def check(self, channels: Sequence[SteeredChannel], test: str, procedure: str, chamber: int = 0) -> int:
         """Dry start, (6,11): 0 where a start would succeed."""
-        channel.advance(self.laboratory.time())
-        self.complaints[channel.number] = []
-        if channel.stat > 1:
+        for channel in channels:
+            channel.advance(self.laboratory.time())
+            self.complaints[channel.number] = []
+        if not channels or any(channel.stat > SELECTED for channel in channels):
             return 1
         content = self.procedure(procedure)
         if content is None:
@@ -90,37 +101,68 @@ class Tester:
         if test != "Random":
             if self.known(test):
                 return 4
-            if not test or _FORBIDDEN & set(test):
+            if not legal(test):
                 return 5
-        try:
-            compile_procedure(content)
-        except CompileError as error:
-            self.complaints[channel.number] = list(error.lines)
-            return 7
-        return 0
+        if not 0 <= chamber <= self.settings.chambers:
+            return 6
+        return 7 if self._compiled(channels, content) is None else 0
 
-    def start(self, channel: Channel, test: str, procedure: str, comment: str) -> int:
-        """Start, (6,2): 0, or a code of :data:`REFUSALS`."""
-        channel.advance(self.laboratory.time())
-        if channel.stat > 1:
+    def start(
+        self, channels: Sequence[SteeredChannel], test: str, procedure: str, comment: str, chamber: int = 0
+    ) -> int:
+        """Start one test on these channels, (6,2): 0, or a code."""
+        for channel in channels:
+            channel.advance(self.laboratory.time())
+        if not channels:
+            return NONE_SELECTED
+        if any(channel.stat > SELECTED for channel in channels):
             return IN_USE
-        if len(test) > 250:
-            return TOO_LONG
-        if test == "Random":
-            test = self._random_name()
-        if not test or _FORBIDDEN & set(test):
-            return INVALID
-        if self.known(test):
-            return NOT_UNIQUE
+        name = self.fresh(test)
+        if isinstance(name, int):
+            return name
         content = self.procedure(procedure)
         if content is None:
             return NO_PROCEDURE
-        try:
-            steps: tuple[Step, ...] = compile_procedure(content)
-        except CompileError as error:
-            self.complaints[channel.number] = list(error.lines)
+        if not 0 <= chamber <= self.settings.chambers:
             return INVALID
-        channel.start(test, procedure, comment[:80], content, steps)
+        steps = self._compiled(channels, content)
+        if steps is None:
+            return INVALID
+        for channel in channels:
+            channel.start(name, procedure, comment[:80], content, steps)
+        return 0
+
+    def fresh(self, test: str) -> str | int:
+        """Give the name that a new test gets, or the code of what is against it."""
+        if len(test) > _LONGEST:
+            return TOO_LONG
+        if test == "Random":
+            return self._random_name()
+        if not legal(test):
+            return INVALID
+        return NOT_UNIQUE if self.known(test) else test
+
+    def _compiled(self, channels: Sequence[SteeredChannel], content: bytes) -> tuple[Step, ...] | None:
+        try:
+            return compile_procedure(content)
+        except CompileError as error:
+            for channel in channels:
+                self.complaints[channel.number] = list(error.lines)
+            return None
+
+    def selected(self) -> list[SteeredChannel]:
+        """Channels that were selected and not started since."""
+        return [channel for channel in self.channels if channel.stat == SELECTED]
+
+    def select(self, channels: Sequence[SteeredChannel]) -> int:
+        """Select these channels and no others, (6,1). Gives a code."""
+        if any(channel.stat > SELECTED for channel in channels):
+            return IN_USE
+        for channel in self.channels:
+            if channel.stat == SELECTED and channel not in channels:
+                channel.stat = AVAILABLE
+        for channel in channels:
+            channel.stat = SELECTED
         return 0
 
     def _random_name(self) -> str:
@@ -130,22 +172,23 @@ class Tester:
             if not self.known(name):
                 return name
 
-    def suspend(self, channel: Channel) -> int:
+    def suspend(self, channel: SteeredChannel) -> int:
         """Suspend, (6,3)."""
         channel.advance(self.laboratory.time())
-        if channel.stat != 2:
-            return 15
+        if channel.stat != ACTIVE:
+            return NOT_ACTIVE
         channel.suspend()
         return 0
 
-    def resume(self, channel: Channel) -> int:
+    def resume(self, channel: SteeredChannel) -> int:
         """Resume, (6,4)."""
-        if channel.stat != 3:
-            return 17
+        if channel.stat != SUSPENDED:
+            return NOT_SUSPENDED
         channel.resume()
+        self.direct.resumed(channel)
         return 0
 
-    def clear(self, channel: Channel) -> int:
+    def clear(self, channel: SteeredChannel) -> int:
         """Reset, (6,5), and archive, (6,6)."""
         channel.advance(self.laboratory.time())
         if channel.stat == ACTIVE:
@@ -156,8 +199,42 @@ class Tester:
             self.laboratory.record(self.name, "cleared", **entry)
         elif channel.stat != AVAILABLE:
             self.laboratory.record(self.name, "cleared", channel=channel.number)
+        test = channel.test
         channel.clear()
+        if test is not None and channel.test is None:
+            ended = self.laboratory.time() if test.ended is None else test.ended
+            clocks = {"test_s": ended - test.began, "step_s": ended - test.step_began}
+            self.archived[test.name] = {**{key: getattr(test, key) for key in _KEPT}, **clocks}
         return 0
+
+    def unarchive(self, name: str) -> None:
+        """Take a test out of the archive that a channel goes on with."""
+        number = self.archive.pop(name)
+        del self.archived[name]
+        self._cleared = [one for one in self._cleared if (one["test"], one["channel"]) != (name, number)]
+
+    # What a real tester does not do on request
+
+    def shown(self, channel: SteeredChannel) -> int:
+        """``Stat`` as clients see it."""
+        return self._misstated.get(channel.number, channel.stat)
+
+    def misstate(self, channel: SteeredChannel, stat: int | None) -> None:
+        """Have a channel show another ``Stat`` than its own; None for its own again."""
+        self._misstated.pop(channel.number, None)
+        if stat is not None:
+            self._misstated[channel.number] = stat
+
+    def stumble(self, count: int) -> None:
+        """Answer the next ``count`` JSON requests with an error object."""
+        self._errors = count
+
+    def stumbles(self) -> bool:
+        """Whether this request is one of those; counts it."""
+        if self._errors == 0:
+            return False
+        self._errors -= 1
+        return True
 
     def tests(self) -> list[dict[str, Any]]:
         """Every test there ever was, with the number of its last record."""
@@ -180,6 +257,9 @@ class Tester:
             "archive": dict(self.archive),
             "random": self._random,
             "cleared": list(self._cleared),
+            "archived": dict(self.archived),
+            "flags": self.flags,
+            "direct": self.direct.save(),
             "channels": [channel.save() for channel in self.channels],
         }
 
@@ -188,5 +268,8 @@ class Tester:
         self.archive.update(state["archive"])
         self._random = state["random"]
         self._cleared = list(state.get("cleared", ()))
+        self.archived = dict(state.get("archived", {}))
+        self.flags = int(state.get("flags", 0))
         for channel, saved in zip(self.channels, state["channels"], strict=True):
             channel.restore(saved)
+        self.direct.restore(state.get("direct", {}), self.channels)

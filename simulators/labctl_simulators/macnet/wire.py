@@ -9,26 +9,36 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from labctl_simulators.macnet.clients import Client, Clients
+
 HEADER = struct.Struct("<HHHH")
 
 _LONGEST = 1 << 20
+# Connections that may wait to be accepted: every channel of a large tester has two, and they come at once.
+_WAITING = 1024
 _DECODER = json.JSONDecoder()
 # Line feeds inside, as the tester pretty-prints; CR LF only at the end.
 _ENCODER = json.JSONEncoder(separators=(",\n", ":"))
 
 
 class _Connection(asyncio.Protocol):
-    def __init__(self, connections: set[_Connection]) -> None:
+    kind = ""
+
+    def __init__(self, connections: set[_Connection], clients: Clients) -> None:
         self._connections = connections
+        self._clients = clients
         self.transport: asyncio.Transport | None = None
+        self.client = Client(self.kind, "")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.Transport):
             self.transport = transport
         self._connections.add(self)
+        self.client = self._clients.come(self.kind, str(transport.get_extra_info("peername", ("",))[0]))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
+        self._clients.go(self.client)
 
     def send(self, data: bytes) -> None:
         if self.transport is not None and not self.transport.is_closing():
@@ -38,8 +48,10 @@ class _Connection(asyncio.Protocol):
 class JsonConnection(_Connection):
     """Requests have no terminator, so each is over where its braces close; replies end with CR LF."""
 
-    def __init__(self, connections: set[_Connection], answer: Callable[[Any], Any]) -> None:
-        super().__init__(connections)
+    kind = "json"
+
+    def __init__(self, connections: set[_Connection], clients: Clients, answer: Callable[[Any, Client], Any]) -> None:
+        super().__init__(connections, clients)
         self._answer = answer
         self._text = ""
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
@@ -51,13 +63,14 @@ class JsonConnection(_Connection):
             end: int | None
             try:
                 request, end = _DECODER.raw_decode(text)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
+                # Too short yet, no JSON, or beyond what a parser takes: numbers without end, brackets without bottom.
                 request, end = None, _closed(text)
                 if end is None and len(text) < _LONGEST:
                     self._text = text
                     return
             self._text = text[end:]
-            self.send(_ENCODER.encode(self._answer(request)).encode() + b"\r\n")
+            self.send(_ENCODER.encode(self._answer(request, self.client)).encode() + b"\r\n")
         self._text = ""
 
 
@@ -79,18 +92,19 @@ def _closed(text: str) -> int | None:
 
 
 class BinaryConnection(_Connection):
-    """Eight bytes of header, then data; on reads of several channels the length counts channels, not bytes.
+    """Eight bytes of header, then data; on reads of several channels the length counts channels, not bytes."""
 
-    ``session`` is kept per connection: file transfers run over many messages.
-    """
+    kind = "binary"
 
     def __init__(
-        self, connections: set[_Connection], answer: Callable[[dict[str, Any], int, int, int, int, bytes], bytes]
+        self,
+        connections: set[_Connection],
+        clients: Clients,
+        answer: Callable[[Client, tuple[int, int], int, int, bytes], bytes],
     ) -> None:
-        super().__init__(connections)
+        super().__init__(connections, clients)
         self._answer = answer
         self._data = b""
-        self._session: dict[str, Any] = {}
 
     def data_received(self, data: bytes) -> None:
         """Answer every message that is complete."""
@@ -102,7 +116,7 @@ class BinaryConnection(_Connection):
                 return
             payload = self._data[HEADER.size : HEADER.size + size]
             self._data = self._data[HEADER.size + size :]
-            reply = self._answer(self._session, fclass, fnum, channel, length, payload)
+            reply = self._answer(self.client, (fclass, fnum), channel, length, payload)
             self.send(HEADER.pack(fclass, fnum, channel, len(reply)) + reply)
 
 
@@ -117,7 +131,9 @@ class Port:
     async def start(self, port: int = 0) -> int:
         """Listen; give the port."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: self._make(self._connections), "127.0.0.1", port)
+        self._server = await loop.create_server(
+            lambda: self._make(self._connections), "127.0.0.1", port, backlog=_WAITING
+        )
         number: int = self._server.sockets[0].getsockname()[1]
         return number
 
