@@ -220,6 +220,11 @@ class Laboratory:
 
     # Temperatures
 
+    @property
+    def ambient(self) -> float:
+        """Temperature of the room, K."""
+        return self._ambient
+
     def chamber(self, name: str) -> ThermalPlant:
         """Give the bath of that name."""
         if name not in self._chambers:
@@ -231,11 +236,6 @@ class Laboratory:
         """Temperature in K where a cell sits, now."""
         place = self._place_of(cell.id)
         return self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
-
-    @property
-    def ambient(self) -> float:
-        """Temperature of the room, K."""
-        return self._ambient
 
     def _place_of(self, item: str) -> Place | None:
         return self._places.get(self._positions[item].partition("/")[0])

@@ -35,14 +35,14 @@ def test_an_output_holds_until_the_next_one(tmp_path: Path) -> None:
             assert (now["RF1"], now["Current"]) == (1, pytest.approx(2e-4))
             assert now["Capacity"] == pytest.approx(2e-4, rel=1e-4)
             # Discharging has its own sign here, and its voltage limit ends in a hold, not in an end of the test.
-            assert await one.put(0, "D", 6e-4, 3.0) == "OK"
+            assert await one.put(0, "D", 1e-4, 3.0) == "OK"
             await asyncio.sleep(1)
             now = await one.stand(0)
-            assert (now["RF1"], now["Current"]) == (2, pytest.approx(-6e-4))
-            await asyncio.sleep(7200)
+            assert (now["RF1"], now["Current"]) == (2, pytest.approx(-1e-4))
+            await asyncio.sleep(4 * 3600)
             later = await one.stand(0)
-            assert (later["RF1"], later["Stat"]) == (2, 2)
-            assert abs(later["Current"]) < 6e-4
+            assert (later["RF1"], later["Stat"], later["Voltage"]) == (2, 2, pytest.approx(3.0))
+            assert abs(later["Current"]) < 5e-5
             assert await one.put_raw(0, "R", 0.0) == 0
             now = await one.stand(0)
             assert (now["RF1"], now["Current"], now["Stat"]) == (4, 0.0, 2)
