@@ -25,7 +25,7 @@ from labctl.instruments import (
     VendorAlarm,
 )
 from labctl_drivers.link import ATTEMPTS, Link
-from labctl_drivers.serial_line import SerialLine
+from labctl_drivers.serial_line import ANSWER_WITHIN, SerialLine
 
 #: Seconds between commands. No source says how many it needs; three in a second hurt nobody.
 PACE: Final = 0.3
@@ -38,6 +38,9 @@ AGREE: Final = 2.0
 #: How often, and how many seconds apart, it is asked whether it has changed its mode.
 LOOKS: Final = 5
 LOOK: Final = 0.5
+#: How long (s) an answer may be waited for.
+SHORTEST: Final = 0.1
+LONGEST: Final = 3.0
 _ZERO_CELSIUS: Final = 273.15
 
 #: Factory settings of the serial line.
@@ -78,7 +81,8 @@ class EspecChamber:
     ----------
     context : DriverContext
         Settings: ``address`` (``192.0.2.16`` with port 10001, ``192.0.2.16:10001``, ``COM3``, ``/dev/ttyUSB0``),
-        ``controller`` (``P-300`` or ``SCP-220``), ``serial`` (by the controller), ``unit`` (its number on RS-485).
+        ``controller`` (``P-300`` or ``SCP-220``), ``serial`` (by the controller), ``unit`` (its number on RS-485),
+        ``answer_within_s`` (0.9; up to 3 for a slow controller, which may then take longer to be found absent).
     """
 
     role = "chamber"
@@ -101,6 +105,7 @@ class EspecChamber:
             handshake=False,
             end_sent=b"\r\n",
             end_received=b"\r\n",
+            answer_within=_seconds(settings.get("answer_within_s", ANSWER_WITHIN), context.name),
         )
         self._link = Link(context, self._address, line, self._identify, PACE)
         self._turn = asyncio.Lock()
@@ -257,6 +262,13 @@ class EspecChamber:
                 await self._raise_alarm()
             await asyncio.sleep(LOOK)
         raise self._link.fault(Refused, f"answered 'MODE,{mode}' with OK and is in mode '{found}'")
+
+
+def _seconds(value: object, instrument: str) -> float:
+    if not isinstance(value, int | float) or not SHORTEST <= value <= LONGEST:
+        hint = f"seconds from {SHORTEST:g} to {LONGEST:g}"
+        raise InstrumentError(f"answer_within_s: {value!r} is not possible", instrument=instrument, hint=hint)
+    return float(value)
 
 
 def _line_address(address: str) -> str:

@@ -1,10 +1,11 @@
-"""A Binder chamber with an MB2 controller at the wire: its holding registers over Modbus TCP or RTU, round one plant.
+"""A Binder chamber (MB2 or MB1) at the wire: its holding registers over Modbus TCP or RTU, round one plant.
 
 As seen in third-party drivers: the addresses, floats with the low word first, the idle bit of the operation lines, the
-clock's six words.
+clock's six words; for MB1 the mode word, whose manual mode is taken for running and whose basic mode for standing.
 
 Guessed: the active set-point is the manual one while it runs; an alarm or a loss of mains sets the idle bit; a
-set-point beyond the chamber's span is exception 3, writing to what can't be written exception 8.
+set-point beyond the chamber's span is exception 3, writing to what can't be written exception 8; which of MB1's two
+set-points counts is disputed, so here the last one written does.
 
 Left out: humidity, the fan, the program (its registers read 0), user levels.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from labctl_simulators.cabinet import Cabinet
@@ -20,19 +22,29 @@ from labctl_simulators.modbus import ADDRESS, DENIED, VALUE, Declined, ModbusSer
 
 _ZERO_CELSIUS: Final = 273.15
 _LOWEST, _HIGHEST = -40.0, 180.0
-_IDLE: Final = 0x0002
-
-ACTUAL, DOOR, ACTUAL_AGAIN, ACTIVE, MANUAL, LINES, LINES_NOW, CLOCK = (
-    0x1004,
-    0x1006,
-    0x10D2,
-    0x10B2,
-    0x114C,
-    0x1158,
-    0x1292,
-    0x134A,
-)
 _PROGRAM: Final = range(0x1147, 0x114C)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Where a controller keeps what: floats by address, and the word that says whether it stands."""
+
+    actual: tuple[int, ...]
+    door: int | None
+    active: int
+    set_points: tuple[int, ...]
+    switch: int
+    switch_now: int
+    mask: int
+    run: int
+    stand: int
+    clock: int | None
+
+
+MODELS: Final = {
+    "mb2": Model((0x1004, 0x10D2), 0x1006, 0x10B2, (0x114C,), 0x1158, 0x1292, 0x0002, 0x0000, 0x0002, 0x134A),
+    "mb1": Model((0x11A9,), None, 0x1077, (0x1581, 0x156F), 0x1A22, 0x1A22, 0x1C00, 0x0800, 0x1000, None),
+}
 
 
 class BinderSimulator:
@@ -43,8 +55,9 @@ class BinderSimulator:
     name : str
         The station's name of the instrument, and of its thermal plant in the laboratory.
     settings : mapping
-        The station's entry: ``unit``. ``simulate`` may hold ``rtu`` (true: Modbus RTU behind a serial server),
-        ``word_order`` (``low first``), ``program`` (degC that a program follows, whatever is set) and what
+        The station's entry: ``unit``. ``simulate`` may hold ``model`` (``mb2`` or ``mb1``), ``rtu`` (true: Modbus RTU
+        behind a serial server), ``word_order`` (``low first``), ``program`` (degC that a program follows, whatever is
+        set), ``floats`` (further registers that only remember, address to number) and what
         :class:`labctl_simulators.cabinet.Cabinet` takes.
     laboratory : Laboratory
         Gives time, the thermal plant and the public port.
@@ -71,16 +84,16 @@ class BinderSimulator:
             rtu=self._rtu,
             silent=lambda: self._cabinet.dark,
         )
+        self._model = MODELS[str(options.get("model", "mb2"))]
         self._set_point = 25.0
-        #: Operation lines as they were written, but for the idle bit: that is the plant's.
-        self._lines = 0
-        self._floats: dict[int, Callable[[], float]] = {
-            ACTUAL: self._actual,
-            ACTUAL_AGAIN: self._actual,
-            DOOR: lambda: self._actual() if not self._plant.door_open else 20.0,
-            ACTIVE: lambda: self._set_point if self._program is None else self._program,
-            MANUAL: lambda: self._set_point,
-        }
+        self._kept = {int(address, 16): float(value) for address, value in options.get("floats", {}).items()}
+        #: The switch's word as it was written, but for its bits: those are the plant's.
+        self._word = 0
+        self._floats: dict[int, Callable[[], float]] = dict.fromkeys(self._model.actual, self._actual)
+        self._floats |= dict.fromkeys(self._model.set_points, lambda: self._set_point)
+        self._floats[self._model.active] = lambda: self._set_point if self._program is None else self._program
+        if self._model.door is not None:
+            self._floats[self._model.door] = lambda: 20.0 if self._plant.door_open else self._actual()
 
     async def start(self) -> dict[str, Any]:
         """Listen; give the address as the station writes it."""
@@ -96,17 +109,21 @@ class BinderSimulator:
 
     def save(self) -> dict[str, Any]:
         """Give what the controller remembers; the plant is the laboratory's."""
-        return {"set_point": self._set_point, "lines": self._lines, **self._cabinet.save()}
+        return {"set_point": self._set_point, "word": self._word, "kept": self._kept_as_text(), **self._cabinet.save()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`save` gave."""
         self._set_point = float(state["set_point"])
-        self._lines = int(state["lines"])
+        self._word = int(state["word"])
+        self._kept = {int(address, 16): float(value) for address, value in state["kept"].items()}
         self._cabinet.restore(state)
 
     async def lose_connections(self) -> None:
         """Cut every connection, as a pulled cable does."""
         await self._server.drop()
+
+    def _kept_as_text(self) -> dict[str, float]:
+        return {f"{address:04X}": value for address, value in self._kept.items()}
 
     def _actual(self) -> float:
         return float(self._plant.temperature) - _ZERO_CELSIUS
@@ -117,14 +134,18 @@ class BinderSimulator:
 
     def _registers(self) -> dict[int, int]:
         """Give all registers as they are now."""
+        model = self._model
         registers = dict.fromkeys(_PROGRAM, 0)
-        for address, value in self._floats.items():
-            registers[address], registers[address + 1] = self._words(value())
-        idle = 0 if self._plant.running else _IDLE
-        registers[LINES] = registers[LINES_NOW] = self._lines | idle
-        now = self._laboratory.now()
-        clock = (now.year, now.month, now.day, now.hour, now.minute, now.second)
-        return registers | {CLOCK + place: word for place, word in enumerate(clock)}
+        values = {address: value() for address, value in self._floats.items()} | self._kept
+        for address, celsius in values.items():
+            registers[address], registers[address + 1] = self._words(celsius)
+        registers[model.switch] = self._word | (model.run if self._plant.running else model.stand)
+        registers[model.switch_now] = registers[model.switch]
+        if model.clock is not None:
+            now = self._laboratory.now()
+            clock = (now.year, now.month, now.day, now.hour, now.minute, now.second)
+            registers |= {model.clock + place: word for place, word in enumerate(clock)}
+        return registers
 
     def _read(self, address: int, count: int) -> Sequence[int]:
         self._laboratory.record(self._name, "heard", command=f"read {address:04X} {count}")
@@ -137,10 +158,13 @@ class BinderSimulator:
     def _write(self, address: int, words: Sequence[int]) -> None:
         text = " ".join(f"{word:04X}" for word in words)
         self._laboratory.record(self._name, "heard", command=f"write {address:04X} {text}")
-        if address == MANUAL and len(words) == 2:
-            high, low = words[::-1] if self._low_first else words
-            self._take_set_point(struct.unpack(">f", struct.pack(">HH", high, low))[0])
-        elif address == LINES and len(words) == 1:
+        high, low = (words[::-1] if self._low_first else words) if len(words) == 2 else (0, 0)
+        value = struct.unpack(">f", struct.pack(">HH", high, low))[0]
+        if address in self._model.set_points and len(words) == 2:
+            self._take_set_point(value)
+        elif address in self._kept and len(words) == 2:
+            self._kept[address] = value
+        elif address == self._model.switch and len(words) == 1:
             self._switch(words[0])
         elif address in self._registers():
             raise Declined(DENIED)
@@ -156,8 +180,9 @@ class BinderSimulator:
             self._regulate()
 
     def _switch(self, word: int) -> None:
-        self._lines = word & ~_IDLE
-        if word & _IDLE:
+        model = self._model
+        self._word = word & ~model.mask
+        if word & model.mask != model.run:
             self._laboratory.record(self._name, "stopped")
             self._plant.stop()
         elif not self._cabinet.alarm:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,71 @@ def test_regulating_writes_reads_back_and_sees_that_it_is_followed(rtu: bool) ->
     on_bench(test, rtu=rtu)
 
 
+def test_the_bytes_on_the_wire_are_those_of_the_specification() -> None:
+    """Regulating 40 degC, frame by frame: what goes out and what comes back, without the number of the transaction."""
+
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        take, frames = bench.simulator._server.take, []
+
+        def heard(data: bytes) -> tuple[bytes, bytes]:
+            answer, rest = take(data)
+            frames.append((data[2:].hex(" "), answer[2:].hex(" ")))
+            return answer, rest
+
+        bench.simulator._server.take = heard
+        await bench.driver.regulate(WARM)
+        assert frames == [
+            ("00 00 00 0b 01 10 11 4c 00 02 04 00 00 42 20", "00 00 00 06 01 10 11 4c 00 02"),
+            ("00 00 00 06 01 03 11 4c 00 02", "00 00 00 07 01 03 04 00 00 42 20"),
+            ("00 00 00 06 01 03 11 58 00 01", "00 00 00 05 01 03 02 00 02"),
+            ("00 00 00 09 01 10 11 58 00 01 02 00 00", "00 00 00 06 01 10 11 58 00 01"),
+            ("00 00 00 06 01 03 12 92 00 01", "00 00 00 05 01 03 02 00 00"),
+            ("00 00 00 06 01 03 10 b2 00 02", "00 00 00 07 01 03 04 00 00 42 20"),
+        ]
+
+    on_bench(test)
+
+
+def test_the_older_controller_is_run_by_its_own_map() -> None:
+    async def test(bench: Bench) -> None:
+        identity = await bench.driver.connect()
+        assert identity.model == "MB1 (MK53)"
+        assert "disagree" in identity.details["map"]
+        await bench.driver.regulate(WARM)
+        assert sent(bench)[-8:] == [
+            "write 1581 0000 4220",
+            "read 1581 2",
+            "write 156F 0000 4220",
+            "read 156F 2",
+            "read 1A22 1",
+            "write 1A22 0800",
+            "read 1A22 1",
+            "read 1077 2",
+        ]
+        assert (await bench.driver.read()).running
+        await bench.driver.stop()
+        assert sent(bench)[-2] == "write 1A22 1000"
+        assert not (await bench.driver.read()).running
+
+    on_bench(test, {"map": "mb1"}, model="mb1")
+
+
+def test_limits_are_written_and_read_back_first_where_the_map_has_registers_for_them(tmp_path: Path) -> None:
+    entry = json.loads(files("labctl_drivers").joinpath("binder_maps.json").read_text())["mb2"]
+    path = tmp_path / "with-limits.json"
+    path.write_text(json.dumps(entry | {"limits": {"low": "2000", "high": "2002"}}))
+
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        await bench.driver.regulate(WARM, (10.0 + ZERO, 60.0 + ZERO))
+        assert bench.simulator.save()["kept"] == {"2000": 10.0, "2002": 60.0}
+        told = [command for command in sent(bench) if command.startswith("write")]
+        assert [command.split()[1] for command in told] == ["2000", "2002", "114C", "1158"]
+
+    on_bench(test, {"map": str(path)}, floats={"2000": 0.0, "2002": 0.0})
+
+
 @pytest.mark.parametrize("order", ["low first", "high first"])
 def test_the_order_of_words_is_found_out(order: str) -> None:
     async def test(bench: Bench) -> None:
@@ -112,7 +178,7 @@ def test_another_instrument_at_the_address_is_not_taken_for_a_chamber() -> None:
 def test_the_other_switches_of_the_word_stay_as_they_are() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
-        bench.simulator._lines = 0x0045
+        bench.simulator._word = 0x0045
         await bench.driver.regulate(WARM)
         assert "write 1158 0045" in sent(bench)
         await bench.driver.stop()
@@ -254,6 +320,18 @@ def test_an_independent_client_finds_the_same_chamber(rtu: bool) -> None:
         assert rest == [2, 8, 1, False, [0x0040]]
 
     on_bench(test, rtu=rtu)
+
+
+def test_what_it_remembers_survives_a_restart() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        await bench.driver.regulate(WARM)
+        again = BinderSimulator("oven", {}, bench.laboratory)
+        again.restore(json.loads(json.dumps(bench.simulator.save())))
+        assert again.save() == bench.simulator.save()
+        assert again._registers()[0x114D] == 0x4220
+
+    on_bench(test)
 
 
 def test_the_checksum_is_that_of_the_specification() -> None:

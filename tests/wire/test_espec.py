@@ -293,3 +293,20 @@ def test_what_is_no_command_is_declined_in_the_documented_words() -> None:
         assert hear("MON?,DETAIL") == "NA:CMD ERR"
 
     on_bench(test, {"controller": "SCP-220"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"controller": "P-400"}, "P-300 or SCP-220"),
+        ({"answer_within_s": 30}, "seconds from 0.1 to 3"),
+        ({"address": "a b"}, "192.0.2.16 or COM3"),
+        ({"serial": "9600"}, "write it like"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_before_anything_is_opened(settings: dict[str, Any], words: str) -> None:
+    async def main(clock: LoopClock) -> None:
+        with pytest.raises(InstrumentError, match=words):
+            EspecChamber(context_of(clock, "oven", {"address": "192.0.2.16", **settings}, []))
+
+    run_virtual(main)
