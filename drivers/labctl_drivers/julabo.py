@@ -17,6 +17,7 @@ from labctl.instruments import (
     Hiccup,
     Identity,
     NotIdentified,
+    OutOfRange,
     Refused,
     TimedOut,
     VendorAlarm,
@@ -32,9 +33,12 @@ _ZERO_CELSIUS: Final = 273.15
 
 _VERSION = re.compile(r".+")
 _STATUS = re.compile(r"(-?\d\d) ?(\S.*)")
-_NUMBER = re.compile(r"-?\d{1,3}\.\d{1,2}|(-{2,}\.-{1,2})")
+# What a bath can have, -99.99 to 399.99 degC, and nothing beyond; or no sensor.
+_NUMBER = re.compile(r"-\d{1,2}\.\d{1,2}|[0-3]?\d{1,2}\.\d{1,2}|(-{2,}\.-{1,2})")
 _SWITCH = re.compile(r"[01]")
 
+#: Models whose warning limits can be read; others don't answer the question, which costs a time-out.
+_WITH_LIMITS: Final = re.compile(r"\b(CF|HL)")
 _PROBES: Final = {"internal": "in_pv_00", "external": "in_pv_02"}
 
 
@@ -70,6 +74,10 @@ class JulaboChamber:
         self._firmware = ""
         self._regulating = False
         self._warned = ""
+        # Old units understand capitals alone; which they are is found out by asking.
+        self._capitals: bool | None = None
+        self._asked_in_capitals = True
+        self._limits: tuple[float, float] | None = None
 
     async def connect(self) -> Identity:
         """Connect, and identify by ``version``.
@@ -81,9 +89,15 @@ class JulaboChamber:
         """
         async with self._turn:
             await self._link.connect()
-            status = (await self._link.ask("status", _STATUS))[0]
+            status = (await self._ask("status", _STATUS))[0]
+            if _WITH_LIMITS.search(self._firmware.upper()):
+                self._limits = await self._number("in_sp_04"), await self._number("in_sp_03")
         model, _, firmware = self._firmware.partition(" VERSION ")
-        details = {"status": status, "control": "panel" if _by_panel(status) else "remote"}
+        details = {
+            "status": status,
+            "control": "panel" if _by_panel(status) else "remote",
+            "warning limits": _span(self._limits) if self._limits else "can't be read from this model",
+        }
         return Identity("JULABO", model.removeprefix("JULABO").strip(), "", firmware.strip(), self._address, details)
 
     async def read(self) -> ChamberReading:
@@ -107,11 +121,16 @@ class JulaboChamber:
                 self._context.log.warning("chamber stands although it was started here", status=status)
         return ChamberReading(temperature, set_point, running, status)
 
-    async def regulate(self, temperature: float) -> None:
+    async def regulate(self, temperature: float, limits: tuple[float, float] | None = None) -> None:
         """Set ``temperature`` (K) and run; both are read back. An alarm that stands keeps it from being tried.
+
+        Its warning and protection limits can be set at its panel alone. Where they can be read, they are compared with
+        ``limits`` (K), and wider ones are said in the log.
 
         Raises
         ------
+        OutOfRange
+            The set-point lies outside of the instrument's own warning limits, where they can be read.
         Refused
             Panel mode, or a set-point outside the limits of the instrument, in its own words.
         VendorAlarm
@@ -120,6 +139,8 @@ class JulaboChamber:
         celsius = temperature - _ZERO_CELSIUS
         async with self._turn:
             before = await self._ready()
+            if self._limits is not None:
+                await self._compare(temperature, limits)
             await self._write(f"out_sp_00 {celsius:.2f}", "in_sp_00", temperature, before)
             await self._write("out_mode_05 1", "in_mode_05", True, before)
             self._regulating = True
@@ -145,24 +166,44 @@ class JulaboChamber:
         await self._link.close()
 
     async def _identify(self) -> None:
-        answer = (await self._link.ask_once("version", _VERSION))[0]
+        if self._capitals is None:
+            self._asked_in_capitals = not self._asked_in_capitals
+        command = "VERSION" if self._asked_in_capitals else "version"
+        answer = (await self._link.ask_once(command, _VERSION))[0]
         if "JULABO" not in answer.upper():
             raise self._link.fault(NotIdentified, f"answers 'version' with '{answer}', which no Julabo does")
         self._firmware = answer
+        self._capitals = self._asked_in_capitals
+
+    async def _ask(self, query: str, answer: re.Pattern[str]) -> re.Match[str]:
+        return await self._link.ask(query.upper() if self._capitals else query, answer)
+
+    async def _compare(self, temperature: float, wanted: tuple[float, float] | None) -> None:
+        """Look at the warning limits that stand at the instrument now."""
+        low, high = self._limits = await self._number("in_sp_04"), await self._number("in_sp_03")
+        if not low <= temperature <= high:
+            found = f"{temperature - _ZERO_CELSIUS:.2f} degC lies outside of its warning limits, {_span((low, high))}"
+            raise self._link.fault(OutOfRange, found, "set the limits at its panel, or another temperature")
+        if wanted is not None and (low < wanted[0] - TOLERANCE or high > wanted[1] + TOLERANCE):
+            self._context.log.warning(
+                "the chamber's own limits are wider than the protocol's",
+                chamber=_span((low, high)),
+                wanted=_span(wanted),
+            )
 
     async def _number(self, query: str) -> float:
         """Ask for a temperature; K."""
-        match = await self._link.ask(query, _NUMBER)
+        match = await self._ask(query, _NUMBER)
         if match[1]:
             raise self._link.fault(VendorAlarm, f"no sensor is connected ('{query}' gives '{match[0]}')")
         return float(match[0]) + _ZERO_CELSIUS
 
     async def _running(self) -> bool:
-        return (await self._link.ask("in_mode_05", _SWITCH))[0] == "1"
+        return (await self._ask("in_mode_05", _SWITCH))[0] == "1"
 
     async def _status(self) -> str:
         """Ask for the status; raise where an alarm stands, log where a warning does."""
-        status = (await self._link.ask("status", _STATUS))[0]
+        status = (await self._ask("status", _STATUS))[0]
         kind = classify(status)
         if kind == "alarm":
             raise self._link.fault(VendorAlarm, status)
@@ -190,7 +231,7 @@ class JulaboChamber:
     async def _write(self, command: str, query: str, wanted: float, before: str) -> None:
         """Write, and read back until it has been taken. ``before`` is the status that stood before the write."""
         for _ in range(ATTEMPTS):
-            await self._link.tell(command)
+            await self._link.tell(command.upper() if self._capitals else command)
             if isinstance(wanted, bool):
                 taken = await self._running() == wanted
             else:
@@ -230,3 +271,8 @@ def classify(status: str) -> str:
 
 def _by_panel(status: str) -> bool:
     return "MANUAL" in status.upper()
+
+
+def _span(limits: tuple[float, float]) -> str:
+    low, high = (one - _ZERO_CELSIUS for one in limits)
+    return f"{low:.2f} to {high:.2f} degC"

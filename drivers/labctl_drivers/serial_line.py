@@ -59,6 +59,8 @@ class SerialLine:
         Whether RTS/CTS are wired and used.
     end_sent, end_received : bytes
         What ends a line in each direction.
+    answer_within : float
+        Real seconds for a whole answer.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class SerialLine:
         handshake: bool,
         end_sent: bytes = b"\r",
         end_received: bytes = b"\n",
+        answer_within: float = ANSWER_WITHIN,
     ) -> None:
         self._name = context.name
         self._address = address
         self._settings = line_settings(frame) | {"rtscts": handshake}
         self._end_sent = end_sent
         self._end_received = end_received
+        self._answer_within = answer_within
         self._port: SerialBase | None = None
 
     def open(self) -> None:
@@ -85,10 +89,14 @@ class SerialLine:
         try:
             # Time-outs are set once, at opening: some ports refuse any later change.
             if self._address.startswith("socket://"):
-                self._port = _server_port(self._address)
+                self._port = _server_port(self._address, self._answer_within)
             else:
                 self._port = serial.serial_for_url(
-                    self._address, timeout=ANSWER_WITHIN, write_timeout=ANSWER_WITHIN, exclusive=True, **self._settings
+                    self._address,
+                    timeout=self._answer_within,
+                    write_timeout=ANSWER_WITHIN,
+                    exclusive=True,
+                    **self._settings,
                 )
         except (OSError, ValueError, _terminal_error) as error:
             raise self._fault(NotReachable, f"the port can't be opened ({error})") from error
@@ -134,7 +142,7 @@ class SerialLine:
         return kind(message, instrument=self._name, address=self._address)
 
 
-def _server_port(url: str) -> SerialBase:
+def _server_port(url: str, answer_within: float) -> SerialBase:
     """Make pyserial's port of a serial server, with two of its habits changed.
 
     Its opening waits 5 s for a silent host, which is all the time that connecting may take; its closing leaves the
@@ -157,7 +165,7 @@ def _server_port(url: str) -> SerialBase:
                 self._socket.close()
                 self._socket = None
 
-    port = ServerPort(None, timeout=ANSWER_WITHIN, write_timeout=ANSWER_WITHIN)
+    port = ServerPort(None, timeout=answer_within, write_timeout=ANSWER_WITHIN)
     port.port = url
     port.open()
     return port

@@ -92,6 +92,9 @@ class Job(Protocol):
     def action(self, row: OperationRow) -> Action:
         """Give the action without preparing anything, for an operation that has started."""
 
+    async def look_around(self, row: OperationRow) -> None:
+        """Look at what the running operation relies on beside its instrument; raise where that has failed."""
+
     def bounds(self, row: OperationRow) -> Bounds:
         """Say what no look at the running operation may show."""
 
@@ -338,6 +341,7 @@ class LifeCycle:
         watch, doubt = Watch(job.bounds(row)), False
         began = self._clock.now()
         while True:
+            await job.look_around(row)
             progress = await action.poll(handle)
             look.clear()
             self._seen(row, job, progress)

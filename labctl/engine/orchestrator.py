@@ -260,7 +260,7 @@ class Orchestrator:
             for resource in row.resources:
                 oven = self._ovens.get(resource.partition("=")[0])
                 if oven is not None:
-                    oven.restore(row.operation)
+                    oven.restore(row.operation, relied=row.status in (Status.INTENT, Status.RUNNING))
         self._arbiter.restore_usage(self._intervals(users))
         for conductor in self._conductors.values():
             need = conductor.waits_for()

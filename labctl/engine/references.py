@@ -67,6 +67,9 @@ class ReferenceJob:
         """Nothing flows through a glass tube."""
         return Bounds()
 
+    async def look_around(self, row: OperationRow) -> None:
+        """It relies on nothing but its instrument."""
+
     def seen(self, row: OperationRow, progress: Progress) -> None:
         """A look leaves nothing to keep."""
 

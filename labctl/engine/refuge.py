@@ -90,7 +90,9 @@ class RefugeJob(StepJob):
         """Keep the chamber as it was; the account and the place are for a person to judge."""
         route = self._route(row)
         if route.chamber is not None and self._planned.temperature is not None:
-            await self._around.ovens[route.chamber].join(row.operation, self._planned.temperature)
+            await self._around.ovens[route.chamber].join(
+                row.operation, self._planned.temperature, self._planned.temperature_limits
+            )
         return self.action(row)
 
     def _described(self) -> Mapping[str, Any]:

@@ -135,9 +135,16 @@ class StepJob:
             self._around.ledgers.check(self._around.campaign.name, self._cell.id)
         await self._around.movement.move(row.operation, self._cell.id, route.slot)
         if route.chamber is not None and self._planned.temperature is not None:
-            await self._around.ovens[route.chamber].join(row.operation, self._planned.temperature)
+            await self._around.ovens[route.chamber].join(
+                row.operation, self._planned.temperature, self._planned.temperature_limits
+            )
         await asyncio.sleep(self._planned.soak)
         return self.action(row)
+
+    async def look_around(self, row: OperationRow) -> None:
+        """Look at the chamber that the step relies on."""
+        if self._planned.temperature is not None and (chamber := self._route(row).chamber) is not None:
+            await self._around.ovens[chamber].look()
 
     async def leave(self, row: OperationRow) -> None:
         """Let the chamber go."""

@@ -92,6 +92,9 @@ class TransferJob:
         """Nothing flows."""
         return Bounds()
 
+    async def look_around(self, row: OperationRow) -> None:
+        """It relies on nothing but its instrument."""
+
     def seen(self, row: OperationRow, progress: Progress) -> None:
         """A look at a person leaves nothing to keep."""
 

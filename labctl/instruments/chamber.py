@@ -36,8 +36,12 @@ class Chamber(Instrument, Protocol):
     async def read(self) -> ChamberReading:
         """Look once. Raises ``VendorAlarm`` with the vendor's text where one stands."""
 
-    async def regulate(self, temperature: float) -> None:
-        """Set ``temperature`` (K) and run; every write is read back."""
+    async def regulate(self, temperature: float, limits: tuple[float, float] | None = None) -> None:
+        """Set ``temperature`` (K) and run; every write is read back.
+
+        ``limits`` (lowest and highest K of whatever lies in it) are handed to the chamber first, where it can hold
+        limits of its own; a chamber that can't leaves them to those who watch it.
+        """
 
     async def stop(self) -> None:
         """Stop regulating. Idempotent."""

@@ -5,7 +5,8 @@ CR in and LF out, silence after every ``out_`` command, the status words and cod
 no writing except under remote control, a circulator that stands after a loss of mains.
 
 Guessed: a command that comes too early is not seen at all (the manual only warns); a refusal stands in ``status`` until
-``status`` has been read once; an alarm stops the circulator and stands until it is cleared at the instrument.
+``status`` has been read once; an alarm stops the circulator and stands until it is cleared at the instrument; the
+models whose warning limits can be read are told by ``CF`` or ``HL``; an old unit does not see small letters.
 
 Left out: control by the external probe, the integrated programmer, ramps, the control parameters, pump stages.
 """
@@ -15,11 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from labctl_simulators.cabinet import Cabinet
 from labctl_simulators.lines import LineServer
 
 _ZERO_CELSIUS: Final = 273.15
 _LOWEST, _HIGHEST = -20.0, 150.0
 _NO_SENSOR: Final = "---.--"
+_WITH_LIMITS: Final = ("CF", "HL")
 
 INVALID: Final = "-08 INVALID COMMAND"
 NOT_ALLOWED: Final = "-09 COMMAND NOT ALLOWED IN CURRENT OPERATING MODE"
@@ -36,22 +39,25 @@ class JulaboSimulator:
         The station's name of the instrument, and of its thermal plant in the laboratory.
     settings : mapping
         The station's entry. ``simulate`` may hold ``panel`` (true: under the control of its panel),
-        ``external_probe`` (true: a Pt100 is connected), ``minimum_gap`` (seconds between commands, 0.25) and ``steady``
-        (true: the bath reaches its set point exactly and does not wobble).
+        ``external_probe`` (true: a Pt100 is connected), ``minimum_gap`` (seconds between commands, 0.25), ``model``
+        (``FL300``), ``capitals`` (true: small letters are not understood, as by old units), ``warning_limits`` (degC,
+        of a CF or HL model) and what :class:`labctl_simulators.cabinet.Cabinet` takes.
     laboratory : Laboratory
         Gives time, the thermal plant and the public port.
 
     Breakdowns
     ----------
-    ``cold`` (the heater and the cooler do nothing, and nothing says so), ``repaired``.
+    Those of :class:`labctl_simulators.cabinet.Cabinet`, and ``panel`` and ``remote`` (somebody switches it over).
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Any) -> None:
         options = settings.get("simulate") or {}
         self._name = name
         self._laboratory = laboratory
-        self._plant = laboratory.chamber(name)
-        self._plant.steady = bool(options.get("steady", False))
+        self._cabinet = Cabinet(
+            name, options, laboratory, usual_alarm="-01 LOW LEVEL ALARM", after_mains=self._forget_complaint
+        )
+        self._plant = self._cabinet.plant
         self._server = LineServer(self._hear, end_received=b"\r", end_sent=b"\n")
         self._minimum_gap = float(options.get("minimum_gap", 0.25))
         self._external_probe = bool(options.get("external_probe", False))
@@ -59,17 +65,19 @@ class JulaboSimulator:
         self._set_point = 25.0
         self._complaint = ""
         self.panel = bool(options.get("panel", False))
-        self.alarm = ""
+        self._capitals = bool(options.get("capitals", False))
+        model = str(options.get("model", "FL300"))
         self._queries: dict[str, Callable[[], str]] = {
-            "version": lambda: "JULABO FL300 VERSION 5.0",
+            "version": lambda: f"JULABO {model} VERSION 5.0",
             "status": self._status,
             "in_pv_00": self._temperature,
             "in_pv_02": lambda: self._temperature() if self._external_probe else _NO_SENSOR,
             "in_sp_00": lambda: f"{self._set_point:.2f}",
-            "in_sp_03": lambda: f"{_HIGHEST:.2f}",
-            "in_sp_04": lambda: f"{_LOWEST:.2f}",
             "in_mode_05": lambda: str(int(self._plant.running)),
         }
+        if model.startswith(_WITH_LIMITS):
+            low, high = options.get("warning_limits", (_LOWEST, _HIGHEST))
+            self._queries |= {"in_sp_03": lambda: f"{high:.2f}", "in_sp_04": lambda: f"{low:.2f}"}
         self._commands: dict[str, Callable[[float], None]] = {
             "out_sp_00": self._take_set_point,
             "out_mode_05": self._switch,
@@ -84,9 +92,10 @@ class JulaboSimulator:
         return {"address": f"socket://127.0.0.1:{port}"}
 
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
-        if kind not in ("cold", "repaired"):
-            raise ValueError(f"unknown breakdown {kind!r} of a circulator")
-        self._plant.break_down(broken=kind == "cold")
+        if kind in ("panel", "remote"):
+            self.panel = kind == "panel"
+        else:
+            self._cabinet.break_down(kind, options)
 
     async def stop(self) -> None:
         """Stop listening; the plant goes on as it is."""
@@ -97,7 +106,7 @@ class JulaboSimulator:
         return {
             "set_point": self._set_point,
             "panel": self.panel,
-            "alarm": self.alarm,
+            **self._cabinet.save(),
             "complaint": self._complaint,
             "last_heard": self._last_heard,
         }
@@ -106,7 +115,7 @@ class JulaboSimulator:
         """Take over what :meth:`save` gave."""
         self._set_point = float(state["set_point"])
         self.panel = bool(state["panel"])
-        self.alarm = str(state["alarm"])
+        self._cabinet.restore(state)
         self._complaint = str(state["complaint"])
         self._last_heard = float(state["last_heard"])
 
@@ -114,17 +123,21 @@ class JulaboSimulator:
         """Cut every connection, as a pulled cable does."""
         await self._server.drop()
 
-    def lose_power(self) -> None:
-        """Mains fail and return: the circulator stands, and remembers no refusal."""
-        self._plant.stop()
+    @property
+    def alarm(self) -> str:
+        """What ``status`` says of an alarm or a warning that stands; empty where none does."""
+        return self._cabinet.alarm
+
+    @alarm.setter
+    def alarm(self, text: str) -> None:
+        self._cabinet.alarm = text
+
+    def _forget_complaint(self) -> None:
         self._complaint = ""
 
-    def raise_alarm(self, text: str) -> None:
-        """Let an alarm stand, such as ``-01 LOW LEVEL ALARM``; the circulator stops."""
-        self.alarm = text
-        self._plant.stop()
-
     def _hear(self, line: str) -> str | None:
+        if self._cabinet.dark:
+            return None
         now = self._laboratory.time()
         gap, self._last_heard = now - self._last_heard, now
         # Where time is hurried, a busy process reads late what came in good order: then the gap says nothing.
@@ -133,6 +146,9 @@ class JulaboSimulator:
         if not seen:
             return None
         word, _, value = line.strip().partition(" ")
+        if self._capitals and word != word.upper():
+            self._complaint = INVALID
+            return None
         word = word.lower()
         if word in self._queries and not value:
             return self._queries[word]()

@@ -14,8 +14,10 @@ from line_bench import on_bench as run_on_bench
 from labctl.engine.clock import LoopClock, run_virtual
 from labctl.errors import InstrumentError
 from labctl.instruments import (
+    Garbled,
     NotIdentified,
     NotReachable,
+    OutOfRange,
     Refused,
     TimedOut,
     VendorAlarm,
@@ -142,7 +144,7 @@ def test_a_refusal_that_stood_before_is_not_taken_for_ours() -> None:
 def test_an_alarm_is_raised_verbatim_and_keeps_it_from_being_started() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
-        bench.simulator.raise_alarm("-01 LOW LEVEL ALARM")
+        bench.laboratory.break_down("oven", "alarm")
         with pytest.raises(VendorAlarm, match="-01 LOW LEVEL ALARM"):
             await bench.driver.read()
         with pytest.raises(VendorAlarm):
@@ -169,7 +171,7 @@ def test_after_a_loss_of_mains_it_stands_and_is_not_started_silently() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
         await bench.driver.regulate(313.15)
-        bench.simulator.lose_power()
+        bench.laboratory.break_down("oven", "mains lost")
         assert not (await bench.driver.read()).running
         assert not bench.laboratory.chamber("oven").running
         assert bench.log.said[0][0] == "chamber stands although it was started here"
@@ -354,3 +356,38 @@ def test_line_settings() -> None:
     assert line_settings("4800 7E1") == {"baudrate": 4800, "bytesize": 7, "parity": "E", "stopbits": 1}
     with pytest.raises(InstrumentError, match="4800 7E1"):
         line_settings("4800")
+
+
+def test_an_old_unit_that_knows_capitals_alone_is_found_out_by_asking() -> None:
+    async def test(bench: Bench) -> None:
+        assert (await bench.driver.connect()).model == "FL300"
+        await bench.driver.regulate(313.15)
+        assert bench.laboratory.chamber("oven").running
+        assert sent(bench)[1:4] == ["VERSION", "STATUS", "STATUS"]
+        assert [hiccup.kind for hiccup in bench.hiccups] == ["timed out"]
+
+    on_bench(test, simulate={"capitals": True})
+
+
+def test_warning_limits_are_read_where_the_model_has_them_and_hold_back_a_set_point_beyond() -> None:
+    async def test(bench: Bench) -> None:
+        identity = await bench.driver.connect()
+        assert identity.details["warning limits"] == "-5.00 to 45.00 degC"
+        with pytest.raises(OutOfRange, match=r"-5.00 to 45.00 degC"):
+            await bench.driver.regulate(60.0 + ZERO)
+        assert not any(command.startswith("out_") for command in sent(bench))
+        await bench.driver.regulate(40.0 + ZERO, (10.0 + ZERO, 42.0 + ZERO))
+        assert bench.log.said[-1][0] == "the chamber's own limits are wider than the protocol's"
+
+    on_bench(test, simulate={"model": "CF41", "warning_limits": [-5.0, 45.0]})
+
+
+def test_a_temperature_that_no_bath_has_is_never_taken() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        hear = bench.simulator._server.answer
+        bench.simulator._server.answer = lambda line: "850.00" if line == "in_pv_00" else hear(line)
+        with pytest.raises(Garbled, match=r"850\.00"):
+            await bench.driver.read()
+
+    on_bench(test)

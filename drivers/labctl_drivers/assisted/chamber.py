@@ -57,8 +57,9 @@ class AssistedChamber:
         """
         return await self._place.run(self._read)
 
-    async def regulate(self, temperature: float) -> None:
-        """Ask for ``temperature`` (K); asking for the same again changes nothing."""
+    async def regulate(self, temperature: float, limits: tuple[float, float] | None = None) -> None:
+        """Ask for ``temperature`` (K); asking for the same again changes nothing. ``limits`` stay the engine's."""
+        del limits
         await self._place.run(self._ask, temperature, self._context.clock.now())
 
     async def stop(self) -> None:
