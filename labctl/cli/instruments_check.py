@@ -15,20 +15,17 @@ from typing import Final
 from labctl.cli import plugins
 from labctl.cli.attached import Attached, SimulationLock, attach
 from labctl.cli.instruments_list import address_of, wiring
+from labctl.cli.instruments_use import free_slots, held_by_campaigns, in_use
 from labctl.cli.logs import open_log
 from labctl.cli.output import say
 from labctl.cli.running import resolve_secret
 from labctl.engine.bench import CONNECT_TIMEOUT
-from labctl.engine.clock import LoopClock, WallClock, run_real, run_scaled
-from labctl.engine.endpoint import ask
+from labctl.engine.clock import LoopClock, run_real, run_scaled
 from labctl.engine.lock import LaboratoryLock
 from labctl.errors import (
     InstrumentError,
-    InvalidFile,
-    JournalError,
     LabctlError,
     Locked,
-    NoOrchestrator,
     UsageError,
 )
 from labctl.instruments import (
@@ -40,8 +37,7 @@ from labctl.instruments import (
     NotReachable,
     TimedOut,
 )
-from labctl.journal import FILE_NAME, LastWord
-from labctl.station import Station, load_cells, load_station
+from labctl.station import Station, load_station
 
 #: Real seconds for one instrument, connecting included.
 WITHIN: Final = 10.0
@@ -141,18 +137,18 @@ def check(station: Path, cells: Path, lab: Path, *, names: Sequence[str], exerci
                 f"{station}: no instrument is called '{name}'", hint=f"it has {', '.join(loaded.entries())}"
             )
     wanted = [name for name in loaded.instruments if not names or name in names]
-    free = _free_slots(loaded, cells, lab)
+    free = free_slots(loaded, cells, lab)
     lab.mkdir(parents=True, exist_ok=True)
     lock = LaboratoryLock(lab)
     used: Mapping[str, Locked] = {}
     try:
-        # Held meanwhile, so that no campaign begins on what is being exercised.
-        lock.take()
-        lock.publish(what="labctl instruments check")
-        used = _held(lab) if exercise else {}
-    except Locked as locked:
-        used = _in_use(lab, wanted, locked)
-    try:
+        try:
+            # Held meanwhile, so that no campaign begins on what is being exercised.
+            lock.take()
+            lock.publish(what="labctl instruments check")
+            used = held_by_campaigns(lab) if exercise else {}
+        except Locked as locked:
+            used = in_use(lab, wanted, locked)
         attached = _attached(loaded, lab)
         entries = loaded.entries() if attached is None else attached.entries
 
@@ -233,36 +229,6 @@ def _survived(hiccup: Hiccup) -> None:
     say(f"{hiccup.instrument}: {hiccup.message}")
 
 
-def _in_use(lab: Path, wanted: Sequence[str], locked: Locked) -> dict[str, Locked]:
-    """Say which instruments the process that holds this laboratory uses: all, where it does not say."""
-    try:
-        users = {one["name"]: one["used_by"] for one in ask(lab, "status")["status"]["instruments"]}
-    except NoOrchestrator:
-        return dict.fromkeys(wanted, locked)
-    hint = "look at it with 'labctl status', and check it when the campaign has ended"
-    used = {}
-    for name in wanted:
-        if name in users:
-            cells = f" for {', '.join(users[name])}" if users[name] else ""
-            used[name] = Locked(f"{name}: the campaign that runs here uses it{cells}", hint=hint)
-    return used
-
-
-def _held(lab: Path) -> dict[str, Locked]:
-    """Say which instruments go on for a campaign that was let go of: nothing there may be exercised."""
-    if not (lab / FILE_NAME).exists():
-        return {}
-    cells: dict[str, set[str]] = {}
-    for row in LastWord(lab / FILE_NAME, WallClock()).held():
-        for resource in row.resources:
-            cells.setdefault(resource.split(":")[0].split("=")[0], set()).add(row.cell)
-    hint = "leave --exercise out, or end the campaign first"
-    return {
-        name: Locked(f"{name}: a campaign that was let go of uses it for {', '.join(sorted(held))}", hint=hint)
-        for name, held in cells.items()
-    }
-
-
 def _attached(station: Station, lab: Path) -> Attached | None:
     """Find the simulated laboratory of this folder, where the station is a simulated one."""
     if station.mode != "simulated":
@@ -273,16 +239,3 @@ def _attached(station: Station, lab: Path) -> Attached | None:
     lock.release()
     say("the station says 'mode: simulated', and no 'labctl simulate' runs here: the addresses of the file are asked")
     return None
-
-
-def _free_slots(station: Station, cells: Path, lab: Path) -> frozenset[str]:
-    """Give the slots at which no cell is known to sit; none where that can't be told."""
-    try:
-        taken = {cell.place for cell in load_cells(cells).cells}
-        if (lab / FILE_NAME).exists():
-            taken |= set(LastWord(lab / FILE_NAME, WallClock()).places().values())
-    except (InvalidFile, JournalError) as error:
-        say(f"which slots are free is not known, and none is taken to be: {error}")
-        return frozenset()
-    slots = {f"{name}/{slot}" for name, place in station.places.items() for slot in range(1, place.count + 1)}
-    return frozenset(slots - taken)
