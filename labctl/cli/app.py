@@ -330,7 +330,7 @@ def instruments_list(station: Station = None, json: Json = False, lab: Lab = HER
 @instruments_app.command("check")
 def instruments_check(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="Instruments to ask.", show_default="all")
+        list[str] | None, typer.Argument(metavar="NAME", help="Instruments to ask.", show_default="all")
     ] = None,
     exercise: Annotated[
         bool,

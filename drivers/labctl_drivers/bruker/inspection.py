@@ -21,21 +21,25 @@ UNVERIFIED: Final = (
 
 async def inspect(context: DriverContext, link: GatewayLink) -> Inspection:
     """Ask; see :class:`labctl.instruments.Inspectable`. Nothing here is harmless enough to be moved."""
-    before = context.clock.now()
-    told = (await link.request("ping")).get("time")
-    middle = before + (context.clock.now() - before) / 2
-    facts = {"acquiring": "nothing seen by the gateway"}
     offset, unsafe, unverified = None, [], list(UNVERIFIED)
-    if told is None:
-        unverified.append("this gateway is older and does not tell its clock; put the present one on that PC")
-    else:
-        try:
-            offset = (datetime.fromisoformat(str(told)) - middle).total_seconds()
-        except (ValueError, TypeError) as error:
-            raise link.fault(Garbled, f"'{told}' is no time with a zone") from error
+    try:
+        offset = await _clock_offset(context, link)
         if abs(offset) > _CLOCK_WITHIN:
             unsafe.append(f"the clock of the spectrometer's PC is {offset:+.0f} s off; set it")
+    except Garbled:
+        unverified.append("this gateway is older and does not tell its clock; put the present one on its PC")
+    facts = {"acquiring": "nothing seen by the gateway"}
     status = await link.request("status")
     if (busy := status.get("busy")) is not None:
         facts["acquiring"] = f"{busy['name']}/{busy['expno']}"
     return Inspection(facts, {}, offset, tuple(unsafe), tuple(unverified))
+
+
+async def _clock_offset(context: DriverContext, link: GatewayLink) -> float:
+    before = context.clock.now()
+    told = (await link.request("time", repeat=False)).get("time")
+    middle = before + (context.clock.now() - before) / 2
+    try:
+        return (datetime.fromisoformat(str(told)) - middle).total_seconds()
+    except (ValueError, TypeError) as error:
+        raise link.fault(Garbled, f"'{told}' is no time with a zone") from error
