@@ -14,6 +14,8 @@ _MODULE: Final = re.compile(r"[^,]*,([^,]*),.*")
 _ERROR: Final = re.compile(r"[+-]?(\d+),.*")
 #: Operations after which a relay of these modules has had its life at the full load, by the vendor's data sheets.
 _WORN: Final = 100_000
+_SLOTS: Final = (1, 2, 3)
+_EMPTY: Final = "empty"
 _NOT_TOLD: Final = (TimedOut, Garbled, NotReachable)
 
 UNVERIFIED: Final = (
@@ -39,11 +41,13 @@ async def inspect(context: DriverContext, link: Link, turn: asyncio.Lock, recall
     """Ask; see :class:`labctl.instruments.Inspectable`. ``recall`` is what connecting found of it."""
     wired = sorted(context.wired)
     async with turn:
-        modules = [await _module(link, slot) for slot in (100, 200, 300)]
-        closed = await _closed(link, wired)
-        wear = await _wear(link, wired)
+        modules = {slot: await _module(link, 100 * slot) for slot in _SLOTS}
+        # Of an empty slot the unit would decline to tell anything.
+        there = [relay for relay in wired if modules.get(relay // 100, _EMPTY) != _EMPTY]
+        closed = await _closed(link, there)
+        wear = await _wear(link, there)
     facts = {
-        "modules": ", ".join(f"slot {slot} {name}" for slot, name in enumerate(modules, start=1)),
+        "modules": ", ".join(f"slot {slot} {name}" for slot, name in modules.items()),
         "relays wired": f"{len(wired)}, {len(context.free)} of them at no cell",
         "closed now": ", ".join(str(relay) for relay in closed) or "none of those wired",
         "wear": "the unit does not tell" if wear is None else _worst(wear),
@@ -56,7 +60,7 @@ async def inspect(context: DriverContext, link: Link, turn: asyncio.Lock, recall
     worn = [relay for relay, count in (wear or {}).items() if count > _WORN]
     if worn:
         unsafe.append(f"relays {', '.join(map(str, worn))} have moved more than {_WORN:,} times; renew the module")
-    missing = sorted({relay // 100 for relay in wired if modules[relay // 100 - 1] == "empty"})
+    missing = sorted({relay // 100 for relay in wired} - {relay // 100 for relay in there})
     unsafe += [f"the station names relays of slot {slot}, which is empty; put the module in" for slot in missing]
     return Inspection(facts, {"power-fail recall": recall}, None, tuple(unsafe), UNVERIFIED)
 
@@ -88,7 +92,7 @@ async def _module(link: Link, slot: int) -> str:
         name = (await link.ask(f"SYST:CTYP? {slot}", _MODULE, repeat=False))[1].strip()
     except _NOT_TOLD:
         return "unknown"
-    return "empty" if name == "0" else name
+    return _EMPTY if name == "0" else name
 
 
 async def _closed(link: Link, wired: Collection[int]) -> list[int]:

@@ -102,7 +102,9 @@ def _answer(one: Checked) -> Text:
         return Text("✓ well", style="green")
     if isinstance(one.error, Locked):
         return Text("– in use", style="yellow")
-    return Text(f"✗ {one.error.category}", style="red")
+    # What is no fault of the wire or the instrument is one of its entry in the station file, or of its driver.
+    said = one.error.category if type(one.error) is not InstrumentError else "not set up"
+    return Text(f"✗ {said}", style="red")
 
 
 def _offset(told: Inspection) -> str:
