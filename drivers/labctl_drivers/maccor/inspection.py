@@ -25,12 +25,15 @@ _SINGLE: Final = 1e-6
 _CLOCK_WITHIN: Final = 30.0
 _BROKEN: Final = frozenset({codes.PROBLEM, 6, 9, 10, 11, 16})
 _MOST_IN_ONE: Final = 128
+#: Real seconds for asking when channels were calibrated; of a large tester the rest is left out.
+_CALIBRATION: Final = 3.0
 
 UNVERIFIED: Final = (
     "the sign of the live current in a discharge is taken from RF1; compare one charge and one discharge with MacTest",
     "whether safety limits outlive a reset is unknown; they are set and read back before every start",
     "that the tester's compiler takes a generated procedure; the dry start before every start shows it",
     "noise near 1 µA in the automatic range is unknown; look at the data sheet, and keep the guard time of holds",
+    "the watchdog of direct mode can't be read; look at MacNetDirectModeWD in System.ini before driving by hand",
     "that timestamps are local time of the tester's PC without a zone; compare the clock offset with that PC's zone",
 )
 
@@ -46,7 +49,7 @@ async def inspect(context: DriverContext, session: Session, settings: Settings, 
     states = await _statuses(session, channels)
     facts = {f"channels {_list(held)}": words for words, held in _alike(specs).items()}
     facts |= {"state": "; ".join(f"{_list(held)} {word}" for word, held in _alike(_states_words(states)).items())}
-    facts["calibrated"] = await _calibration(session, channels)
+    facts["calibrated"] = await _calibration(context, session, channels)
     safety = {f"limits of {_list(held)}": words for words, held in _alike(limits).items()}
     offset = await _clock_offset(context, session, settings)
     broken = [channel for channel, state in states.items() if state in _BROKEN]
@@ -100,19 +103,25 @@ def _words(status: int) -> str:
     return codes.STATUS.get(status, f"in the unknown state {status}")
 
 
-async def _calibration(session: Session, channels: Sequence[int]) -> str:
+async def _calibration(context: DriverContext, session: Session, channels: Sequence[int]) -> str:
     """Give the oldest date of (3,2), in words; a tester that does not tell is not at fault."""
     dates: list[str] = []
+    asked: list[int] = []
+    began = context.clock.now()
     try:
         for channel in channels:
             answer = await session.ask(3, 2, Chan=channel - 1)
             dates += [str(value)[:10] for key, value in answer.items() if key[:4] in ("VChg", "VDis", "IChg", "IDis")]
+            asked.append(channel)
+            if (context.clock.now() - began).total_seconds() > context.clock.patience(_CALIBRATION):
+                break
     except Refused:
         return "the tester does not tell"
     if not dates:
         return "the tester does not tell"
     oldest = min(dates)
-    return "never, of one range at least" if oldest.startswith("1970") else f"{oldest} or later, every range"
+    said = "never, of one range at least" if oldest.startswith("1970") else f"{oldest} or later, every range"
+    return said if len(asked) == len(channels) else f"{said} (channels {_list(asked)} asked)"
 
 
 async def _clock_offset(context: DriverContext, session: Session, settings: Settings) -> float:
