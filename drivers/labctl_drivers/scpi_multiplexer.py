@@ -101,11 +101,29 @@ class ScpiMultiplexer:
         return Identity(vendor, model, "" if serial == "0" else serial, firmware, where(self._address), details)
 
     async def inspect(self, *, exercise: bool) -> Inspection:
-        """Tell modules, closed relays, wear and recall; with ``exercise``, one free relay moved and put back."""
-        from labctl_drivers.scpi_inspection import exercised, inspect
+        """Tell closed relays, wear and recall; with ``exercise``, one free relay moved and put back."""
+        from labctl_drivers.scpi_inspection import inspect
 
-        found = await inspect(self._context, self._link, self._turn, self._recall)
-        return await exercised(self, self._context, found) if exercise else found
+        return await inspect(self, self._context, self._recall, exercise=exercise)
+
+    async def wear(self, relays: Collection[int]) -> dict[int, int]:
+        """How often each relay has switched in its life; empty where the unit does not tell.
+
+        Raises
+        ------
+        OutOfRange
+            A relay that the unit does not have.
+        """
+        wanted = self._checked(relays)
+        if not wanted:
+            return {}
+        counts = re.compile(rf"(?:[+-]?\d+, ?){{{len(wanted) - 1}}}[+-]?\d+")
+        async with self._turn:
+            try:
+                answer = (await self._link.ask(f"DIAG:REL:CYCL? {_list(wanted)}", counts, repeat=False))[0]
+            except (TimedOut, Garbled):
+                return {}
+        return {relay: int(count) for relay, count in zip(wanted, answer.split(","), strict=True)}
 
     async def closed(self, relays: Collection[int]) -> frozenset[int]:
         """Which of ``relays`` are closed, by read-back.

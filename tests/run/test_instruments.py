@@ -27,10 +27,10 @@ KEPT = ("bare-01", "coated-01")
 
 @pytest.fixture(scope="module")
 def terminal(tmp_path_factory) -> Iterator[Terminal]:
-    """A laboratory that runs, with two cells, and a multiplexer as it is shipped."""
+    """A laboratory that runs, with two cells, and a station file that is wrong about the tester's clock."""
     laboratory = Laboratory(tmp_path_factory.mktemp("instruments") / "lab")
     laboratory.keep_cells(*KEPT)
-    laboratory.replace("station.yaml", "model: 34970A,", "model: 34970A, simulate: {power_fail_recall: true},")
+    laboratory.replace("station.yaml", "channels: 1-16,", "channels: 1-16, tester_clock: 1 h,")
     with simulated(laboratory) as running_laboratory:
         yield running_laboratory
 
@@ -97,14 +97,14 @@ def test_a_check_tells_ranges_limits_clocks_and_what_is_unsafe_or_unverified(loo
     assert maccor["facts"]["channels 1-16"] == "0 V to 5 V; ranges 150 µA, 5 mA, 150 mA, 5 A"
     assert maccor["safety"]["limits of 1-16"].startswith("-0.5 V to 5 V, charge 5.25 A")
     assert maccor["firmware"] and maccor["details"]["MacNet API"]
-    assert abs(maccor["clock_offset_s"]) < 3 and abs(found["topspin"]["clock_offset_s"]) < 3
+    assert abs(maccor["clock_offset_s"] + 3600) < 3 and abs(found["topspin"]["clock_offset_s"]) < 3
     assert found["oven"]["clock_offset_s"] is None
     assert found["zahner"]["safety"]["source"] == "off"
     assert found["oven"]["safety"]["warning limits"] == "-20.00 °C to 150.00 °C"
     assert all(one["unverified"] for one in found.values())
-    [recall] = found["mux"]["unsafe"]
-    assert "power-fail recall is on" in recall and "MEM:STAT:REC:AUTO OFF" in recall
-    assert not any(found[name]["unsafe"] for name in INSTRUMENTS if name != "mux")
+    [clock] = maccor["unsafe"]
+    assert "clock is -36" in clock and "'tester_clock' in the station file" in clock
+    assert not any(found[name]["unsafe"] for name in INSTRUMENTS if name != "maccor")
 
 
 def test_a_check_moves_nothing_by_the_instruments_own_logs(looked):
@@ -137,14 +137,14 @@ def test_an_exercise_moves_what_is_free_and_leaves_it_as_it_was(labctl, terminal
 @pytest.mark.parametrize("width", [80, 120])
 def test_a_person_reads_it_all_in_a_window_of_any_width(labctl, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", str(width))
-    code, out, _ = labctl("check", "mux", "zahner")
+    code, out, _ = labctl("check", "mux", "maccor")
     assert code == 0
-    assert "SIMULATED" in out and "read only" in out and "unsafe as it is now: mux" in out
+    assert "SIMULATED" in out and "read only" in out and "unsafe as it is now: maccor" in out
     code, listed, _ = labctl("list")
     assert code == 0
     for line in (out + listed).splitlines():
         assert len(line) <= width
-    for word in ("power-fail recall", "voltage limits", "unverified", "UNSAFE"):
+    for word in ("power-fail recall", "limits of 1-16", "unverified", "UNSAFE"):
         assert word in out
     for name in INSTRUMENTS:
         assert name in listed

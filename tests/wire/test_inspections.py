@@ -72,16 +72,6 @@ def test_power_fail_recall_is_told_and_left_on() -> None:
     on_switch_unit(test, power_fail_recall=True)
 
 
-def test_relays_that_the_station_names_in_an_empty_slot_are_unsafe() -> None:
-    async def test(bench: Bench) -> None:
-        await bench.driver.connect()
-        found = await bench.driver.inspect(exercise=False)
-        assert any("slot 3, which is empty" in one for one in found.unsafe)
-        assert found.facts["modules"] == "slot 1 34903A, slot 2 34903A, slot 3 empty"
-
-    on_switch_unit(test, wired=(101, 301), slots=[1, 2])
-
-
 def test_a_relay_that_does_not_close_fails_the_exercise_and_is_left_open() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
