@@ -16,6 +16,7 @@ from labctl.instruments import (
     DriverContext,
     Hiccup,
     Identity,
+    Inspection,
     NotIdentified,
     OutOfRange,
     Refused,
@@ -54,6 +55,8 @@ class JulaboChamber:
     """
 
     role = "chamber"
+    #: Distributions that it needs beyond labctl's own code.
+    needs = ("pyserial",)
 
     def __init__(self, context: DriverContext) -> None:
         settings = context.settings
@@ -99,6 +102,13 @@ class JulaboChamber:
             "warning limits": _span(self._limits) if self._limits else "can't be read from this model",
         }
         return Identity("JULABO", model.removeprefix("JULABO").strip(), "", firmware.strip(), self._address, details)
+
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Tell values, limits and what is unverified; with ``exercise``, the set-point written as it was."""
+        from labctl_drivers.julabo_inspection import inspect
+
+        async with self._turn:
+            return await inspect(self._link, self._actual, exercise=exercise)
 
     async def read(self) -> ChamberReading:
         """Look once: actual value, set-point, whether it regulates, status.

@@ -18,6 +18,7 @@ from labctl.instruments import (
     Garbled,
     Hiccup,
     Identity,
+    Inspection,
     NotIdentified,
     NotReachable,
     OutOfRange,
@@ -59,6 +60,8 @@ class ScpiMultiplexer:
     """
 
     role = "multiplexer"
+    #: Distributions that it needs beyond labctl's own code.
+    needs = ("pyvisa", "pyvisa-py")
 
     def __init__(self, context: DriverContext) -> None:
         settings = context.settings
@@ -96,6 +99,31 @@ class ScpiMultiplexer:
         vendor, model, serial, firmware = self._identity
         details = {"power_fail_recall": self._recall, "module": self._module}
         return Identity(vendor, model, "" if serial == "0" else serial, firmware, where(self._address), details)
+
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Tell closed relays, wear and recall; with ``exercise``, one free relay moved and put back."""
+        from labctl_drivers.scpi_inspection import inspect
+
+        return await inspect(self, self._context, self._recall, exercise=exercise)
+
+    async def wear(self, relays: Collection[int]) -> dict[int, int]:
+        """How often each relay has switched in its life; empty where the unit does not tell.
+
+        Raises
+        ------
+        OutOfRange
+            A relay that the unit does not have.
+        """
+        wanted = self._checked(relays)
+        if not wanted:
+            return {}
+        counts = re.compile(rf"(?:[+-]?\d+, ?){{{len(wanted) - 1}}}[+-]?\d+")
+        async with self._turn:
+            try:
+                answer = (await self._link.ask(f"DIAG:REL:CYCL? {_list(wanted)}", counts, repeat=False))[0]
+            except (TimedOut, Garbled):
+                return {}
+        return {relay: int(count) for relay, count in zip(wanted, answer.split(","), strict=True)}
 
     async def closed(self, relays: Collection[int]) -> frozenset[int]:
         """Which of ``relays`` are closed, by read-back.
@@ -163,9 +191,13 @@ class ScpiMultiplexer:
                 NotIdentified, f"answers '{match[0]}', but the station names a {self._model}", "check model and address"
             )
         self._identity = tuple(field.strip() for field in fields.groups())
-        recall = await self._link.ask_once("*CLS;:MEM:STAT:REC:AUTO?", re.compile(r"[+-]?([01])"))
+        forget = "" if self._context.read_only else "*CLS;:"
+        recall = await self._link.ask_once(f"{forget}MEM:STAT:REC:AUTO?", re.compile(r"[+-]?([01])"))
         if recall[1] == "0":
             self._recall = self._recall or "off"
+            return
+        if self._context.read_only:
+            self._recall = "on"
             return
         command = "MEM:STAT:REC:AUTO OFF;:MEM:STAT:REC:AUTO?;:SYST:ERR?"
         answer = await self._link.ask_once(command, _OFF_AND_ERROR)

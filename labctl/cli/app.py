@@ -319,12 +319,64 @@ def analyze(
     analyze_paths(paths, report, as_json=json)
 
 
-@instruments_app.command("check")
-def instruments_check(station: Station = None, json: Json = False, lab: Lab = HERE) -> None:
-    """Connect to every instrument, identify it, and read its safety settings back (exit 4 if one can't be used)."""
-    from labctl.cli.instruments import check_instruments
+@instruments_app.command("list")
+def instruments_list(station: Station = None, json: Json = False, lab: Lab = HERE) -> None:
+    """Print every instrument of the station: role, driver, address, who uses it, what it needs. Asks none of them."""
+    from labctl.cli.instruments_list import list_instruments
 
-    check_instruments(_default(station, lab, "station.yaml"), lab, as_json=json)
+    list_instruments(_default(station, lab, "station.yaml"), as_json=json)
+
+
+@instruments_app.command("check")
+def instruments_check(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Instruments to ask.", show_default="all")
+    ] = None,
+    exercise: Annotated[
+        bool,
+        typer.Option("--exercise", help="Make harmless movements and undo them.", show_default="only read"),
+    ] = False,
+    station: Station = None,
+    cells: CellsFile = None,
+    json: Json = False,
+    lab: Lab = HERE,
+) -> None:
+    """Identify instruments; show ranges, safety settings, clocks, and what is unsafe or unverified.
+
+    Exit 4 if one can't be used, 5 if a campaign uses it. Nothing is changed unless --exercise: then one relay without
+    a cell is opened, closed and opened, limits of an idle channel and a chamber's set-point are written as they are.
+    """
+    from labctl.cli.instruments_check import check_instruments
+
+    check_instruments(
+        _default(station, lab, "station.yaml"),
+        _default(cells, lab, "cells.yaml"),
+        lab,
+        names=names or [],
+        exercise=exercise,
+        as_json=json,
+    )
+
+
+@instruments_app.command("scan")
+def instruments_scan(
+    identify: Annotated[
+        bool,
+        typer.Option(
+            "--identify", help="Send '*IDN?' to each; to an unknown device that is not harmless.", show_default="no"
+        ),
+    ] = False,
+    station: Station = None,
+    json: Json = False,
+    lab: Lab = HERE,
+) -> None:
+    """Look for serial ports and VISA resources on this PC and its network, and say which the station names.
+
+    Without --identify nothing is sent to any of them but VISA's own call for instruments on the local network.
+    """
+    from labctl.cli.instruments_scan import scan
+
+    scan(_default(station, lab, "station.yaml"), lab, identify=identify, as_json=json)
 
 
 @app.command()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 
 class Clock(Protocol):
@@ -86,6 +86,12 @@ class DriverContext:
         Resolves a credential of the station file, such as ``{"env": "LABCTL_TOPSPIN_TOKEN"}``, to its text.
     folder : Path
         The laboratory folder; relative paths of the station file start here.
+    read_only : bool
+        Whether connecting must leave everything as it is: what is found unsafe is then said, not put right.
+    wired : tuple of int
+        Channels or relays that the station wires to this instrument; told where it is to be inspected.
+    free : frozenset of int
+        Those of ``wired`` at whose end no cell is known to sit, so that an exercise may move them.
     """
 
     name: str
@@ -95,6 +101,9 @@ class DriverContext:
     report: Callable[[Hiccup], None]
     secret: Callable[[Any], str]
     folder: Path
+    read_only: bool = False
+    wired: tuple[int, ...] = ()
+    free: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +126,48 @@ class Identity:
     firmware: str
     address: str
     details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What an instrument says of itself beyond its identity, and how far it can be relied on.
+
+    Attributes
+    ----------
+    facts : mapping of str to str
+        Versions, ranges, state, in words with units; what was exercised, too.
+    safety : mapping of str to str
+        Limits and other settings that keep cells safe, as read back.
+    clock_offset : float or None
+        Seconds by which the instrument's clock is ahead of where it should be by this PC's; None where it tells no
+        time.
+    unsafe : tuple of str
+        What is wrong now, each with what to do: ``"the source is on; switch it off at the instrument"``.
+    unverified : tuple of str
+        What labctl relies on without ever having seen it on such an instrument, each with what to do.
+    """
+
+    facts: Mapping[str, str] = field(default_factory=dict)
+    safety: Mapping[str, str] = field(default_factory=dict)
+    clock_offset: float | None = None
+    unsafe: tuple[str, ...] = ()
+    unverified: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A driver that can say more of its instrument than who it is."""
+
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Look at everything that matters, after ``connect``; nothing is changed unless ``exercise``.
+
+        With it, harmless movements are made and undone, within ``DriverContext.free`` and on what is idle.
+
+        Raises
+        ------
+        InstrumentError
+            It stopped answering, or an exercise was not undone.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ NAMES = {
     ),
     "labctl.instruments": (
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
-        "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Instrument Log Mode Multiplexer "
-        "NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Refused SafetyLimits Spectrometer State "
-        "TimedOut TransferRequest VendorAlarm"
+        "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Inspectable Inspection Instrument "
+        "Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Refused SafetyLimits "
+        "Spectrometer State TimedOut TransferRequest VendorAlarm"
     ),
 }
 

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from labctl.errors import DataError
-from labctl.instruments import ChamberReading, DriverContext, Identity, NotReachable
+from labctl.instruments import ChamberReading, DriverContext, Identity, Inspection, NotReachable
 from labctl.units import UnitError, parse, show
 from labctl_drivers.assisted.desk import put
+from labctl_drivers.assisted.inspection import inspect
 from labctl_drivers.assisted.place import Place
 from labctl_drivers.assisted.settings import Settings
 from labctl_drivers.assisted.sheet import instant
@@ -40,6 +41,10 @@ class AssistedChamber:
     async def connect(self) -> Identity:
         """See that the drop folder is there. Raises ``NotReachable``, ``NotIdentified``."""
         return await self._place.connect()
+
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Say what is known of a person's chamber; nothing is moved."""
+        return inspect(self._settings)
 
     async def close(self) -> None:
         """Let go; the chamber stays as it is."""

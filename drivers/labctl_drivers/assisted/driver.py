@@ -22,6 +22,7 @@ from labctl.instruments import (
     Handle,
     Hiccup,
     Identity,
+    Inspection,
     NotReachable,
     Progress,
     Refused,
@@ -29,6 +30,7 @@ from labctl.instruments import (
 )
 from labctl_drivers.assisted.desk import ACCEPT, REQUEST, TAKEN, WITHDRAWN, Acceptance, Desk, plain, put
 from labctl_drivers.assisted.findings import Task, Window
+from labctl_drivers.assisted.inspection import inspect
 from labctl_drivers.assisted.judging import Verdict, judge, overruled
 from labctl_drivers.assisted.place import Place
 from labctl_drivers.assisted.settings import Settings
@@ -64,6 +66,10 @@ class AssistedInstrument(ABC):
     async def connect(self) -> Identity:
         """See that the drop folder is there and can be written. Raises ``NotReachable``, ``NotIdentified``."""
         return await self._place.connect()
+
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Say what is known of a person's instrument; nothing is moved."""
+        return inspect(self._settings)
 
     async def close(self) -> None:
         """Let go; requests stand."""

@@ -86,6 +86,8 @@ class Place:
     def _open(self) -> None:
         folder = self._settings.folder
         if not self._settings.shared:
+            if self._context.read_only and not folder.exists():
+                return
             folder.mkdir(parents=True, exist_ok=True)
         if not folder.is_dir():
             raise self.fault(NotReachable, "there is no such drop folder", hint="make it, or mount its share")
@@ -99,7 +101,7 @@ class Place:
                     f"the drop folder belongs to '{owner}'",
                     hint=f"give each instrument a folder of its own, or delete {MARKER}",
                 )
-        else:
+        elif not self._context.read_only:
             text = f"{self._context.name}\nThe name above is the instrument whose requests labctl lays down here.\n"
             put(marker, text.encode())
         self._read_session()

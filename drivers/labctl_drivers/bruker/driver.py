@@ -17,6 +17,7 @@ from labctl.instruments import (
     Fetched,
     Handle,
     Identity,
+    Inspection,
     Progress,
     State,
     TimedOut,
@@ -70,6 +71,12 @@ class BrukerSpectrometer:
         hello = self._link.hello
         details = {key: str(hello.get(key, "")) for key in ("session", "topspin", "backend", "data_folder")}
         return Identity("Bruker", "TopSpin", "", details["topspin"], self._link.address, details)
+
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Tell what is being acquired, the clock of the spectrometer's PC and what is unverified; nothing moves."""
+        from labctl_drivers.bruker.inspection import inspect
+
+        return await inspect(self._context, self._link)
 
     async def close(self) -> None:
         """Close the connection; an acquisition goes on."""

@@ -18,6 +18,7 @@ import os
 import secrets
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -34,6 +35,9 @@ _HELLO: Final = 10.0
 
 class Marks(Protocol):
     """The part of a clock that the gateway uses."""
+
+    def now(self) -> datetime:
+        """Give the present instant in UTC."""
 
     def exchange(self) -> AbstractContextManager[None]:
         """Mark that the worker thread is in TopSpin."""
@@ -90,6 +94,7 @@ class Gateway:
         self.session = session or secrets.token_hex(4)
         exchange = nullcontext if clock is None else clock.exchange
         self._loop_seconds = float if clock is None else clock.patience
+        self._now = _wall if clock is None else clock.now
         self._operations = Operations(TopspinApi(api), self._folder, exchange, patience, self._loop_seconds)
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
@@ -158,13 +163,26 @@ class Gateway:
             if request is None:
                 raise GatewayError("REQUEST", "not a line of JSON with an object")
             op = request.get("op")
-            reply = {} if op == "ping" else await self._operations.run(str(op), request)
+            reply = await self._reply(str(op), request)
         except GatewayError as error:
             await _send(writer, {"id": identity, "ok": False, "code": error.code, "msg": error.message})
         else:
             await _send(writer, {"id": identity, "ok": True, **reply})
         # After a line that can't be read nobody knows where the next one begins.
         return request is not None
+
+    async def _reply(self, op: str, request: dict[str, Any]) -> Reply:
+        # These two are answered at once, whatever TopSpin does.
+        if op == "ping":
+            return {}
+        if op == "time":
+            return {"time": self._now().isoformat()}
+        return await self._operations.run(op, request)
+
+
+def _wall() -> datetime:
+    # The gateway runs alone on the spectrometer's PC: no clock is handed to it there.
+    return datetime.now(UTC)  # noqa: TID251
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

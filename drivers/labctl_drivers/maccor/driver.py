@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl.errors import DataError, InstrumentError
-from labctl.instruments.common import DriverContext, Fetched, Handle, Identity, Progress, State
+from labctl.instruments.common import DriverContext, Fetched, Handle, Identity, Inspection, Progress, State
 from labctl.instruments.cycler import CyclerProgram, Reading, SafetyLimits
 from labctl.instruments.faults import (
     Busy,
@@ -88,6 +88,12 @@ class MaccorCycler:
             raise
         details = {**identity.details, "export folder": str(folder)}
         return Identity(identity.vendor, identity.model, identity.serial, identity.firmware, identity.address, details)
+
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Tell ranges, limits, clock and what is unverified; with ``exercise``, limits of an idle channel rewritten."""
+        from labctl_drivers.maccor.inspection import inspect
+
+        return await inspect(self._context, self._session, self._settings, exercise=exercise)
 
     async def close(self) -> None:
         """Disconnect. Running tests go on, on the tester."""

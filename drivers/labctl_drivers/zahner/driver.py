@@ -23,6 +23,7 @@ from labctl.instruments import (
     Handle,
     Identity,
     ImpedanceRequest,
+    Inspection,
     NotIdentified,
     NotReachable,
     Progress,
@@ -102,7 +103,7 @@ class ZahnerPotentiostat:
                         return self._identity("", {"script": "silent: measuring, or not started"})
                     _, model = await self._ask("ALLNUM", replies.identity, _PROBE)
                     shown = replies.setup(word[1])
-                    if not shown.off:
+                    if not shown.off and not self._context.read_only:
                         self._context.log.warning("source was on", instrument=self._context.name, setup=shown.text)
                         shown = await self._source_off()
             except (TimeoutError, TimedOut) as error:
@@ -110,6 +111,14 @@ class ZahnerPotentiostat:
             except Garbled as error:
                 raise self._session.fault(NotIdentified, error.message) from error
         return self._identity(model, {"script": "ready", **_safety(shown)})
+
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Tell what the script shows of source and limits, and what is unverified; nothing moves."""
+        from labctl_drivers.zahner.inspection import inspect
+
+        async with self._lock:
+            word = await self._survive(lambda: self._session.word(_PROBE))
+        return inspect(None if word is None or word[0] != "SENDSETUP" else replies.setup(word[1]))
 
     async def close(self) -> None:
         """Sign off; a running sweep goes on."""

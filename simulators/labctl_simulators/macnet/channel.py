@@ -210,6 +210,7 @@ class Channel:
     def limit(self, limits: dict[str, float]) -> None:
         """Set the six safety limits; a running step is looked at anew with them."""
         self.safety = dict(limits)
+        self._note("limits set", **limits)
         if self._segment is not None and self.test is not None:
             self._carry(self._segment, self.test, self._at)
 

@@ -1,0 +1,145 @@
+"""What drivers say of instruments that are not as they should be, and that inspecting puts nothing right by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import maccor_bench
+import zahner_bench
+from assisted_bench import Quiet
+from line_bench import Bench, on_bench
+
+from labctl.engine.clock import LoopClock, run_virtual
+from labctl.instruments import DriverContext, Inspectable
+from labctl_drivers.assisted import ASSISTED
+from labctl_drivers.julabo import JulaboChamber
+from labctl_drivers.scpi_multiplexer import ScpiMultiplexer
+from labctl_drivers.zahner import ZahnerPotentiostat
+from labctl_simulators.julabo import JulaboSimulator
+from labctl_simulators.scpi import ScpiMultiplexerSimulator
+
+Test = Callable[[Bench], Awaitable[None]]
+
+
+def looking(make: Callable[[DriverContext], Any], **more: Any) -> Callable[[DriverContext], Any]:
+    """The driver as it is made for looking only."""
+    return lambda context: make(replace(context, read_only=True, **more))
+
+
+def on_circulator(test: Test, **simulate: Any) -> None:
+    on_bench(looking(JulaboChamber), JulaboSimulator, "oven", test, {"simulate": simulate}, {})
+
+
+def on_switch_unit(test: Test, wired: tuple[int, ...] = (101, 102), **simulate: Any) -> None:
+    make = looking(ScpiMultiplexer, wired=wired, free=frozenset(wired))
+    on_bench(make, ScpiMultiplexerSimulator, "mux", test, {"model": "34970A", "simulate": simulate}, {})
+
+
+def test_a_chamber_that_obeys_its_panel_is_unsafe_and_not_exercised() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        found = await bench.driver.inspect(exercise=True)
+        [panel] = found.unsafe
+        assert "panel" in panel and "remote control" in panel
+        assert found.facts["exercised"] == "nothing: the panel has control"
+        assert [command for command in bench.log_of("heard", "command") if command.startswith("out")] == []
+
+    on_circulator(test, panel=True)
+
+
+def test_a_chamber_says_which_alarm_stands() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        bench.simulator.raise_alarm("-01 LOW LEVEL ALARM")
+        found = await bench.driver.inspect(exercise=False)
+        assert any("-01 LOW LEVEL ALARM" in one for one in found.unsafe)
+
+    on_circulator(test)
+
+
+def test_power_fail_recall_is_told_and_left_on() -> None:
+    async def test(bench: Bench) -> None:
+        for _ in range(2):
+            await bench.driver.connect()
+            found = await bench.driver.inspect(exercise=False)
+            assert found.safety["power-fail recall"].lower().startswith("on")
+            assert "MEM:STAT:REC:AUTO OFF" in found.unsafe[0]
+
+    on_switch_unit(test, power_fail_recall=True)
+
+
+def test_a_relay_that_is_closed_is_never_exercised() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        for relay in (101, 102):
+            await bench.driver.switch(relay, [relay])
+        moved = len(bench.log_of("opened", "relay") + bench.log_of("closed", "relay"))
+        found = await bench.driver.inspect(exercise=True)
+        assert found.facts["exercised"].startswith("nothing: no open relay")
+        assert found.facts["closed"] == "101, 102"
+        assert len(bench.log_of("opened", "relay") + bench.log_of("closed", "relay")) == moved
+
+    on_switch_unit(test)
+
+
+def test_a_tester_whose_clock_is_off_is_told_with_what_to_set(tmp_path: Path) -> None:
+    async def story(bench: maccor_bench.Bench) -> None:
+        driver = await bench.connected(tester_clock="1 h")
+        found = await driver.inspect(exercise=False)
+        assert abs(found.clock_offset + 3600.0) < 2.0
+        assert any("-36" in one and "tester_clock" in one for one in found.unsafe)
+
+    maccor_bench.tell(tmp_path, story)
+
+
+def test_the_limits_of_a_channel_that_works_are_not_exercised(tmp_path: Path) -> None:
+    async def story(bench: maccor_bench.Bench) -> None:
+        driver = await bench.connected(channels="1")
+        await driver.start("k3x-charge", 1, maccor_bench.charge())
+        limits = (await driver.inspect(exercise=False)).safety
+        found = await driver.inspect(exercise=True)
+        assert found.facts["exercised"] == "nothing: no channel is idle"
+        assert found.facts["state"] == "1 Active"
+        assert found.safety == limits
+
+    maccor_bench.tell(tmp_path, story)
+
+
+def test_a_source_that_is_on_is_told_and_stays_on(tmp_path: Path) -> None:
+    async def main(clock: LoopClock) -> None:
+        async with zahner_bench.bench(clock, tmp_path) as bench:
+            bench.thales.settings.assign("Pot=-1")
+            context = DriverContext(
+                "zahner", bench.settings, clock, Quiet(), bench.hiccups.append, str, tmp_path, read_only=True
+            )
+            driver = ZahnerPotentiostat(context)
+            try:
+                await driver.connect()
+                found = await driver.inspect(exercise=True)
+            finally:
+                await driver.close()
+            assert found.safety["source"] == "ON"
+            assert "switch it off" in found.unsafe[0]
+            assert bench.thales.settings["Pot"] == -1
+
+    run_virtual(main)
+
+
+def test_looking_makes_no_drop_folder(tmp_path: Path) -> None:
+    async def main(clock: LoopClock) -> None:
+        for role in ("spectrometer", "cycler", "potentiostat", "chamber"):
+            entry = {"driver": "assisted", "role": role, "drop_folder": "drop", "channels": "1-2"}
+            driver: Any = ASSISTED(
+                DriverContext("by-hand", entry, clock, Quiet(), print, str, tmp_path, read_only=True)
+            )
+            await driver.connect()
+            assert isinstance(driver, Inspectable)
+            found = await driver.inspect(exercise=True)
+            await driver.close()
+            assert found.facts["drop folder"].startswith("not there yet")
+
+    run_virtual(main)
+    assert list(tmp_path.iterdir()) == []
