@@ -13,7 +13,7 @@ from labctl.instruments.common import (
     Progress,
     State,
 )
-from labctl.instruments.cycler import Cycler, CyclerProgram, CyclerStep, End, Mode, Reading, SafetyLimits
+from labctl.instruments.cycler import Cycler, CyclerProgram, CyclerStep, End, Mode, Reading, Recording, SafetyLimits
 from labctl.instruments.faults import (
     Busy,
     CannotSay,
@@ -59,6 +59,7 @@ __all__ = [
     "Potentiostat",
     "Progress",
     "Reading",
+    "Recording",
     "Refused",
     "SafetyLimits",
     "Spectrometer",
