@@ -18,8 +18,8 @@ NAMES = {
     "labctl.instruments": (
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Instrument Log Mode Multiplexer "
-        "NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Recording Refused SafetyLimits Spectrometer "
-        "State TimedOut TransferRequest VendorAlarm"
+        "NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Recording Refused SafetyLimits "
+        "Spectrometer State TimedOut TransferRequest VendorAlarm"
     ),
 }
 
