@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -117,6 +118,34 @@ def test_whatever_a_test_did_every_spelling_of_it_reads_alike(rows: list[Row], s
 def test_what_is_not_known_or_contradicts_itself_is_refused_by_line_and_name(text: str, words: str) -> None:
     with pytest.raises(DataError, match=words):
         read(text)
+
+
+def test_a_garbled_export_is_refused_or_read_and_never_anything_else() -> None:
+    spoil = random.Random(11)
+    refused = 0
+    for _ in range(500):
+        data = bytearray(spoil.choice(SPELLINGS).text().encode("latin-1"))
+        for _ in range(spoil.randint(1, 4)):
+            at = spoil.randrange(len(data))
+            choice = spoil.randrange(4)
+            if choice == 0:
+                data[at] = spoil.randrange(256)
+            elif choice == 1:
+                del data[at : at + spoil.randint(1, 80)]
+            elif choice == 2:
+                data[at:at] = spoil.choice([b"9" * 30, b"\n", b"\t", b"e999", b"nan", b"-", b",", b"\x00"])
+            else:
+                data[at:at] = data[: spoil.randint(1, 400)]
+        try:
+            records = parse(bytes(data), "x.001")
+            check_gaps(records, "x.001", 6)
+        except DataError as error:
+            assert str(error).startswith("x.001")
+            refused += 1
+            continue
+        assert records.number.tolist() == [1, 2, 3, 4, 5, 6]
+        assert np.isfinite([records.time, records.voltage, records.current, records.capacity]).all()
+    assert 250 < refused < 500
 
 
 def test_noise_around_zero_at_the_end_of_a_hold_keeps_its_sign() -> None:

@@ -72,7 +72,9 @@ _LAYOUTS: Final[Mapping[str, Sequence[Sequence[str]]]] = {
         ("ES",),
     ),
 }
-_CLOCK: Final = re.compile(r"\s*(?:(\d+)d)?\s*(\d+):(\d+):(\d+(?:[.,]\d*)?)\s*\Z", re.ASCII)
+#: No count is larger; a double does not tell larger ones apart.
+_LARGEST: Final = 2**53
+_CLOCK: Final = re.compile(r"\s*(?:(\d{1,6})d)?\s*(\d{1,6}):(\d\d):(\d\d(?:[.,]\d*)?)\s*\Z", re.ASCII)
 # Anything else in a column of numbers needs a closer look, or is none.
 _UNUSUAL: Final = re.compile(r"[^0-9.eE+\-\t ]")
 _GROUPED: Final = {
@@ -197,7 +199,7 @@ def _number(text: str, decimal: str | None, grouped: bool) -> float:
 def whole_numbers(texts: Sequence[str], decimal: str | None) -> NDArray[np.int64]:
     """Read a column of counts. Raises ``ValueError`` where one is none."""
     found = numbers(texts, decimal, grouped=True)
-    odd = np.flatnonzero(found != np.floor(found))
+    odd = np.flatnonzero((found != np.floor(found)) | (np.abs(found) > _LARGEST))
     if odd.size:
         raise ValueError(f"'{texts[int(odd[0])]}' is no whole number")
     return found.astype(np.int64)
