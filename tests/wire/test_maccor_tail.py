@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -165,3 +166,28 @@ def test_records_of_a_running_test_are_those_of_its_end(tmp_path: Path, program)
         assert numbers(whole)[-1] > (last or 0) > 0.8 * len(numbers(whole))
 
     tell(tmp_path, story)
+
+
+@pytest.mark.parametrize("layout", ["clock", "export-2", "mims-client-1", "mims-client-2", "mims-server-2"])
+def test_the_same_test_gives_the_same_records_however_the_tester_spells_them(tmp_path: Path, layout: str) -> None:
+    records: list[np.ndarray] = []
+
+    async def story(bench: Bench) -> None:
+        driver = await bench.connected()
+        handle = await bench.run(driver, "spelt", BOTH)
+        folder = bench.folder / "bundle"
+        await driver.fetch(handle, folder)
+        rows = [row.split(",") for row in (folder / "records.csv").read_text().splitlines()[1:]]
+        records.append(np.array([[float(cell) for cell in [*row[:6], row[7]]] for row in rows]))
+
+    spelt = {"layout": layout, "decimal": "comma", "current": "unsigned", "grouped": layout != "clock"}
+    for name, options in (("usual", {}), ("spelt", {"simulate": {"export": spelt}})):
+        tell(tmp_path / name, story, **options)
+    assert np.allclose(*records, rtol=0, atol=1e-9)
+    assert len(records[0]) > 100
+
+
+def test_a_tester_that_spells_as_none_does_is_refused(tmp_path: Path) -> None:
+    for options, word in (("word", "unknown layout"), ({"decimals": 3}, "no decimals"), ({"decimal": ";"}, "point")):
+        with pytest.raises(ValueError, match=word):
+            tell(tmp_path, None, simulate={"export": options})

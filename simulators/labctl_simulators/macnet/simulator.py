@@ -17,6 +17,7 @@ from typing import Any
 
 from labctl_simulators.macnet import binary, messages
 from labctl_simulators.macnet.channel import CURRENT_ERROR
+from labctl_simulators.macnet.export import Dialect
 from labctl_simulators.macnet.tester import Tester
 from labctl_simulators.macnet.wire import BinaryConnection, JsonConnection, Port
 
@@ -33,7 +34,8 @@ class MacnetSimulator:
     settings : mapping
         The station's entry: ``channels``, ``export_folder`` (relative to the laboratory's folder). Under ``simulate``:
         ``channels`` (how many the tester has), ``json_port``, ``binary_port`` (free ones by default),
-        ``procedure_folder``, ``current_error`` (relative standard deviation between channels, 0.001).
+        ``procedure_folder``, ``current_error`` (relative standard deviation between channels, 0.001), ``export``
+        (how the text export is spelt: see :meth:`Dialect.read`).
     laboratory
         The virtual laboratory.
 
@@ -55,7 +57,8 @@ class MacnetSimulator:
         procedures = folder / str(options.get("procedure_folder", f"{name}-procedur"))
         count = int(options.get("channels", max(16, _highest(settings.get("channels", 16)))))
         error = float(options.get("current_error", CURRENT_ERROR))
-        self.tester = Tester(laboratory, name, count, procedures, exports, error)
+        dialect = Dialect.read(options.get("export"))
+        self.tester = Tester(laboratory, name, count, procedures, exports, error, dialect)
         self._json = Port(lambda open_: JsonConnection(open_, self._answer_json))
         self._binary = Port(lambda open_: BinaryConnection(open_, self._answer_binary))
 

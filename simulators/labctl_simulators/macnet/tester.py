@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl_simulators.macnet.channel import ACTIVE, AVAILABLE, CURRENT_ERROR, STATES, Channel
+from labctl_simulators.macnet.export import USUAL, Dialect
 from labctl_simulators.macnet.procedure import CompileError, Step, compile_procedure
 
 #: Texts of refusals, from the table of the binary port; that JSON uses the same words is a guess.
@@ -45,6 +46,7 @@ class Tester:
         procedures: Path,
         exports: Path,
         current_error: float = CURRENT_ERROR,
+        dialect: Dialect = USUAL,
     ) -> None:
         self.laboratory = laboratory
         self.name = name
@@ -54,7 +56,7 @@ class Tester:
         self._cleared: list[dict[str, Any]] = []
         self.complaints: dict[int, list[str]] = {}
         self.channels = [
-            Channel(laboratory, name, number, exports, self.archive.__setitem__, current_error)
+            Channel(laboratory, name, number, exports, self.archive.__setitem__, current_error, dialect)
             for number in range(1, count + 1)
         ]
         self.listing: list[tuple[int, Path]] = []
