@@ -74,9 +74,10 @@ _LAYOUTS: Final[Mapping[str, Sequence[Sequence[str]]]] = {
 }
 #: No count is larger; a double does not tell larger ones apart.
 _LARGEST: Final = 2**53
+_DIGITS: Final = 16
 _CLOCK: Final = re.compile(r"\s*(?:(\d{1,6})d)?\s*(\d{1,6}):(\d\d):(\d\d(?:[.,]\d*)?)\s*\Z", re.ASCII)
 # Anything else in a column of numbers needs a closer look, or is none.
-_UNUSUAL: Final = re.compile(r"[^0-9.eE+\-\t ]")
+_USUAL: Final = b"0123456789.eE+-\t "
 _GROUPED: Final = {
     ".": re.compile(r"[+-]?\d{1,3}(?:,\d{3})+(?:\.\d*)?\Z", re.ASCII),
     ",": re.compile(r"[+-]?\d{1,3}(?:\.\d{3})+(?:,\d*)?\Z", re.ASCII),
@@ -173,13 +174,18 @@ def numbers(texts: Sequence[str], decimal: str | None, *, grouped: bool = False)
     ValueError
         One is no finite number.
     """
-    if decimal == "." and _UNUSUAL.search(_BETWEEN.join(texts)) is None:
+    if decimal == "." and _usual(texts):
         found = np.array(list(map(float, texts)))
     else:
         found = np.array([_number(text.strip(), decimal, grouped) for text in texts], dtype=float)
     if not np.isfinite(found).all():
         raise ValueError(f"'{texts[int(np.flatnonzero(~np.isfinite(found))[0])]}' is no finite number")
     return found
+
+
+def _usual(texts: Sequence[str]) -> bool:
+    """Whether numbers can be read all at once: nothing in them needs a closer look."""
+    return not _BETWEEN.join(texts).encode("latin-1").translate(None, _USUAL)
 
 
 def _number(text: str, decimal: str | None, grouped: bool) -> float:
@@ -198,6 +204,8 @@ def _number(text: str, decimal: str | None, grouped: bool) -> float:
 
 def whole_numbers(texts: Sequence[str], decimal: str | None) -> NDArray[np.int64]:
     """Read a column of counts. Raises ``ValueError`` where one is none."""
+    if "".join(texts).isdecimal() and max(map(len, texts)) < _DIGITS and all(texts):
+        return np.array(list(map(int, texts)), dtype=np.int64)
     found = numbers(texts, decimal, grouped=True)
     odd = np.flatnonzero((found != np.floor(found)) | (np.abs(found) > _LARGEST))
     if odd.size:
@@ -207,11 +215,11 @@ def whole_numbers(texts: Sequence[str], decimal: str | None) -> NDArray[np.int64
 
 def states(texts: Sequence[str]) -> list[str]:
     """Read a column of state letters. Raises ``ValueError`` where one is none."""
-    found = [text.strip() for text in texts]
-    odd = next((text for text in found if _STATE.match(text) is None), None)
+    known = {text: text.strip() for text in set(texts)}
+    odd = next((text for text in known.values() if _STATE.match(text) is None), None)
     if odd is not None:
         raise ValueError(f"'{odd}' is no state")
-    return found
+    return [known[text] for text in texts]
 
 
 def times(texts: Sequence[str], heading: str, decimal: str | None) -> NDArray[np.float64]:
@@ -222,7 +230,7 @@ def times(texts: Sequence[str], heading: str, decimal: str | None) -> NDArray[np
     ValueError
         One is no time, or a number whose unit the heading does not tell.
     """
-    if not any(":" in text for text in texts):
+    if ":" not in _BETWEEN.join(texts):
         found = numbers(texts, decimal, grouped=True)
         if heading not in IN_SECONDS:
             raise ValueError(f"the heading {heading} does not tell the unit of '{texts[0].strip()}'")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 import numpy as np
@@ -181,16 +182,15 @@ class Reader:
         if not all(map(str.strip, lines)):
             filled = [(place, line) for place, line in zip(places, lines, strict=True) if line.strip()]
             places, lines = [place for place, _ in filled], [line for _, line in filled]
-        where = [layout.columns[role] for role in ROLES]
-        rows = []
-        for index, line in enumerate(lines):
-            # Exports differ in whether trailing empty columns are written, so the last needed column decides.
-            cells = line.split("\t", layout.needed)
-            if len(cells) < layout.needed:
-                found = f"{len(cells)} columns where {layout.needed} are needed"
-                raise DataError(f"{self._file}:{places[index]}: {found}")
-            rows.append(tuple([cells[at] for at in where]))
-        return rows, places
+        # Exports differ in whether trailing empty columns are written, so the last needed column decides.
+        cells = [line.split("\t", layout.needed) for line in lines]
+        try:
+            return list(map(itemgetter(*[layout.columns[role] for role in ROLES]), cells)), places
+        except IndexError:
+            at = next(index for index, row in enumerate(cells) if len(row) < layout.needed)
+            raise DataError(
+                f"{self._file}:{places[at]}: {len(cells[at])} columns where {layout.needed} are needed"
+            ) from None
 
     def _at_fault(
         self, rows: list[tuple[str, ...]], places: Sequence[int], layout: Layout, error: ValueError
@@ -245,7 +245,8 @@ class Reader:
 
 
 def _is(read: Records, letter: str) -> NDArray[np.bool_]:
-    return np.array([state.startswith(letter) for state in read.state], dtype=bool)
+    found: NDArray[np.bool_] = np.array(read.state) == letter
+    return found
 
 
 def _columns(columns: Mapping[str, Sequence[str]], layout: Layout, decimal: str | None) -> Records:
