@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from labctl.engine.actions import Action, Recorded
 from labctl.engine.clock import beside
@@ -20,13 +21,28 @@ from labctl.instruments import Clock, Handle
 from labctl.journal import Journal, OperationRow
 from labctl.results import add_records, last_record
 
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
 
 @dataclass(slots=True)
 class _Kept:
-    """How far an operation's records are kept: when they are due again, and the last of them; None where none is."""
+    """How far an operation's records are kept.
+
+    Attributes
+    ----------
+    due : datetime
+        When to look for new ones.
+    known : bool
+        Whether the file was looked at for what it has.
+    last : int or None
+        Number of the last record that is kept; None for none.
+    troubled : bool
+        Whether it was said that keeping them failed.
+    """
 
     due: datetime
-    last: int | None
+    known: bool = False
+    last: int | None = None
     troubled: bool = False
 
 
@@ -57,25 +73,32 @@ class Recorder:
         folder : callable
             Gives the folder of the bundle, made where it is not there yet.
         """
-        if self._every is None or not isinstance(action, Recorded):
+        if self._every is None:
             return
         now = self._clock.now()
         kept = self._kept.get(row.operation)
-        if kept is not None and now < kept.due:
+        if kept is None:
+            # Not at once: after a restart every operation is asked after first, and short ones need no second look.
+            self._kept[row.operation] = _Kept(now + self._every)
+            return
+        if now < kept.due:
+            return
+        kept.due = now + self._every
+        if not isinstance(action, Recorded):
+            kept.due = _NEVER
             return
         try:
-            if kept is None:
-                kept = self._kept[row.operation] = _Kept(now, None)
+            if not kept.known:
                 kept.last = await beside(partial(last_record, folder(), row.operation))
-            kept.due = now + self._every
+                kept.known = True
             table = await action.records(handle, kept.last)
             if table is None:
-                kept.due = datetime.max.replace(tzinfo=now.tzinfo)
+                kept.due = _NEVER
             elif table.count("\n") > 1:
                 kept.last = await beside(partial(add_records, folder(), row.operation, table))
         except (LabctlError, OSError) as error:
             # The operation goes on, and its end tells whether anything is wrong with what it leaves.
-            if kept is not None and not kept.troubled:
+            if not kept.troubled:
                 kept.troubled = True
                 self._journal.note(
                     "records",

@@ -173,8 +173,13 @@ def keep_records(folder: Path, operation: str) -> Columns | None:
 def _begins(path: Path, operation: str, text: str) -> bool:
     """Whether what a record file has so far is what a table begins with, line for line."""
     found = read_records(path)
-    # An unfinished last line is gone on with; a whole file that is damaged further up is not.
-    if found.operation not in (operation, None) or (found.operation is None and found.lines):
+    if found.operation is None:
+        # A beginning that was torn is written anew; one that is damaged is not gone on with.
+        try:
+            RecordWriter(path, operation).close()
+        except DataError:
+            return False
+    elif found.operation != operation:
         return False
     lines = "".join([f"{line.decode()}\n" for line in found.lines])
     return text.partition("\n")[2].replace("\r", "").startswith(lines)
