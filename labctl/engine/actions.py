@@ -28,6 +28,7 @@ from labctl.instruments import (
     Multiplexer,
     Potentiostat,
     Progress,
+    Recording,
     SafetyLimits,
     Spectrometer,
 )
@@ -87,6 +88,14 @@ class Suspendable(Protocol):
 
     async def resume(self, handle: Handle) -> None:
         """Go on; safe to repeat."""
+
+
+@runtime_checkable
+class Recorded(Protocol):
+    """An action whose records can be had while it runs."""
+
+    async def records(self, handle: Handle, after: int | None) -> str | None:
+        """Give the table of records beyond ``after``; None where this instrument gives them only at the end."""
 
 
 class NotSafe(LabctlError):
@@ -179,6 +188,10 @@ class CyclerAction:
     async def resume(self, handle: Handle) -> None:
         """Let the program go on."""
         await self._cycler.resume(handle)
+
+    async def records(self, handle: Handle, after: int | None) -> str | None:
+        """Give the records so far, where the cycler gives them before the end."""
+        return await self._cycler.records(handle, after) if isinstance(self._cycler, Recording) else None
 
     async def prove_safe(self) -> None:
         """Read the channel's current."""

@@ -11,11 +11,13 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from labctl.engine.actions import LONGEST, Action, Suspendable, next_look
 from labctl.engine.leases import Arbiter, Need
+from labctl.engine.recorder import Recorder
 from labctl.engine.rescue import Rescue
 from labctl.engine.retries import policy_for, worth_a_line
 from labctl.engine.room import lacks_room, wait_for_room
@@ -123,10 +125,19 @@ class LifeCycle:
     ----------
     look_every : float
         Seconds that may pass at most between two looks at a running operation.
+    record_every : float or None
+        Seconds that pass at least between two looks at its records; None fetches them only at the end.
     """
 
     def __init__(
-        self, journal: Journal, arbiter: Arbiter, clock: Clock, log: Log, results: Path, look_every: float = LONGEST
+        self,
+        journal: Journal,
+        arbiter: Arbiter,
+        clock: Clock,
+        log: Log,
+        results: Path,
+        look_every: float = LONGEST,
+        record_every: float | None = None,
     ) -> None:
         self._journal = journal
         self._arbiter = arbiter
@@ -134,6 +145,7 @@ class LifeCycle:
         self._log = log
         self._look_every = look_every
         self._rescue = Rescue(journal, log, results, self._release)
+        self._recorder = Recorder(journal, clock, record_every)
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._ending: dict[str, tuple[str, Mapping[str, Any]]] = {}
         self._looks: dict[str, asyncio.Event] = {}
@@ -217,6 +229,7 @@ class LifeCycle:
         finally:
             for kept in (self._tasks, self._looks):
                 kept.pop(operation, None)
+            self._recorder.ended(operation)
             self._ending.pop(operation, None)
             self.suspended.discard(operation)
 
@@ -347,6 +360,7 @@ class LifeCycle:
             self._seen(row, job, progress)
             if progress.state is not State.RUNNING:
                 return progress
+            await self._recorder.look(row, action, handle, partial(self._rescue.folder, row, job))
             elapsed = (self._clock.now() - began).total_seconds()
             suspended = row.operation in self.suspended or progress.message.startswith("suspended")
             wrong = watch.judge(elapsed, progress.values, suspended=suspended)

@@ -47,6 +47,9 @@ Ended = Callable[[Campaign], Awaitable[None]]
 
 #: Real seconds that may pass at most between two looks at a running operation.
 _LOOK_EVERY: Final = 60.0
+#: Seconds, and real seconds, that pass at least between two looks at the records of a running operation.
+_RECORD_EVERY: Final = 300.0
+_RECORD_EVERY_REAL: Final = 2.0
 #: Lines of progress kept for clients that follow a campaign.
 _LINES: Final = 10_000
 
@@ -123,7 +126,8 @@ class Orchestrator:
         self._arbiter = Arbiter(self._seconds, self._owners, self._shifts.off_duty)
         # Nobody is harmed in a hurried simulation, and every look costs.
         look_every = min(clock.patience(_LOOK_EVERY), LONGEST) if waits_for_people else LONGEST
-        self._life = LifeCycle(journal, self._arbiter, clock, log, self._results, look_every)
+        record_every = max(_RECORD_EVERY, clock.patience(_RECORD_EVERY_REAL)) if waits_for_people else None
+        self._life = LifeCycle(journal, self._arbiter, clock, log, self._results, look_every, record_every)
         self._movement = Movement(station, journal, self._arbiter, self._life, laboratory, self._campaign_of)
         self._references = References(station, mode, journal, bench, self._life, self._movement.move, laboratory)
         self._direction = Direction(self._life, laboratory, log, self._progress, waits_for_people)

@@ -36,7 +36,7 @@ from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Fetched, Progress
 from labctl.journal import ENDED, Journal, OperationRow, Status
 from labctl.protocol import Acquisition, Cycling, Kind, PlannedOperation
-from labctl.results import keep_records, write_bundle
+from labctl.results import SET_ASIDE, keep_records, write_bundle
 from labctl.safety.identity import LastSeen
 from labctl.safety.ledger import integral
 
@@ -272,6 +272,14 @@ class StepJob:
             **self._described(),
         }
         await beside(partial(_keep, folder, fetched, operation, result))
+        if (folder / SET_ASIDE).exists():
+            around.journal.alarm(
+                "warning",
+                f"{planned.path}: the records kept while it ran are not those that {route.instrument} gave at its end; "
+                f"the result has the latter, {SET_ASIDE} the former",
+                cell=row.cell,
+                instrument=route.instrument,
+            )
         if late and delay is not None:
             around.journal.alarm(
                 "warning",

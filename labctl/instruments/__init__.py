@@ -15,7 +15,7 @@ from labctl.instruments.common import (
     Progress,
     State,
 )
-from labctl.instruments.cycler import Cycler, CyclerProgram, CyclerStep, End, Mode, Reading, SafetyLimits
+from labctl.instruments.cycler import Cycler, CyclerProgram, CyclerStep, End, Mode, Reading, Recording, SafetyLimits
 from labctl.instruments.faults import (
     Busy,
     CannotSay,
@@ -63,6 +63,7 @@ __all__ = [
     "Potentiostat",
     "Progress",
     "Reading",
+    "Recording",
     "Refused",
     "SafetyLimits",
     "Spectrometer",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from labctl.instruments.common import Fetched, Handle, Instrument, Progress
 
@@ -185,3 +185,30 @@ class Cycler(Instrument, Protocol):
 
     async def channels(self) -> Mapping[int, str]:
         """Status word of every channel that the station gave us."""
+
+
+@runtime_checkable
+class Recording(Protocol):
+    """A cycler that gives records while a program runs, so that they are safe before it ends."""
+
+    async def records(self, handle: Handle, after: int | None) -> str:
+        """Give the records that are there beyond ``after``.
+
+        Parameters
+        ----------
+        handle : Handle
+            Of the running program.
+        after : int or None
+            Number of the last record that is kept already; None for none. Asked again with the same number, it gives
+            the same records and what has come since.
+
+        Returns
+        -------
+        str
+            A table as ``fetch`` lays it down in ``records.csv``, heading included, row for row the same text.
+
+        Raises
+        ------
+        DataError
+            What the instrument has can't be read, or has a gap; the program is not harmed.
+        """

@@ -2,9 +2,12 @@
 
 from labctl.results.bundle import (
     OPERATION_SCHEMA,
+    SET_ASIDE,
+    add_records,
     bundle_folder,
     campaign_folder,
     keep_records,
+    last_record,
     write_bundle,
     write_campaign,
 )
@@ -14,14 +17,17 @@ from labctl.results.records import Record, RecordFile, read_records
 
 __all__ = [
     "OPERATION_SCHEMA",
+    "SET_ASIDE",
     "Record",
     "RecordFile",
     "RecordWriter",
     "RecordsRefused",
+    "add_records",
     "bundle_folder",
     "campaign_folder",
     "deliver",
     "keep_records",
+    "last_record",
     "read_records",
     "write_bundle",
     "write_campaign",

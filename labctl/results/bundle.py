@@ -8,15 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from labctl.errors import DataError
 from labctl.results.recording import RecordWriter
+from labctl.results.records import read_records
 
 #: The operation's record file.
 RECORDS: Final = "records.log"
+#: What was kept while the operation ran, where it is not what the instrument gave at the end.
+SET_ASIDE: Final = "records-set-aside.log"
 #: How a driver's ``fetch`` lays the records down.
 _TABLE: Final = "records.csv"
 OPERATION_SCHEMA: Final = "labctl.operation/1"
@@ -96,11 +100,56 @@ def write_campaign(results: Path, description: Mapping[str, Any]) -> Path:
 Columns = Mapping[str, list[int] | list[float]]
 
 
+def last_record(folder: Path, operation: str) -> int | None:
+    """Give the number of the last record that an operation's record file has; None while it has none.
+
+    Raises
+    ------
+    DataError
+        The file is another operation's, is no record file, or can't be read.
+    """
+    if not (folder / RECORDS).exists():
+        return None
+    with _unforced(RecordWriter(folder / RECORDS, operation)) as writer:
+        return writer.last
+
+
+def add_records(folder: Path, operation: str, table: str) -> int | None:
+    """Append what a running operation has come to, and give the number of the last record.
+
+    It is not forced to the disk: what a power cut takes, the instrument still has.
+
+    Parameters
+    ----------
+    table : str
+        Records as a driver's ``records.csv`` has them; those that are there already are left out.
+
+    Raises
+    ------
+    DataError
+        They do not follow on those that are there, or can't be written; nothing of them was.
+    """
+    with _unforced(RecordWriter(folder / RECORDS, operation)) as writer:
+        writer.append_csv(table)
+        return writer.last
+
+
+@contextmanager
+def _unforced(writer: RecordWriter) -> Iterator[RecordWriter]:
+    """Close a record file without waiting for the disk."""
+    try:
+        yield writer
+    finally:
+        writer.close(sync=False)
+
+
 def keep_records(folder: Path, operation: str) -> Columns | None:
     """Take a driver's ``records.csv`` into the operation's record file, and give its columns; None where it has none.
 
-    The record file is append-only and checks every line; what a killed process began is gone on with, and a record that
-    is missing or comes twice is refused. The driver's table is not needed any more then.
+    The record file is append-only and checks every line; what a killed process began or what was kept while the
+    operation ran is gone on with, and a record that is missing or comes twice is refused. Where what was kept is not
+    what the table begins with, it is set aside as ``records-set-aside.log``, and the file is written anew. The
+    driver's table is not needed any more then.
 
     Raises
     ------
@@ -113,9 +162,27 @@ def keep_records(folder: Path, operation: str) -> Columns | None:
     except FileNotFoundError:
         return None
     columns = _read_columns(source, text)
-    with RecordWriter(folder / RECORDS, operation) as writer:
+    path = folder / RECORDS
+    if path.exists() and not _begins(path, operation, text):
+        path.replace(folder / SET_ASIDE)
+    with RecordWriter(path, operation) as writer:
         writer.append_csv(text)
     return columns
+
+
+def _begins(path: Path, operation: str, text: str) -> bool:
+    """Whether what a record file has so far is what a table begins with, line for line."""
+    found = read_records(path)
+    if found.operation is None:
+        # A beginning that was torn is written anew; one that is damaged is not gone on with.
+        try:
+            RecordWriter(path, operation).close()
+        except DataError:
+            return False
+    elif found.operation != operation:
+        return False
+    lines = "".join([f"{line.decode()}\n" for line in found.lines])
+    return text.partition("\n")[2].replace("\r", "").startswith(lines)
 
 
 def _tabulate(folder: Path, columns: Columns) -> str:
@@ -194,6 +261,7 @@ def write_bundle(
     columns = columns if columns is not None else keep_records(folder, str(description["operation"]))
     if columns is not None:
         kept = [name for name in kept if name != _TABLE] + [RECORDS, _tabulate(folder, columns)]
+        kept += [SET_ASIDE] if (folder / SET_ASIDE).exists() else []
     listed = _listing(folder, kept)
     path = folder / "operation.json"
     _write_durably(path, _document_text({"schema": OPERATION_SCHEMA, **description, "files": listed}))

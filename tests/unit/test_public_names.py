@@ -12,15 +12,14 @@ NAMES = {
         "OperationRow Status"
     ),
     "labctl.results": (
-        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused bundle_folder campaign_folder keep_records "
-        "deliver "
-        "read_records write_bundle write_campaign"
+        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused SET_ASIDE add_records bundle_folder "
+        "campaign_folder deliver keep_records last_record read_records write_bundle write_campaign"
     ),
     "labctl.instruments": (
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Inspectable Inspection Instrument "
-        "Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Refused SafetyLimits "
-        "Spectrometer State TimedOut TransferRequest VendorAlarm"
+        "Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Recording Refused "
+        "SafetyLimits Spectrometer State TimedOut TransferRequest VendorAlarm"
     ),
 }
 

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.errors import DataError
-from labctl.results import Record, RecordsRefused, RecordWriter, read_records, recording
+from labctl.results import (
+    SET_ASIDE,
+    Record,
+    RecordsRefused,
+    RecordWriter,
+    add_records,
+    keep_records,
+    last_record,
+    read_records,
+    recording,
+)
 
 OPERATION = "lab-1/bare-01/c001/01-charge/a1"
 
@@ -255,3 +265,62 @@ def test_whatever_is_damaged_behind_opening_again_ends_in_an_unbroken_file(conte
     with RecordWriter(scratch, OPERATION) as writer:
         writer.append_new(CONTENT_ROWS)
     assert scratch.read_bytes() == content
+
+
+TABLE = "record,time_s,step,voltage_V,current_A,capacity_C,state,end\n" + "".join(
+    f"{n},{60 * n},1,3.{n:03d},0.0002,{0.012 * n:.10g},C,1\n" for n in range(1, 41)
+)
+
+
+def rows_of(first: int, last: int) -> str:
+    head, *rows = TABLE.splitlines(keepends=True)
+    return head + "".join(rows[first - 1 : last])
+
+
+def whole(folder) -> bytes:
+    """The record file of the table where it is written all at once."""
+    (folder / "whole").mkdir()
+    (folder / "whole" / "records.csv").write_text(TABLE)
+    keep_records(folder / "whole", OPERATION)
+    return (folder / "whole" / "records.log").read_bytes()
+
+
+@pytest.mark.parametrize("torn", [b"", b"21,1260,1,3.02", b"\x00" * 50])
+def test_records_kept_while_a_step_ran_become_the_file_that_is_written_in_one_go(tmp_path, torn):
+    assert last_record(tmp_path, OPERATION) is None
+    assert add_records(tmp_path, OPERATION, rows_of(1, 8)) == 8
+    assert add_records(tmp_path, OPERATION, rows_of(5, 20)) == 20
+    with (tmp_path / "records.log").open("ab") as file:
+        file.write(torn)
+    assert last_record(tmp_path, OPERATION) == 20
+    (tmp_path / "records.csv").write_text(TABLE)
+    keep_records(tmp_path, OPERATION)
+    assert (tmp_path / "records.log").read_bytes() == whole(tmp_path)
+    assert not (tmp_path / SET_ASIDE).exists()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data.replace(b",3.007,", b",3.707,"),
+        lambda data: b"garbage" + data,
+        lambda data: b"garbage" + b"".join(data.splitlines(keepends=True)[:2]),
+        lambda data: data.replace(OPERATION.encode(), b"lab-1/other/c001/01-charge/a1"),
+    ],
+    ids=["a damaged line", "a damaged beginning", "nothing but that", "another operation's"],
+)
+def test_records_that_are_not_what_the_instrument_gave_at_the_end_are_set_aside(tmp_path, spoil):
+    add_records(tmp_path, OPERATION, rows_of(1, 20))
+    spoilt = spoil((tmp_path / "records.log").read_bytes())
+    (tmp_path / "records.log").write_bytes(spoilt)
+    (tmp_path / "records.csv").write_text(TABLE)
+    keep_records(tmp_path, OPERATION)
+    assert (tmp_path / "records.log").read_bytes() == whole(tmp_path)
+    assert (tmp_path / SET_ASIDE).read_bytes() == spoilt
+
+
+def test_a_gap_behind_what_is_kept_is_refused(tmp_path):
+    add_records(tmp_path, OPERATION, rows_of(1, 8))
+    with pytest.raises(RecordsRefused, match="record 9 is missing"):
+        add_records(tmp_path, OPERATION, rows_of(10, 12))
+    assert last_record(tmp_path, OPERATION) == 8

@@ -12,10 +12,10 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from labctl.errors import DataError, InstrumentError
-from labctl.instruments.common import DriverContext, Fetched, Handle, Identity, Inspection, Progress, State
+from labctl.instruments.common import DriverContext, Fetched, Handle, Hiccup, Identity, Inspection, Progress, State
 from labctl.instruments.cycler import CyclerProgram, Reading, SafetyLimits
 from labctl.instruments.faults import (
     Busy,
@@ -31,6 +31,9 @@ from labctl_drivers.maccor.procedure import TesterStep, compile_program, read, w
 from labctl_drivers.maccor.readings import ChannelState, began, continues, remaining, statuses, test_name, truth
 from labctl_drivers.maccor.session import ATTEMPTS, LINE_FAULTS, Session
 from labctl_drivers.maccor.station import ChannelSpec, Settings, limits_message
+
+if TYPE_CHECKING:
+    from labctl_drivers.maccor.tail import Tail
 
 _TOKEN: Final = re.compile(r"[a-z0-9-]{1,25}\Z")
 #: Relative tolerance of a read-back: the tester stores single precision.
@@ -59,6 +62,7 @@ class MaccorCycler:
         self._plans: dict[str, tuple[TesterStep, ...]] = {}
         self._looks: dict[str, tuple[datetime, ChannelState]] = {}
         self._last_records: dict[str, int] = {}
+        self._tails: dict[str, Tail] = {}
 
     async def connect(self) -> Identity:
         """Connect both ports, identify, and see that channels and export folder are there.
@@ -299,7 +303,29 @@ class MaccorCycler:
         raw, records = await deliver.wait_for_records(self._file(handle), last, self._context.clock.patience)
         plan = await self._plan(handle.token)
         self._looks.pop(handle.token, None)
+        self._tails.pop(handle.token, None)
         return deliver.bundle(folder, handle, self._file(handle).name, raw, records, plan)
+
+    async def records(self, handle: Handle, after: int | None) -> str:
+        """Give what the export has beyond record ``after``, as the cycler contract says; nothing is asked twice.
+
+        Raises
+        ------
+        DataError
+            The export is not understood, or a record is missing in it.
+        """
+        from labctl_drivers.maccor.tail import Tail, nothing
+
+        if handle.token not in self._tails:
+            plan = await self._plan(handle.token)
+            if not plan:
+                # Without the procedure steps can't be numbered as the program's; the fetch says so.
+                return nothing()
+            self._tails[handle.token] = Tail(self._file(handle), plan, self._say_of_export)
+        return self._tails[handle.token].table(after)
+
+    def _say_of_export(self, message: str) -> None:
+        self._context.report(Hiccup(self._context.name, "export", message))
 
     async def abort(self, handle: Handle) -> None:
         """To open circuit, now: suspend, reset, and see that both were done. Idempotent."""

@@ -1,20 +1,18 @@
-"""The tester's text export: read, checked for gaps, and written as ``records.csv``.
+"""The tester's text export as records: read whole, checked for gaps, seen by steps of the program, and written as csv.
 
 MacNet itself gives only the latest reading; the records come from the folder into which the tester exports a
-tab-separated text file per test. Both known headings are read (seconds, or days and clock times), decimal commas,
-unsigned currents, and a last line that is still being written.
+tab-separated text file per test. ``export_layouts`` knows the spellings, ``export_reader`` reads, ``tail`` follows a
+file while it grows.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from labctl.errors import DataError
 from labctl_drivers.maccor.codes import (
@@ -25,48 +23,17 @@ from labctl_drivers.maccor.codes import (
     NORMAL_END,
     SUSPENDED_BY_OPERATOR,
 )
+from labctl_drivers.maccor.export_layouts import could_be_heading
+from labctl_drivers.maccor.export_reader import Reader, Records
 from labctl_drivers.maccor.procedure import TesterStep
 
-_CLOCK: Final = re.compile(r"\s*(?:(\d+)d)?\s*(\d+):(\d+):(\d+(?:[.,]\d*)?)\s*\Z")
-_COLUMNS: Final = {
-    "Rec#": "record",
-    "Step": "step",
-    "Test (Sec)": "time",
-    "TestTime": "time",
-    "Amp-hr": "capacity",
-    "Amps": "current",
-    "Volts": "voltage",
-    "State": "state",
-    "ES": "end",
-}
+__all__ = ["ProgramView", "Records", "begun_at", "check_gaps", "csv_text", "how_ended", "parse", "program_view"]
 
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """All records of one test, in the tester's order.
-
-    Attributes
-    ----------
-    number, step, end : ndarray of int
-        Record number, tester step, and why the record was made (ES).
-    time, voltage, current, capacity : ndarray of float
-        Seconds of the test, V, A (charging positive), and the tester step's capacity in C as a magnitude.
-    state : list of str
-        The tester's state letter.
-    """
-
-    number: NDArray[np.int64]
-    step: NDArray[np.int64]
-    end: NDArray[np.int64]
-    time: NDArray[np.float64]
-    voltage: NDArray[np.float64]
-    current: NDArray[np.float64]
-    capacity: NDArray[np.float64]
-    state: list[str]
-
-    def closed(self) -> bool:
-        """Whether the last record is one after which no more can come: an end, a suspension, or a fault."""
-        return bool(self.number.size) and int(self.end[-1]) in FAULTS | {NORMAL_END, SUSPENDED_BY_OPERATOR}
+#: The test's clock may seem to go back by so much, s, where times are exported rounded.
+_ROUNDING: Final = 1.0
+#: Of the columns for the date of a record, which layouts spell differently.
+_DATED: Final = re.compile(r"DPT Time\Z", re.IGNORECASE)
+_DATES: Final = ("%m/%d/%Y %H:%M:%S", "%m/%d/%Y %I:%M:%S %p", "%d-%b-%y %I:%M:%S %p")
 
 
 def parse(data: bytes, file: str) -> Records:
@@ -82,81 +49,29 @@ def parse(data: bytes, file: str) -> Records:
     Raises
     ------
     DataError
-        It is no export, or a line in its middle can't be read.
+        It is no export, its heading is unknown, or a line can't be read or contradicts those before it.
     """
-    # What follows the last line end is a line that is still being written, or nothing.
-    *lines, _ = data.decode("latin-1").split("\n")
-    if len(lines) < 2:
+    reader = Reader(file)
+    records = reader.read(data, final=True)
+    if not reader.has_heading:
         raise DataError(f"{file}: no heading yet; is this the tester's text export?")
-    heading = [name.strip() for name in lines[1].split("\t")]
-    where = {_COLUMNS[name]: index for index, name in reversed(list(enumerate(heading))) if name in _COLUMNS}
-    missing = sorted(set(_COLUMNS.values()) - set(where))
-    if missing:
-        raise DataError(f"{file}: no column for {', '.join(missing)} in the heading")
-    # Exports differ in whether trailing empty columns are written, so the last needed column decides.
-    needed = max(where.values()) + 1
-    rows = [line.split("\t", needed) for line in lines[2:]]
-    for index, row in enumerate(rows):
-        if len(row) < needed:
-            raise DataError(f"{file}:{index + 3}: {len(row)} columns where {needed} are needed")
-    columns: dict[str, Sequence[str]] = {name: [row[at] for row in rows] for name, at in where.items()}
-    try:
-        return _records(columns)
-    except ValueError as error:
-        raise DataError(f"{file}: {error}") from error
-
-
-def _records(columns: dict[str, Sequence[str]]) -> Records:
-    state = [letter.strip() for letter in columns["state"]]
-    current = _numbers(columns["current"])
-    discharging = np.array([letter.startswith("D") for letter in state], dtype=bool)
-    if not np.any(current[discharging] < 0):
-        # An unsigned export: the direction stands in the state letter.
-        current = np.where(discharging, -current, current)
-    return Records(
-        number=_numbers(columns["record"]).astype(np.int64),
-        step=_numbers(columns["step"]).astype(np.int64),
-        end=_numbers(columns["end"]).astype(np.int64),
-        time=_times(columns["time"]),
-        voltage=_numbers(columns["voltage"]),
-        current=current,
-        capacity=np.abs(_numbers(columns["capacity"])) * 3600.0,
-        state=state,
-    )
-
-
-def _numbers(texts: Sequence[str]) -> NDArray[np.float64]:
-    try:
-        return np.array(list(map(float, texts)))
-    except ValueError:
-        return np.array([float(text.replace(",", ".")) for text in texts])
-
-
-def _times(texts: Sequence[str]) -> NDArray[np.float64]:
-    if texts and ":" in texts[0]:
-        return np.array([_clock(text) for text in texts])
-    return _numbers(texts)
-
-
-def _clock(text: str) -> float:
-    match = _CLOCK.match(text)
-    if match is None:
-        raise ValueError(f"'{text}' is no time of a test")
-    days, hours, minutes, seconds = match.groups()
-    whole = 86400 * int(days or 0) + 3600 * int(hours) + 60 * int(minutes)
-    return whole + float(seconds.replace(",", "."))
+    return records
 
 
 def begun_at(data: bytes) -> datetime | None:
     """When the first record was made, by the tester's clock taken for UTC; None where that can't be told."""
-    lines = data.decode("latin-1").split("\n", 3)[1:3]
-    if len(lines) < 2:
+    lines = iter(data.decode("latin-1").split("\n"))
+    names = next((line.split("\t") for line in lines if could_be_heading(line)), [])
+    at = next((index for index, name in enumerate(names) if _DATED.match(name.strip())), None)
+    first = next((line.split("\t") for line in lines if line.strip()), [])
+    if at is None or at >= len(first):
         return None
-    row = dict(zip((name.strip() for name in lines[0].split("\t")), lines[1].split("\t"), strict=False))
-    try:
-        return datetime.strptime(row.get("DPt Time", "").strip(), "%m/%d/%Y %H:%M:%S").replace(tzinfo=UTC)
-    except ValueError:
-        return None
+    for spelling in _DATES:
+        try:
+            return datetime.strptime(first[at].strip(), spelling).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+    return None
 
 
 def check_gaps(records: Records, file: str, last: int | None) -> None:
@@ -165,53 +80,115 @@ def check_gaps(records: Records, file: str, last: int | None) -> None:
     Raises
     ------
     DataError
-        Naming the numbers that are missing or come twice.
+        Naming the numbers that are missing or come twice, or a record at which the test's clock goes back.
     """
     if not records.number.size:
         raise DataError(f"{file}: no records")
     first = min(1, int(records.number[0]))
     final = max(int(records.number[-1]), last or 0)
-    expected = np.arange(first, final + 1)
-    if records.number.size == expected.size and bool(np.all(records.number == expected)):
+    _check_numbers(records, file, first, final)
+    _check_clock(records, file, None)
+
+
+def check_next(records: Records, file: str, before: tuple[int, float] | None) -> None:
+    """Make sure that records follow on the one before.
+
+    Parameters
+    ----------
+    before : tuple of int and float
+        Number and time (s) of the record before; None where these are the first of the test.
+
+    Raises
+    ------
+    DataError
+        As :func:`check_gaps` does.
+    """
+    if not records.number.size:
         return
-    lost = np.setdiff1d(expected, records.number)
-    if lost.size:
+    first = min(1, int(records.number[0])) if before is None else before[0] + 1
+    _check_numbers(records, file, first, int(records.number[-1]))
+    _check_clock(records, file, before)
+
+
+def _check_numbers(records: Records, file: str, first: int, final: int) -> None:
+    found = records.number
+    if int(found[0]) == first and found.size == final - first + 1 and bool(np.all(np.diff(found) == 1)):
+        return
+    # Not by listing all that should be there: a garbled number may be anything.
+    present = np.unique(found[(found >= first) & (found <= final)])
+    edges = np.concatenate(([first - 1], present, [final + 1]))
+    lost = [(int(edges[at]) + 1, int(edges[at + 1]) - 1) for at in np.flatnonzero(np.diff(edges) > 1)]
+    if lost:
         raise DataError(f"{file}: record {_ranges(lost)} of {first} to {final} is missing")
     raise DataError(f"{file}: the record numbers do not rise one by one")
 
 
-def _ranges(numbers: NDArray[np.int64]) -> str:
-    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) != 1) + 1)
-    texts = [str(run[0]) if run.size == 1 else f"{run[0]} to {run[-1]}" for run in runs[:5]]
+def _check_clock(records: Records, file: str, before: tuple[int, float] | None) -> None:
+    times = records.time if before is None else np.concatenate(([before[1]], records.time))
+    back = np.flatnonzero(np.diff(times) < -_ROUNDING)
+    if back.size:
+        at = int(back[0])
+        number = int(records.number[at + (before is None)])
+        raise DataError(
+            f"{file}: at record {number} the test's clock goes back from {times[at]:g} to {times[at + 1]:g} s"
+        )
+
+
+def _ranges(runs: Sequence[tuple[int, int]]) -> str:
+    texts = [str(begin) if begin == end else f"{begin} to {end}" for begin, end in runs[:5]]
     return ", ".join(texts) + (", …" if len(runs) > 5 else "")
 
 
-def program_view(records: Records, plan: Sequence[TesterStep]) -> Records:
-    """The same records by steps of the program, where one of them can be several of the tester's.
+class ProgramView:
+    """Records by steps of the program, where one of them can be several of the tester's; in pieces as they come.
 
     The capacity runs on over the tester's steps that belong together; the End step counts to the last of the program,
     so that the last record tells the whole of it.
+
+    Parameters
+    ----------
+    plan : sequence of TesterStep
+        The tester's steps; without any the records stay as they are.
     """
-    if not plan or not records.number.size:
-        return records
-    last = plan[-1].program
-    program_of = np.array([plan[0].program, *(step.program for step in plan), last])
-    step = program_of[np.clip(records.step, 0, len(plan) + 1)]
-    # A new run of the tester's counter begins where its step changes, or where the counter fell back.
-    begins = (np.diff(records.step) != 0) | (np.diff(records.capacity) < 0)
-    ended = np.where(begins, records.capacity[:-1], 0.0)
-    running = records.capacity + np.concatenate(([0.0], np.cumsum(ended)))
-    # Subtract what had run up before each program step.
-    starts = np.concatenate(([True], np.diff(step) != 0))
-    base = np.where(starts, running - records.capacity, 0.0)
-    base = np.maximum.accumulate(base)
-    return _with(records, step, running - base)
+
+    def __init__(self, plan: Sequence[TesterStep]) -> None:
+        self._count = len(plan)
+        self._programs = np.array([one.program for one in (plan[0], *plan, plan[-1])] if plan else [], dtype=np.int64)
+        # The record before: its step and capacity, what had run up by it, and by the beginning of its program step.
+        self._before: tuple[int, float, int] | None = None
+        self._ended = self._base = 0.0
+
+    def see(self, records: Records) -> Records:
+        """Give the records that follow on those seen before, by steps of the program."""
+        if not self._count or not records.number.size:
+            return records
+        step = self._programs[np.clip(records.step, 0, self._count + 1)]
+        before = self._before or (int(records.step[0]), float(records.capacity[0]), int(step[0]) - 1)
+        steps = np.concatenate(([before[0]], records.step))
+        capacities = np.concatenate(([before[1]], records.capacity))
+        # A new run of the tester's counter begins where its step changes, or where the counter fell back.
+        begins = (np.diff(steps) != 0) | (np.diff(capacities) < 0)
+        ended = np.cumsum(np.concatenate(([self._ended], np.where(begins, capacities[:-1], 0.0))))[1:]
+        # Subtract what had run up before each program step.
+        starts = np.diff(np.concatenate(([before[2]], step))) != 0
+        base = np.maximum.accumulate(np.concatenate(([self._base], np.where(starts, ended, 0.0))))[1:]
+        self._before = int(records.step[-1]), float(records.capacity[-1]), int(step[-1])
+        self._ended, self._base = float(ended[-1]), float(base[-1])
+        return Records(
+            records.number,
+            step,
+            records.end,
+            records.time,
+            records.voltage,
+            records.current,
+            records.capacity + ended - base,
+            records.state,
+        )
 
 
-def _with(records: Records, step: NDArray[np.int64], capacity: NDArray[np.float64]) -> Records:
-    return Records(
-        records.number, step, records.end, records.time, records.voltage, records.current, capacity, records.state
-    )
+def program_view(records: Records, plan: Sequence[TesterStep]) -> Records:
+    """Give all records of a test by steps of the program."""
+    return ProgramView(plan).see(records)
 
 
 def how_ended(records: Records, plan: Sequence[TesterStep]) -> tuple[str, bool]:
@@ -241,7 +218,7 @@ def how_ended(records: Records, plan: Sequence[TesterStep]) -> tuple[str, bool]:
 
 
 def csv_text(records: Records) -> str:
-    """``records.csv`` in the cycler contract's columns."""
+    """Give the table in the cycler contract's columns."""
     columns: list[list[Any]] = [
         records.number.tolist(),
         records.time.tolist(),

@@ -84,7 +84,9 @@ class Channel:
         folder: Path,
         archive: Callable[[str, int], None],
         current_error: float = CURRENT_ERROR,
+        dialect: export.Dialect = export.USUAL,
     ) -> None:
+        self._dialect = dialect
         self._laboratory = laboratory
         self._name = name
         self.number = number
@@ -123,7 +125,7 @@ class Channel:
         cell = self._laboratory.cell_on(self._name, self.number)
         self._note("started", test=name, procedure=procedure, cell=None if cell is None else cell.id)
         began = self._laboratory.at(now)
-        self._lines.append(export.heading(Path(file), began, began, procedure, comment))
+        self._lines.append(self._dialect.heading(Path(file), began, began, procedure, comment))
         self._enter(1, now)
         self.advance(now)
 
@@ -431,7 +433,7 @@ class Channel:
     ) -> None:
         voltage, current, charge, energy = values
         self._lines.append(
-            export.rows(
+            self._dialect.rows(
                 first,
                 test.cycle,
                 test.step,

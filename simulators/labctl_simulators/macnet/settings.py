@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from labctl_simulators.macnet.channel import CURRENT_ERROR
+from labctl_simulators.macnet.export import USUAL, Dialect
 
 SYSTEM_ID: Final = "LABCTL-SIM-4000"
 _UNITS: Final = ("C", "V")
@@ -38,6 +39,8 @@ class Settings:
         ``refuse``, ``ignore`` (says OK, does nothing) or ``obey``.
     current_error : float
         Relative standard deviation between channels of true over reported current.
+    dialect : Dialect
+        How the text export is spelt.
     """
 
     system_id: str = SYSTEM_ID
@@ -49,6 +52,7 @@ class Settings:
     watchdog: float = 0.0
     json_rest: str = "refuse"
     current_error: float = CURRENT_ERROR
+    dialect: Dialect = USUAL
 
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> Self:
@@ -64,6 +68,7 @@ class Settings:
             watchdog=float(options.get("direct_mode_watchdog", 0.0)),
             json_rest=str(options.get("json_rest", "refuse")),
             current_error=float(options.get("current_error", CURRENT_ERROR)),
+            dialect=Dialect.read(options.get("export")),
         )
         if len(read.system_id) > 50:
             raise ValueError(f"system_id has {len(read.system_id)} characters; a tester's has up to 50")

@@ -62,7 +62,9 @@ class Tester:
         self._cleared: list[dict[str, Any]] = []
         self.complaints: dict[int, list[str]] = {}
         self.channels = [
-            SteeredChannel(laboratory, name, number, exports, self.archive.__setitem__, settings.current_error)
+            SteeredChannel(
+                laboratory, name, number, exports, self.archive.__setitem__, settings.current_error, settings.dialect
+            )
             for number in range(1, count + 1)
         ]
         self.flags = 0
