@@ -84,6 +84,12 @@ def other_number(text: str, random: Random) -> str:
             return "10" if whole else "0.1"
 
 
+def _is_number(key: Any, value: Any) -> bool:
+    if isinstance(value, str):
+        return key == "data" or re.fullmatch(_NUMBER, value.encode()) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _spoil_leaf(node: Any, random: Random, skip: frozenset[str]) -> bool:
     """Change one number, number in a text, or letter of encoded content in a JSON value, in place."""
     leaves: list[tuple[Any, Any]] = []
@@ -95,9 +101,7 @@ def _spoil_leaf(node: Any, random: Random, skip: frozenset[str]) -> bool:
                 continue
             if isinstance(value, dict | list):
                 collect(value)
-            elif isinstance(value, int | float) and not isinstance(value, bool):
-                leaves.append((inner, key))
-            elif isinstance(value, str) and (key == "data" or re.fullmatch(_NUMBER, value.encode())):
+            elif _is_number(key, value):
                 leaves.append((inner, key))
 
     collect(node)
