@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +32,7 @@ from labctl_drivers.julabo import JulaboChamber
 from labctl_drivers.maccor import MaccorCycler
 from labctl_drivers.scpi_multiplexer import ScpiMultiplexer
 from labctl_drivers.zahner import ZahnerPotentiostat
-from labctl_simulators.dialects import DIALECTS
+from labctl_simulators.dialects import DIALECTS, Dialect
 from labctl_simulators.faults import FaultPlan, FaultProxy
 from labctl_simulators.julabo import JulaboSimulator
 from labctl_simulators.laboratory import Laboratory
@@ -105,17 +105,22 @@ class Rig:
         self.shown: list[str] = []
         self.handle: Handle | None = None
         self.driver: Any = None
+        #: What knows the language of a wire, by its name.
+        self.dialects: Mapping[str, Callable[[], Dialect]] = DIALECTS
+        #: Of the simulator itself, by the name of the wire.
+        self.ports: dict[str, int] = {}
         self._proxies: list[FaultProxy] = []
 
     async def proxied(self, port: int, wire: str, restart: Callable[[], Awaitable[None] | None] | None = None) -> int:
         restarting: list[asyncio.Future[None]] = []
+        self.ports[wire] = port
 
         def noticed(kind: str) -> None:
             self.plan.fired = True
             if kind == "reboot" and restart is not None and (lost := restart()) is not None:
                 restarting.append(asyncio.ensure_future(lost))
 
-        proxy = FaultProxy(port, self.plan, noticed=noticed, patience=self.clock.patience, dialect=DIALECTS[wire])
+        proxy = FaultProxy(port, self.plan, noticed=noticed, patience=self.clock.patience, dialect=self.dialects[wire])
         self._proxies.append(proxy)
         return await proxy.start()
 
@@ -387,6 +392,11 @@ class JulaboRig(Rig):
         # A reboot after the last answer is for the next look to find.
         if not self.plan.fired and not (self.plant.running and abs(self.plant.set_point - self.wanted) < 0.006):
             self.doubts.append(f"regulating at {self.plant.set_point} K, running {self.plant.running}")
+
+    async def before(self, phase: str) -> None:
+        await super().before(phase)
+        # A bath that has arrived does not move during a look.
+        await asyncio.sleep(4 * 3600.0)
 
     async def poll(self) -> State | None:
         seen = await self.driver.read()
