@@ -151,7 +151,6 @@ REQUESTS: dict[str, Question] = {
         ),
         b"version\r",
         re.compile(rb"JULABO"),
-        b"\r",
     ),
     "scpi": Question(
         "scpi-multiplexer",
@@ -223,7 +222,7 @@ def _finite(*values: float) -> str | None:
 
 def _read_export(content: bytes) -> str | None:
     records = export.parse(content, "x.001")
-    export.check_gaps(records, "x.001", int(records.number[-1]))
+    export.check_gaps(records, "x.001", int(records.number[-1]) if records.number.size else 1)
     return _finite(*records.voltage, *records.current, *records.capacity, *records.time)
 
 

@@ -127,9 +127,12 @@ def _records(columns: dict[str, Sequence[str]]) -> Records:
 
 def _numbers(texts: Sequence[str]) -> NDArray[np.float64]:
     try:
-        return np.array(list(map(float, texts)))
+        numbers = np.array(list(map(float, texts)))
     except ValueError:
-        return np.array([float(text.replace(",", ".")) for text in texts])
+        numbers = np.array([float(text.replace(",", ".")) for text in texts])
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"'{texts[int(np.argmin(np.isfinite(numbers)))]}' is no number")
+    return numbers
 
 
 def _times(texts: Sequence[str]) -> NDArray[np.float64]:

@@ -74,9 +74,11 @@ class ChannelState:
                 current=current,
                 capacity=abs(float(result["Capacity"])) * 3600.0,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise Garbled(f"the answer to (4,7) lacks or garbles {error}") from error
-        if not all(map(math.isfinite, (state.voltage, state.current, state.capacity, state.test_time))):
+        if not all(
+            map(math.isfinite, (state.voltage, state.current, state.capacity, state.test_time, state.step_time))
+        ):
             raise Garbled("the answer to (4,7) holds a value that is no number")
         return state
 
@@ -129,7 +131,7 @@ def statuses(result: Mapping[str, Any]) -> list[int]:
     """``Stat`` of every channel in an answer to (4,1). Raises ``Garbled``."""
     try:
         return [int(entry["Stat"]) for entry in result["Status"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Garbled(f"the answer to (4,1) lacks or garbles {error}") from error
 
 

@@ -51,7 +51,8 @@ class JsonConnection(_Connection):
             end: int | None
             try:
                 request, end = _DECODER.raw_decode(text)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
+                # Too deep or too long a number is no JSON to the tester either.
                 request, end = None, _closed(text)
                 if end is None and len(text) < _LONGEST:
                     self._text = text
