@@ -189,7 +189,7 @@ class _DriverFuzz:
 def fuzz_driver(name: str, messages: int, seed: int) -> Counts:
     """Let one driver ask while its replies are mutated."""
     counts = Counts()
-    serial_line.ANSWER_WITHIN, visa_line.ANSWER_WITHIN = 0.03, 30  # type: ignore[misc]
+    usual = serial_line.ANSWER_WITHIN, visa_line.ANSWER_WITHIN
 
     async def main(clock: Any) -> None:
         asyncio.get_running_loop().set_exception_handler(_Noticing(counts))
@@ -201,10 +201,13 @@ def fuzz_driver(name: str, messages: int, seed: int) -> Counts:
             try:
                 await rig.before("fetch" if "fetch" in rig.phases else "poll")
                 actions = _actions(rig)
+                serial_line.ANSWER_WITHIN, visa_line.ANSWER_WITHIN = 0.02, 20  # type: ignore[misc]
                 while counts.messages < messages and len(counts.findings) < _MOST_FINDINGS:
                     await _tried(rig, fuzz, fuzz.random.choice(actions))
+                serial_line.ANSWER_WITHIN, visa_line.ANSWER_WITHIN = usual  # type: ignore[misc]
                 await _recovered(rig, counts)
             finally:
+                serial_line.ANSWER_WITHIN, visa_line.ANSWER_WITHIN = usual  # type: ignore[misc]
                 await rig.shut()
 
     run_virtual(main)

@@ -185,7 +185,8 @@ def _exports() -> tuple[bytes, ...]:
         "Rec#\tCyc#\tStep\tTestTime\tStepTime\tAmp-hr\tWatt-hr\tAmps\tVolts\tState\tES\tDPt Time\r\n"
     )
     rows = "".join(
-        f"{n}\t0\t1\t0d 00:{n:02d}:00.00\t0d 00:{n:02d}:00.00\t{n * 1e-6:.8f}\t0.0\t0.00020000\t{3.2 + n / 100:.5f}\tC\t"
+        f"{n}\t0\t1\t0d 00:{n:02d}:00.00\t0d 00:{n:02d}:00.00\t{n * 1e-6:.8f}\t0.0\t0.00020000\t"
+        f"{3.2 + n / 100:.5f}\tC\t"
         f"{129 if n == 5 else 1}\t01/05/2026 08:{n:02d}:00\r\n"
         for n in range(1, 6)
     )

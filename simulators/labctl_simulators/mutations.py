@@ -11,6 +11,7 @@ from random import Random
 from typing import Final
 
 _NUMBER: Final = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_WINDOW: Final = 400
 _WORD: Final = re.compile(rb"[A-Za-z_]{2,}")
 _ODD: Final = (
     b"NaN", b"Infinity", b"-Infinity", b"nan", b"inf", b"1e999", b"-1e308", b"1e-320", b"9" * 40, b"9" * 5000, b"-0",
@@ -35,6 +36,12 @@ def mutated(message: bytes, others: Sequence[bytes], random: Random) -> bytes:
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         message = random.choice(_WAYS)(message, others, random)
     return message
+
+
+def _around(pattern: re.Pattern[bytes], message: bytes, random: Random) -> list[re.Match[bytes]]:
+    """Find what is near some place of a message that may be long."""
+    begin = random.randrange(max(1, len(message) - _WINDOW))
+    return list(pattern.finditer(message, begin, begin + _WINDOW))
 
 
 def _flip(message: bytes, others: Sequence[bytes], random: Random) -> bytes:
@@ -70,7 +77,7 @@ def _twice(message: bytes, others: Sequence[bytes], random: Random) -> bytes:
 
 def _number(message: bytes, others: Sequence[bytes], random: Random) -> bytes:
     del others
-    found = list(_NUMBER.finditer(message))
+    found = _around(_NUMBER, message, random)
     if not found:
         return message + random.choice(_ODD)
     chosen = random.choice(found)
@@ -79,7 +86,7 @@ def _number(message: bytes, others: Sequence[bytes], random: Random) -> bytes:
 
 def _word(message: bytes, others: Sequence[bytes], random: Random) -> bytes:
     del others
-    found = list(_WORD.finditer(message))
+    found = _around(_WORD, message, random)
     if not found:
         return message
     chosen = random.choice(found)
@@ -91,7 +98,7 @@ def _nest(message: bytes, others: Sequence[bytes], random: Random) -> bytes:
     del others
     depth = random.choice((3, 200, 20_000))
     opening, closing = random.choice(((b"[", b"]"), (b'{"a":', b"}")))
-    found = list(_NUMBER.finditer(message))
+    found = _around(_NUMBER, message, random)
     inside = opening * depth + b"1" + closing * random.choice((depth, depth, depth - 1))
     if not found:
         return inside + message[-2:]

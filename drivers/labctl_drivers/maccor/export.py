@@ -39,6 +39,8 @@ _COLUMNS: Final = {
     "State": "state",
     "ES": "end",
 }
+#: No value of an export, in its own units, comes near this.
+_BEYOND: Final = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,9 @@ def _numbers(texts: Sequence[str]) -> NDArray[np.float64]:
         numbers = np.array(list(map(float, texts)))
     except ValueError:
         numbers = np.array([float(text.replace(",", ".")) for text in texts])
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"'{texts[int(np.argmin(np.isfinite(numbers)))]}' is no number")
+    sound = np.abs(numbers) < _BEYOND
+    if not sound.all():
+        raise ValueError(f"'{texts[int(np.argmin(sound))]}' is no number that a tester writes")
     return numbers
 
 

@@ -16,6 +16,8 @@ from labctl.instruments import Garbled, OutOfRange, Refused
 OLDEST: Final = (5, 9, 3)
 
 _NUMBER: Final = r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
+#: No workstation measures so many volts.
+_HIGHEST: Final = 1e4
 _ERROR: Final = re.compile(r"ERROR(?:;(-?\d+))?(?:;(-?\d+))?.*")
 _POTENTIAL: Final = re.compile(rf"potential={_NUMBER}\s*V?")
 _SETUP: Final = re.compile(r"OK;SETUP;(.*);ENDSETUP")
@@ -56,7 +58,7 @@ def swept(reply: str) -> None:
 def potential(reply: str) -> float:
     """Voltage in V. Raises ``Garbled``, ``Refused``."""
     match = _POTENTIAL.fullmatch(checked("POTENTIAL", reply))
-    if match is None or not math.isfinite(float(match[1])):
+    if match is None or not abs(float(match[1])) < _HIGHEST:
         raise Garbled(f"'{reply}' is no potential")
     return float(match[1])
 

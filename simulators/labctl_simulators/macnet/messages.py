@@ -18,6 +18,8 @@ from labctl_simulators.macnet.tester import CHECKS, REFUSALS, SYSTEM_ID, VERSION
 Params = Mapping[str, Any]
 Answer = dict[str, Any]
 
+#: No value of a message, single precision, comes near this.
+_BEYOND: Final = 1e38
 _SINGLE: Final = struct.Struct("<f")
 _SAFETY: Final = ("VSafeMax", "VSafeMin", "ISafeChg", "ISafeDis", "PBatSafeChg", "PBatSafeDis")
 
@@ -85,6 +87,8 @@ def _number(params: Params, key: str) -> float:
     if key not in params:
         raise RpcError(-32602, "Missing object")
     if isinstance(params[key], bool) or not isinstance(params[key], (int, float)):
+        raise RpcError(-32602, "Illegal value")
+    if not abs(params[key]) < _BEYOND:
         raise RpcError(-32602, "Illegal value")
     return float(params[key])
 
