@@ -126,10 +126,12 @@ class ScpiMultiplexer:
         return {relay: int(count) for relay, count in zip(wanted, answer.split(","), strict=True)}
 
     async def closed(self, relays: Collection[int]) -> frozenset[int]:
-        """Which of ``relays`` are closed, by read-back.
+        """Which of ``relays`` are closed, by read-back; seen twice, because the wire has no checksum.
 
         Raises
         ------
+        Garbled
+            No two looks in a row agree.
         OutOfRange
             A relay that the unit does not have.
         Refused
@@ -139,7 +141,7 @@ class ScpiMultiplexer:
         if not wanted:
             return frozenset()
         async with self._turn:
-            return await self._state(wanted)
+            return await self._seen_twice(wanted)
 
     async def switch(self, close: int | None, group: Collection[int]) -> None:
         """Open all of ``group``, verify, then close one of it (or none), verify: break before make.
@@ -220,6 +222,16 @@ class ScpiMultiplexer:
             raise self._link.fault(Garbled, f"no state of {_list(relays)}, and no error that would say why")
         states = answer[2].split(",")
         return frozenset(relay for relay, state in zip(relays, states, strict=True) if state.strip() == "1")
+
+    async def _seen_twice(self, relays: Sequence[int]) -> frozenset[int]:
+        found = await self._state(relays)
+        for _ in range(ATTEMPTS):
+            first, found = found, await self._state(relays)
+            if found == first:
+                return found
+            message = f"relays read back as closed were {_words(first)}, and {_words(found)} on a second look"
+            self._context.report(Hiccup(self._context.name, Garbled.category, message))
+        raise self._link.fault(Garbled, f"the state of {_list(relays)} is another at every look")
 
     async def _verify(self, relays: Sequence[int], wanted: frozenset[int]) -> None:
         found = await self._state(relays)

@@ -132,7 +132,7 @@ class Simulation:
             session=simulator.session,
             data_folder=reached["data_folder"],
         )
-        port = await self.laboratory.expose(name, await running.start())
+        port = await self.laboratory.expose(name, await running.start(), "topspin-gateway")
         self._gateways.append(running)
         return {"address": f"127.0.0.1:{port}", "token": token}
 

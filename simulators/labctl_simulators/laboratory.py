@@ -6,7 +6,7 @@ All simulators of a run share one :class:`Laboratory`. It holds no wire protocol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from labctl_simulators.cell import Line, VirtualCell
 from labctl_simulators.cell.parameters import generator
 from labctl_simulators.cell.spectrum import REFERENCE
 from labctl_simulators.control import ControlPort
+from labctl_simulators.dialects import DIALECTS
 from labctl_simulators.faults import FaultPlan, FaultProxy
 from labctl_simulators.places import BENCH, Place, read_place, read_slot, read_wiring
 from labctl_simulators.records import Records
@@ -52,7 +53,8 @@ class Laboratory:
     ----------
     description : mapping
         ``cells`` (list of ``id``, ``barcode``, ``area_m2``, ``place``, ``simulate``), ``places`` (by name: ``count``,
-        ``temperature``, ``leads``, ``instrument``) and ``ambient_K``.
+        ``temperature``, ``leads``, ``instrument``), ``ambient_K`` and ``faults`` (by instrument, a list of ``kind`` and
+        ``seconds`` with either ``count`` and ``after_s`` since the laboratory's beginning, or ``share``).
     folder : Path
         Where simulators put what they write.
     seed : int
@@ -100,6 +102,10 @@ class Laboratory:
         self._faults = faults
         self._plans: dict[str, FaultPlan] = {}
         self._proxies: list[FaultProxy] = []
+        self._planned: Mapping[str, Any] = description.get("faults", {})
+        self._to_come: list[asyncio.TimerHandle] = []
+        self._restarts: dict[str, Callable[[], Awaitable[None] | None]] = {}
+        self._restarting: set[asyncio.Future[None]] = set()
         self._control = ControlPort(self)
 
     def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -345,25 +351,54 @@ class Laboratory:
 
     # Wires
 
-    async def expose(self, name: str, port: int) -> int:
+    async def expose(self, name: str, port: int, wire: str = "") -> int:
         """Give the port at which clients find the server ``name`` that listens on loopback ``port``.
 
         Several servers of one instrument are told apart as ``maccor/json`` and ``maccor/binary``; a fault for
-        ``maccor`` meets whichever speaks next.
+        ``maccor`` meets whichever speaks next. ``wire`` names its language among those of
+        :mod:`labctl_simulators.dialects`; without it no fault that has a meaning can be put on it.
         """
-        if not self._faults:
-            return port
         instrument = name.partition("/")[0]
-        plans = [self._plans.setdefault(key, FaultPlan()) for key in dict.fromkeys((name, instrument))]
+        if not (self._faults or instrument in self._planned):
+            return port
+        plans = [self._plan(key) for key in dict.fromkeys((name, instrument))]
         proxy = FaultProxy(
             port,
             *plans,
-            noticed=lambda kind: self.record(instrument, "fault", kind=kind),
+            noticed=lambda kind: self._met(instrument, kind),
+            dialect=DIALECTS[wire],
             patience=self.clock.patience,
             clients=lambda count: self.record("wires", "clients", server=name, count=count),
         )
         self._proxies.append(proxy)
         return await proxy.start()
+
+    def _plan(self, key: str) -> FaultPlan:
+        """Give the plan of an instrument or of one of its ports; a new one begins with what the description says."""
+        if key not in self._plans:
+            plan = self._plans[key] = FaultPlan(f"{self.seed}/{key}")
+            for entry in self._planned.get(key, ()):
+                seconds = float(entry["seconds"])
+                if "share" in entry:
+                    plan.scatter((entry["kind"],), float(entry["share"]), seconds)
+                elif (wait := float(entry["after_s"]) - self.time()) >= 0 or not self._offset:
+                    # What was due before the laboratory was saved has happened.
+                    later = asyncio.get_running_loop().call_later
+                    self._to_come.append(later(max(wait, 0.0), plan.inject, entry["kind"], entry["count"], seconds))
+        return self._plans[key]
+
+    def register_restart(self, instrument: str, restart: Callable[[], Awaitable[None] | None]) -> None:
+        """Say what an instrument loses when it reboots; without, it only is away for a while."""
+        self._restarts[instrument] = restart
+
+    def _met(self, instrument: str, kind: str) -> None:
+        self.record(instrument, "fault", kind=kind)
+        if kind == "reboot" and instrument in self._restarts:
+            restarting = self._restarts[instrument]()
+            if restarting is not None:
+                task = asyncio.ensure_future(restarting)
+                self._restarting.add(task)
+                task.add_done_callback(self._restarting.discard)
 
     def inject(self, instrument: str, kind: str, count: int = 1, seconds: float = 5.0) -> None:
         """Spoil what an instrument says next; kinds as in :class:`labctl_simulators.faults.FaultProxy`.
@@ -387,6 +422,10 @@ class Laboratory:
         """Close the control port and all proxies."""
         await self._control.stop()
         self._records.flush()
+        for timer in self._to_come:
+            timer.cancel()
+        self._to_come.clear()
+        await asyncio.gather(*self._restarting, return_exceptions=True)
         for proxy in self._proxies:
             await proxy.stop()
         self._proxies.clear()

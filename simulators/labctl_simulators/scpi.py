@@ -91,7 +91,8 @@ class ScpiMultiplexerSimulator:
 
     async def start(self) -> dict[str, Any]:
         """Listen. The address is a VISA resource name."""
-        port = await self._laboratory.expose(self._name, await self._server.start())
+        port = await self._laboratory.expose(self._name, await self._server.start(), "scpi")
+        self._laboratory.register_restart(self._name, self.lose_power)
         return {"address": f"TCPIP::127.0.0.1::{port}::SOCKET"}
 
     async def stop(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import shutil
 from collections.abc import Mapping
@@ -80,7 +79,7 @@ def _decoded(data: object) -> bytes:
     """Bytes from base64; none where it is not base64, which the hash then finds."""
     try:
         return base64.b64decode(data, validate=True) if isinstance(data, str) else b""
-    except binascii.Error:
+    except ValueError:
         return b""
 
 

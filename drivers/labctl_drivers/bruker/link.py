@@ -19,6 +19,7 @@ from labctl.instruments import (
     TimedOut,
     VendorAlarm,
 )
+from labctl_drivers.bruker.shapes import misshapen
 
 #: Failures in a row after which a fault is raised.
 ATTEMPTS: Final = 3
@@ -210,7 +211,7 @@ class GatewayLink:
                 writer.close()
         try:
             reply = json.loads(line.decode("utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self.fault(Garbled, f"the answer to '{op}' is no JSON line") from error
         if not isinstance(reply, dict) or not isinstance(reply.get("ok"), bool):
             raise self.fault(Garbled, f"the answer to '{op}' is no answer of a gateway")
@@ -218,6 +219,8 @@ class GatewayLink:
             raise self.fault(Garbled, f"the gateway could not read '{op}': {reply.get('msg')}")
         if reply.get("id") != self._id:
             raise self.fault(Garbled, f"the answer to '{op}' carries id {reply.get('id')} instead of {self._id}")
+        if reply["ok"] and (lacking := misshapen(op, reply)) is not None:
+            raise self.fault(Garbled, f"the answer to '{op}' has no {lacking} that could be read")
         return reply
 
     async def _pulse(self, op: str) -> str:

@@ -248,7 +248,7 @@ class MaccorCycler:
         """Look once. Suspended by an operator counts as running, and the message says so."""
         channel = int(handle.place)
         # State before name: names never come back, so a name that is ours now was ours a moment ago.
-        state = await self._state(channel)
+        state = await self._settled(channel)
         if state.status in codes.IDLE or not await self._ours_still(handle, state):
             return await self._gone(handle)
         values = state.values()
@@ -266,6 +266,17 @@ class MaccorCycler:
         left = remaining(state, before[1] if before else None, await self._plan(handle.token)) if known else None
         self._looks[handle.token] = self._context.clock.now(), state
         return Progress(State.RUNNING, codes.STATUS[state.status], left, values)
+
+    async def _settled(self, channel: int) -> ChannelState:
+        """Look at a channel; that it does not run any more must be seen twice, as one digit may have been wrong."""
+        state = await self._state(channel)
+        for _ in range(ATTEMPTS):
+            if state.status in codes.RUNNING:
+                break
+            before, state = state, await self._state(channel)
+            if state.status == before.status:
+                break
+        return state
 
     async def _gone(self, handle: Handle) -> Progress:
         """Judge a test that is not on its channel any more by its file."""

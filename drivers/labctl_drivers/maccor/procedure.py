@@ -292,7 +292,7 @@ def read(data: bytes) -> tuple[TesterStep, ...]:
 
     try:
         root = ElementTree.fromstring(data)  # noqa: S314 - our own file, from the tester's folder of procedures
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError) as error:
         raise ValueError(f"not a procedure file: {error}") from error
     tag = _TAG.match(root.findtext("header/ProcDesc/desc") or "")
     if tag is None:
@@ -316,6 +316,8 @@ def _read_step(step: Element, mark: str) -> TesterStep:
         what = (entry.findtext("EndType") or "").strip()
         raw = entry.findtext("Value") or "0"
         amount = _seconds(raw) if what == "StepTime" else float(raw)
+        if not math.isfinite(amount):
+            raise ValueError(f"an end at '{raw}' is none")
         above = (entry.findtext("Oper") or "").strip() != "<="
         exits.append(Exit(what, above, amount, int(entry.findtext("Step") or 0)))
     reports = {

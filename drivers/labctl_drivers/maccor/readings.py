@@ -17,6 +17,8 @@ _CHARGING: Final = frozenset({1, 8, 19})
 _SHARE: Final = 1.0
 _SHORTEST: Final = 30.0
 _LONGEST: Final = 1800.0
+#: No channel of any tester comes near so many volts or amperes.
+_HIGHEST: Final = 1e4
 #: Seconds within which the tester's clock and this PC's agree about the time between two looks.
 _CLOCKS_AGREE: Final = 5.0
 
@@ -74,9 +76,10 @@ class ChannelState:
                 current=current,
                 capacity=abs(float(result["Capacity"])) * 3600.0,
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise Garbled(f"the answer to (4,7) lacks or garbles {error}") from error
-        if not all(map(math.isfinite, (state.voltage, state.current, state.capacity, state.test_time))):
+        times = state.test_time, state.step_time, state.capacity
+        if not (all(map(math.isfinite, times)) and abs(state.voltage) < _HIGHEST and abs(state.current) < _HIGHEST):
             raise Garbled("the answer to (4,7) holds a value that is no number")
         return state
 
@@ -129,7 +132,7 @@ def statuses(result: Mapping[str, Any]) -> list[int]:
     """``Stat`` of every channel in an answer to (4,1). Raises ``Garbled``."""
     try:
         return [int(entry["Stat"]) for entry in result["Status"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise Garbled(f"the answer to (4,1) lacks or garbles {error}") from error
 
 

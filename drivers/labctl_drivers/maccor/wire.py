@@ -136,6 +136,8 @@ class JsonLine(Line):
                 # A line end inside the object is unusual but lawful: read on while the text is only too short.
                 if error.pos < len(text.rstrip()) and not error.msg.startswith("Unterminated"):
                     raise Garbled(f"the answer to {what} is no JSON: {text[:60]!r}", address=self.address) from error
+            except (ValueError, RecursionError) as error:
+                raise Garbled(f"the answer to {what} is beyond reading: {text[:60]!r}", address=self.address) from error
 
     def _checked(self, reply: Any, what: str, fclass: int, fnum: int) -> dict[str, Any]:
         if not isinstance(reply, dict) or reply.get("jsonrpc") != "2.0":

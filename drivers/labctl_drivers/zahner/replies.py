@@ -6,6 +6,7 @@ Source of the forms: the patterns that the vendor's client reads, and its notebo
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -15,6 +16,8 @@ from labctl.instruments import Garbled, OutOfRange, Refused
 OLDEST: Final = (5, 9, 3)
 
 _NUMBER: Final = r"\s*([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)"
+#: No workstation measures so many volts.
+_HIGHEST: Final = 1e4
 _ERROR: Final = re.compile(r"ERROR(?:;(-?\d+))?(?:;(-?\d+))?.*")
 _POTENTIAL: Final = re.compile(rf"potential={_NUMBER}\s*V?")
 _SETUP: Final = re.compile(r"OK;SETUP;(.*);ENDSETUP")
@@ -55,7 +58,7 @@ def swept(reply: str) -> None:
 def potential(reply: str) -> float:
     """Voltage in V. Raises ``Garbled``, ``Refused``."""
     match = _POTENTIAL.fullmatch(checked("POTENTIAL", reply))
-    if match is None:
+    if match is None or not abs(float(match[1])) < _HIGHEST:
         raise Garbled(f"'{reply}' is no potential")
     return float(match[1])
 
@@ -88,6 +91,8 @@ def setup(reply: str) -> Setup:
             values[name] = float(value)
         except ValueError as error:
             raise Garbled(f"'{part}' in the set-up is no number") from error
+        if not math.isfinite(values[name]):
+            raise Garbled(f"'{part}' in the set-up is no number")
     missing = [name for name in _SHOWN if name not in values]
     if missing:
         raise Garbled(f"the set-up does not show {', '.join(missing)}")

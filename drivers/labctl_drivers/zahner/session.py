@@ -255,12 +255,13 @@ class Session:
                 return None
         if payload is None:
             return None
+        # An error is an answer too: nothing is owed any more, whatever is raised here.
+        owed, wire.owes = wire.owes, None
         reply = text_of(payload)
-        if wire.owes == "SENDSETUP":
+        if owed == "SENDSETUP":
             replies.setup(reply)
-        elif wire.owes == "EIS":
+        elif owed == "EIS":
             replies.swept(reply)
-        wire.owes = None
         return reply
 
 

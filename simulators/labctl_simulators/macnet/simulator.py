@@ -87,8 +87,8 @@ class MacnetSimulator:
         binary_port = await self._binary.start(self._wanted[1])
         return {
             "address": "127.0.0.1",
-            "json_port": await self._laboratory.expose(f"{self._name}/json", json_port),
-            "binary_port": await self._laboratory.expose(f"{self._name}/binary", binary_port),
+            "json_port": await self._laboratory.expose(f"{self._name}/json", json_port, "macnet-json"),
+            "binary_port": await self._laboratory.expose(f"{self._name}/binary", binary_port, "macnet-binary"),
             "export_folder": str(self.tester.exports.resolve()),
         }
 

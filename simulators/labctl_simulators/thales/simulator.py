@@ -70,7 +70,7 @@ class ThalesSimulator:
 
     async def start(self) -> dict[str, Any]:
         """Listen; a sweep that was saved goes on. Gives ``address`` and ``port`` for the station's entry."""
-        port = await self._laboratory.expose(self.name, await self._term.listen(self._port))
+        port = await self._laboratory.expose(self.name, await self._term.listen(self._port), "thales")
         self._laboratory.register_breakdowns(self.name, self._break_down)
         self._source.rewire()
         if self._sweep is not None:

@@ -34,8 +34,8 @@ class Telegram:
 
 
 def pack(channel: int, payload: bytes | str = b"") -> bytes:
-    """Frame ``payload`` (text is strict ASCII) for ``channel``; an empty payload gives a zero-length telegram."""
-    data = payload.encode("ascii") if isinstance(payload, str) else payload
+    """Frame ``payload`` (text becomes ASCII) for ``channel``; an empty payload gives a zero-length telegram."""
+    data = payload.encode("ascii", "replace") if isinstance(payload, str) else payload
     return len(data).to_bytes(2, "little") + bytes((channel,)) + data
 
 

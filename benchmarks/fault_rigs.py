@@ -1,0 +1,475 @@
+"""Each driver on its simulator with a spoiling proxy between, and what the simulator knows to be true afterwards.
+
+For :mod:`benchmarks.faults`. A rig offers the phases of a driver's life one by one, and says at the end whether what
+the driver returned, and what it laid into the record, agrees with the simulator's own truth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from labctl.errors import LabctlError
+from labctl.instruments import (
+    AcquisitionRequest,
+    CyclerProgram,
+    CyclerStep,
+    DriverContext,
+    End,
+    Handle,
+    Hiccup,
+    ImpedanceRequest,
+    Mode,
+    SafetyLimits,
+    State,
+)
+from labctl_drivers.bruker import BrukerSpectrometer
+from labctl_drivers.bruker.gateway import Gateway
+from labctl_drivers.julabo import JulaboChamber
+from labctl_drivers.maccor import MaccorCycler
+from labctl_drivers.scpi_multiplexer import ScpiMultiplexer
+from labctl_drivers.zahner import ZahnerPotentiostat
+from labctl_simulators.dialects import DIALECTS, Dialect
+from labctl_simulators.faults import FaultPlan, FaultProxy
+from labctl_simulators.julabo import JulaboSimulator
+from labctl_simulators.laboratory import Laboratory
+from labctl_simulators.macnet import MacnetSimulator
+from labctl_simulators.scpi import ScpiMultiplexerSimulator
+from labctl_simulators.thales import ThalesSimulator
+from labctl_simulators.topspin import TopspinSimulator
+
+PHASES = ("connect", "identify", "command", "poll", "fetch")
+_REQUESTS = ("busy", "refuse")
+
+
+class Quiet:
+    """A logger that nobody reads."""
+
+    def debug(self, event: str, **fields: Any) -> None: ...
+
+    info = warning = error = debug
+
+
+class Aimed(FaultPlan):
+    """Spoils the n-th reply (or request) after it was armed, or the first after that which the fault suits."""
+
+    def __init__(self, seed: int | str) -> None:
+        super().__init__(seed)
+        self.kind, self.nth, self.seconds = "", 0, 0.0
+        self.replies = self.requests = 0
+        self.fired = False
+
+    def arm(self, kind: str, nth: int, seconds: float) -> None:
+        self.kind, self.nth, self.seconds = kind, nth, seconds
+        self.replies = self.requests = 0
+        self.fired = False
+
+    def take(self) -> tuple[str, float] | None:
+        self.replies += 1
+        return self._due(self.replies, of_requests=False)
+
+    def take_for_request(self) -> tuple[str, float] | None:
+        self.requests += 1
+        return self._due(self.requests, of_requests=True)
+
+    def put_back(self, kind: str, seconds: float) -> None:
+        self.kind, self.seconds = kind, seconds
+
+    def _due(self, count: int, *, of_requests: bool) -> tuple[str, float] | None:
+        if not self.kind or (self.kind in _REQUESTS) is not of_requests or count < self.nth:
+            return None
+        kind, self.kind = self.kind, ""
+        return kind, self.seconds
+
+
+class Rig:
+    """One driver, one simulator, one plan.
+
+    ``doubts`` collects what a driver accepted although it is not so, ``shown`` what it showed only.
+    """
+
+    #: Seconds that timed faults last: longer than the driver's time-out.
+    seconds = 5.0
+    phases = PHASES
+    description: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, clock: Any, folder: Path, seed: int | str) -> None:
+        self.clock, self.folder = clock, folder
+        self.plan = Aimed(seed)
+        self.laboratory = Laboratory(self.description, folder=folder, seed=7, clock=clock, log=Quiet())
+        self.hiccups: list[Hiccup] = []
+        self.doubts: list[str] = []
+        self.shown: list[str] = []
+        self.handle: Handle | None = None
+        self.driver: Any = None
+        #: What knows the language of a wire, by its name.
+        self.dialects: Mapping[str, Callable[[], Dialect]] = DIALECTS
+        #: Of the simulator itself, by the name of the wire.
+        self.ports: dict[str, int] = {}
+        self._proxies: list[FaultProxy] = []
+
+    async def proxied(self, port: int, wire: str, restart: Callable[[], Awaitable[None] | None] | None = None) -> int:
+        restarting: list[asyncio.Future[None]] = []
+        self.ports[wire] = port
+
+        def noticed(kind: str) -> None:
+            self.plan.fired = True
+            if kind == "reboot" and restart is not None and (lost := restart()) is not None:
+                restarting.append(asyncio.ensure_future(lost))
+
+        proxy = FaultProxy(port, self.plan, noticed=noticed, patience=self.clock.patience, dialect=self.dialects[wire])
+        self._proxies.append(proxy)
+        return await proxy.start()
+
+    def context(self, name: str, settings: dict[str, Any]) -> DriverContext:
+        return DriverContext(name, settings, self.clock, Quiet(), self.hiccups.append, str, self.folder)
+
+    async def open(self) -> None:
+        """Start the simulator and make the driver; nothing is said on the wire yet."""
+        raise NotImplementedError
+
+    async def shut(self) -> None:
+        await self.driver.close()
+        for proxy in self._proxies:
+            await proxy.stop()
+        await self.laboratory.stop()
+
+    def cut(self) -> None:
+        """Pull the cable and put it back."""
+        self.plan.reboot(float("-inf"))
+
+    async def connect(self) -> None:
+        await self.driver.connect()
+
+    async def identify(self) -> None:
+        """Something that identifies again after a cut."""
+        raise NotImplementedError
+
+    async def command(self) -> None:
+        raise NotImplementedError
+
+    async def poll(self) -> State | None:
+        raise NotImplementedError
+
+    async def fetch(self) -> None:
+        raise NotImplementedError
+
+    async def before(self, phase: str) -> None:
+        """Bring about what must be so before ``phase``."""
+        if phase == "connect":
+            return
+        await self.driver.connect()
+        if phase == "identify":
+            self.cut()
+            await asyncio.sleep(0)
+        elif phase in ("poll", "fetch"):
+            await self.command()
+            if phase == "fetch":
+                await self.ended()
+
+    async def ended(self) -> None:
+        """Wait for the end of what runs."""
+        while (await self.driver.poll(self.handle)).state is State.RUNNING:
+            await asyncio.sleep(30.0)
+
+    async def aftermath(self, phase: str, *, failed: bool) -> None:
+        """Go on to the end with a wire that is sound again, and compare with the truth; adds to ``doubts``."""
+        raise NotImplementedError
+
+
+class _Started(Rig):
+    """What is started, polled and fetched under a token."""
+
+    token = "a-token"
+
+    async def poll(self) -> State | None:
+        loop = asyncio.get_running_loop()
+        progress = await self.driver.poll(self.handle)
+        seen_at = loop.time()
+        again = await self.driver.poll(self.handle)
+        if progress.state is State.DONE and again.state is State.RUNNING:
+            await self._believe_the_end()
+            return State.FAILED
+        for key in progress.values if loop.time() - seen_at < 0.1 else ():
+            late, early = again.values.get(key), progress.values[key]
+            if late is not None and abs(late - early) > 0.02 * abs(late) + 1e-6:
+                self.shown.append(f"{key} {early:g} instead of {late:g}")
+        return progress.state
+
+    async def _believe_the_end(self) -> None:
+        """Fetch what a poll said is over, although it runs: only an error is right."""
+        try:
+            await self.driver.fetch(self.handle, self.folder / "early")
+        except LabctlError:
+            return
+        self.doubts.append("an end was believed too early, and a record made of it")
+
+    async def fetch(self) -> None:
+        (self.folder / "bundle").mkdir(exist_ok=True)
+        fetched = await self.driver.fetch(self.handle, self.folder / "bundle")
+        self.judge(fetched)
+
+    def judge(self, fetched: Any) -> None:
+        raise NotImplementedError
+
+    def starts(self) -> int:
+        raise NotImplementedError
+
+    async def aftermath(self, phase: str, *, failed: bool) -> None:
+        await asyncio.sleep(60.0)
+        if failed and phase == "command":
+            found = await self.driver.find(self.token)
+            if (found is not None) != (self.starts() > 0):
+                self.doubts.append(f"started {self.starts()} times, and found is {found}")
+            self.handle = found
+        if self.handle is None and phase in ("connect", "identify", "command"):
+            await self.driver.connect()
+            await self.command()
+        await self.ended()
+        await self.fetch()
+        if self.starts() != 1:
+            self.doubts.append(f"started {self.starts()} times")
+        if self.laboratory.violations:
+            self.doubts.append(f"violation: {self.laboratory.violations[0]['kind']}")
+
+
+class MaccorRig(_Started):
+    description: ClassVar[dict[str, Any]] = {
+        "cells": [{"id": "one", "barcode": "B1", "area_m2": 1e-4, "place": "cabinet/1"}],
+        "places": {"cabinet": {"count": 2, "leads": {"maccor": [1, 2]}}},
+    }
+    step = CyclerStep(Mode.CHARGE, 2e-4, None, (End("voltage", True, 4.3), End("time", True, 1800.0, guard=True)), 60.0)
+    program = CyclerProgram("c/charge", (step,), SafetyLimits(2.5, 4.4, 5e-3, 5e-3))
+
+    async def open(self) -> None:
+        entry = {"channels": "1-2", "export_folder": "export", "simulate": {"channels": 2}}
+        self.simulator = MacnetSimulator("maccor", entry, self.laboratory)
+        entry |= await self.simulator.start()
+        for key, wire in (("json_port", "macnet-json"), ("binary_port", "macnet-binary")):
+            entry[key] = await self.proxied(entry[key], wire)
+        self.driver = MaccorCycler(self.context("maccor", entry))
+
+    async def shut(self) -> None:
+        await super().shut()
+        await self.simulator.stop()
+
+    async def identify(self) -> None:
+        reading = await self.driver.reading(1)
+        if not 2.0 < reading.voltage < 4.5:
+            self.shown.append(f"{reading.voltage:g} V")
+
+    async def command(self) -> None:
+        self.handle = await self.driver.start(self.token, 1, self.program)
+
+    def judge(self, fetched: Any) -> None:
+        (test,) = self.simulator.tester.tests()
+        raw = (Path(self.folder) / "export" / f"{self.token}.001").read_bytes()
+        bundle = self.folder / "bundle"
+        with (bundle / "records.csv").open(encoding="utf-8") as file:
+            numbers = [int(row["record"]) for row in csv.DictReader(file)]
+        if test["state"] not in ("completed", "cleared"):
+            self.doubts.append(f"a record was made of a test that is {test['state']}")
+        if (bundle / f"{self.token}.001").read_bytes() != raw or numbers != list(range(1, test["records"] + 1)):
+            self.doubts.append(f"{len(numbers)} records, the tester has {test['records']}")
+
+    def starts(self) -> int:
+        return sum(entry["event"] == "started" for entry in self.laboratory.records("maccor"))
+
+
+class ZahnerRig(_Started):
+    description: ClassVar[dict[str, Any]] = {
+        "cells": [{"id": "bare-01", "barcode": "B1", "area_m2": 1e-4, "place": "cabinet/1"}],
+        "places": {"cabinet": {"count": 1, "leads": {"zahner": {"through": "mux", "relays": [101]}}}},
+    }
+    request = ImpedanceRequest(
+        name="camp/bare-01/c001/03-eis/a1", control="galvanostatic", frequency_start=1e4, frequency_end=10.0,
+        points_per_decade=5, periods=4, amplitude=100e-6, bias=0.0, voltage_min=1.0, voltage_max=4.4,
+    )  # fmt: skip
+
+    async def open(self) -> None:
+        entry: dict[str, Any] = {"output_path": "c:\\thales\\labctl"}
+        self.simulator = ThalesSimulator("zahner", entry, self.laboratory)
+        reached = await self.simulator.start()
+        port = await self.proxied(reached["port"], "thales")
+        entry |= {"address": f"127.0.0.1:{port}", "port": port}
+        self.laboratory.relays("mux").add(101)
+        self.driver = ZahnerPotentiostat(self.context("zahner", entry))
+
+    async def shut(self) -> None:
+        await super().shut()
+        await self.simulator.stop()
+
+    async def identify(self) -> None:
+        voltage = await self.driver.open_circuit_voltage()
+        true = self.laboratory.cells["bare-01"].voltage(self.laboratory.time())
+        if abs(voltage - true) > 0.01:
+            self.shown.append(f"{voltage:g} V instead of {true:g} V")
+
+    async def command(self) -> None:
+        self.handle = await self.driver.start(self.token, self.request)
+
+    def judge(self, fetched: Any) -> None:
+        true = next((content for path, content in self.simulator.files.items() if self.token in path), None)
+        if (self.folder / "bundle" / f"{self.token}.ism").read_bytes() != true:
+            self.doubts.append("the spectrum is not the one that was measured")
+        if self.laboratory.sources_on(self.laboratory.cells["bare-01"]):
+            self.doubts.append("the source is on after the fetch")
+
+    def starts(self) -> int:
+        return sum(entry["event"] == "sweep" for entry in self.laboratory.records("zahner"))
+
+
+class BrukerRig(_Started):
+    description: ClassVar[dict[str, Any]] = {
+        "cells": [{"id": "bare-01", "barcode": "B1", "area_m2": 1e-4, "place": "probe/1"}],
+        "places": {"probe": {"count": 1, "instrument": "topspin"}},
+    }
+    seconds = 45.0
+    request = AcquisitionRequest(
+        name="camp/bare-01/c001/02-nmr/a1", sample="bare-01", nucleus="7Li", pulse_program="zg", carrier_ppm=250.0,
+        scans=256, recycle_delay=0.5, dwell_time=1e-7, points=4096, pulse_lengths=(7e-6,), pulse_power=80.0,
+        receiver_gain=101.0,
+    )  # fmt: skip
+
+    async def open(self) -> None:
+        self.simulator = TopspinSimulator("topspin", {"data_folder": "topspin-data"}, self.laboratory)
+        changes = await self.simulator.start()
+        self.gateway = Gateway(
+            self.simulator.api, token="t", clock=self.clock, session="s1", data_folder=changes["data_folder"]
+        )
+        port = await self.proxied(await self.gateway.start(), "topspin-gateway")
+        self.driver = BrukerSpectrometer(self.context("topspin", {"address": f"127.0.0.1:{port}", "token": "t"}))
+
+    async def shut(self) -> None:
+        await super().shut()
+        await self.gateway.stop()
+        await self.simulator.stop()
+
+    async def identify(self) -> None:
+        if await self.driver.find("nothing") is not None:
+            self.doubts.append("found what never was")
+
+    async def command(self) -> None:
+        self.handle = await self.driver.start(self.token, self.request)
+
+    def judge(self, fetched: Any) -> None:
+        true = next(self.simulator.folder.rglob(f"{self.token}/1/fid")).read_bytes()
+        if (self.folder / "bundle" / self.token / "1" / "fid").read_bytes() != true:
+            self.doubts.append("the FID is not the one that was measured")
+        if fetched.summary["scans"] != self.request.scans:
+            self.doubts.append(f"{fetched.summary['scans']} scans in the summary")
+
+    def starts(self) -> int:
+        return sum(entry.get("command") == "zg" for entry in self.laboratory.records("topspin"))
+
+
+class JulaboRig(Rig):
+    phases = ("connect", "identify", "command", "poll")
+    seconds = 1.2
+    wanted = 313.15
+
+    async def open(self) -> None:
+        entry: dict[str, Any] = {"simulate": {"steady": True}}
+        self.simulator = JulaboSimulator("oven", entry, self.laboratory)
+        port = int((await self.simulator.start())["address"].rpartition(":")[2])
+        port = await self.proxied(port, "julabo", self.simulator.lose_power)
+        entry["address"] = f"socket://127.0.0.1:{port}"
+        self.plant = self.laboratory.chamber("oven")
+        self.driver = JulaboChamber(self.context("oven", entry))
+
+    async def shut(self) -> None:
+        await super().shut()
+        await self.simulator.stop()
+
+    async def identify(self) -> None:
+        await self.poll()
+
+    async def command(self) -> None:
+        await self.driver.regulate(self.wanted)
+        # A reboot after the last answer is for the next look to find.
+        if not self.plan.fired and not (self.plant.running and abs(self.plant.set_point - self.wanted) < 0.006):
+            self.doubts.append(f"regulating at {self.plant.set_point} K, running {self.plant.running}")
+
+    async def before(self, phase: str) -> None:
+        await super().before(phase)
+        # A bath that has arrived does not move during a look.
+        await asyncio.sleep(4 * 3600.0)
+
+    async def poll(self) -> State | None:
+        seen = await self.driver.read()
+        for what, value, true in (
+            ("temperature", seen.temperature, self.plant.temperature),
+            ("running", seen.running, self.plant.running),
+        ):
+            if abs(value - true) > 0.05:
+                self.shown.append(f"{what} {value:g} instead of {true:g}")
+        return None
+
+    async def aftermath(self, phase: str, *, failed: bool) -> None:
+        await asyncio.sleep(self.seconds + 0.5)
+        if phase == "command" and not failed and not self.plant.running and (await self.driver.read()).running:
+            self.doubts.append("stands, and reads as running")
+        self.plan.fired = False
+        await self.driver.connect()
+        await self.command()
+        await self.poll()
+
+
+class ScpiRig(Rig):
+    phases = ("connect", "identify", "command", "poll")
+    seconds = 1.2
+    group = range(101, 105)
+    description: ClassVar[dict[str, Any]] = {
+        "cells": [{"id": "bare-01", "barcode": "B1", "area_m2": 1e-4, "place": "cabinet/1"}],
+        "places": {"cabinet": {"count": 4, "leads": {"zahner": {"through": "mux", "relays": list(group)}}}},
+    }
+
+    async def open(self) -> None:
+        entry: dict[str, Any] = {"model": "34970A"}
+        self.simulator = ScpiMultiplexerSimulator("mux", entry, self.laboratory)
+        port = int((await self.simulator.start())["address"].split("::")[2])
+        port = await self.proxied(port, "scpi", self.simulator.lose_power)
+        entry["address"] = f"TCPIP::127.0.0.1::{port}::SOCKET"
+        self.driver = ScpiMultiplexer(self.context("mux", entry))
+
+    async def shut(self) -> None:
+        await super().shut()
+        await self.simulator.stop()
+
+    async def identify(self) -> None:
+        await self.poll()
+
+    async def command(self) -> None:
+        await self.driver.switch(103, self.group)
+        if self.laboratory.relays("mux") != {103} and not self.plan.fired:
+            self.doubts.append(f"{sorted(self.laboratory.relays('mux'))} closed instead of 103")
+
+    async def poll(self) -> State | None:
+        seen, true = await self.driver.closed(self.group), self.laboratory.relays("mux")
+        if seen != true:
+            self.doubts.append(f"relays {sorted(seen)} read as closed, {sorted(true)} are")
+        return None
+
+    async def aftermath(self, phase: str, *, failed: bool) -> None:
+        await asyncio.sleep(self.seconds + 0.2)
+        if len(self.laboratory.relays("mux")) > 1:
+            self.doubts.append("two relays closed")
+        self.plan.fired = False
+        await self.driver.connect()
+        if await self.driver.closed(self.group) != self.laboratory.relays("mux"):
+            self.doubts.append("relays read back wrong")
+        await self.driver.switch(None, self.group)
+        if self.laboratory.relays("mux"):
+            self.doubts.append("relays left closed")
+
+
+RIGS: dict[str, type[Rig]] = {
+    "maccor": MaccorRig,
+    "zahner": ZahnerRig,
+    "bruker": BrukerRig,
+    "julabo": JulaboRig,
+    "scpi-multiplexer": ScpiRig,
+}

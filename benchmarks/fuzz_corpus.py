@@ -1,0 +1,272 @@
+"""What :mod:`benchmarks.fuzz` begins with: valid requests for every simulator, valid content for every reader."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from labctl.errors import LabctlError
+from labctl.instruments import CyclerProgram, CyclerStep, End, Mode, SafetyLimits
+from labctl_drivers.bruker import dataset
+from labctl_drivers.maccor import export, procedure
+from labctl_drivers.zahner import ism, replies
+from labctl_simulators.thales import ism as simulated_ism
+
+
+@dataclass(frozen=True)
+class Question:
+    """How a simulator is spoken to.
+
+    ``greeting`` comes first on a connection; ``valid`` is answered by something that holds ``answer``.
+    """
+
+    rig: str
+    wire: str
+    messages: tuple[bytes, ...]
+    valid: bytes
+    answer: re.Pattern[bytes]
+    greeting: bytes = b""
+
+
+def _macnet(fclass: int, fnum: int, **params: object) -> bytes:
+    request = {"jsonrpc": "2.0", "method": "MacNet", "params": {"FClass": fclass, "FNum": fnum, **params}, "id": 1987}
+    return json.dumps(request).encode()
+
+
+def _binary(fclass: int, fnum: int, channel: int = 0, payload: bytes = b"", count: int | None = None) -> bytes:
+    return struct.pack("<HHHH", fclass, fnum, channel, len(payload) if count is None else count) + payload
+
+
+def _registration(name: bytes) -> bytes:
+    return len(name).to_bytes(2, "big") + bytes.fromhex("12D0FFFFFFFF") + name
+
+
+def _telegram(channel: int, payload: bytes) -> bytes:
+    return len(payload).to_bytes(2, "little") + bytes((channel,)) + payload
+
+
+def _gateway(**fields: object) -> bytes:
+    return json.dumps({"id": 3, **fields}).encode() + b"\n"
+
+
+_ORDER = {"Chan": 0, "TestName": "a-test", "ProcName": "a-test", "Comment": "c", "Crate": 1.0, "ChamberNum": 0}
+_SAFETY = {"VSafeMax": 4.4, "VSafeMin": 2.5, "ISafeChg": 5e-3, "ISafeDis": 5e-3, "PBatSafeChg": 1.0, "PBatSafeDis": 1.0}
+
+REQUESTS: dict[str, Question] = {
+    "macnet-json": Question(
+        "maccor",
+        "macnet-json",
+        (
+            _macnet(1, 1),
+            _macnet(1, 2),
+            _macnet(1, 3, ProcName="a-test"),
+            _macnet(1, 4, TestName="a-test"),
+            _macnet(3, 1, Chan=0),
+            _macnet(4, 1, Chan=0, Len=2),
+            _macnet(4, 6, Chan=1),
+            _macnet(4, 7, Chan=0),
+            _macnet(6, 2, **_ORDER),
+            _macnet(6, 3, Chan=0),
+            _macnet(6, 10, Chan=0, **_SAFETY),
+            _macnet(6, 11, **_ORDER),
+        ),
+        _macnet(1, 2),
+        re.compile(rb"SystemID"),
+    ),
+    "macnet-binary": Question(
+        "maccor",
+        "macnet-binary",
+        (
+            _binary(0, 0, payload=b"echo"),
+            _binary(1, 2),
+            _binary(1, 3, payload=b"a-test".ljust(25)),
+            _binary(1, 6, payload=struct.pack("<BBH", 3, 2, 10) + b"a-test.000"),
+            _binary(1, 6, payload=struct.pack("<BBH", 3, 3, 1) + b"x" * 500),
+            _binary(1, 6, payload=struct.pack("<BBH", 3, 3, 2) + b"x"),
+            _binary(1, 7, payload=struct.pack("<BBH", 3, 1, 10) + b"a-test.000"),
+            _binary(1, 7, payload=struct.pack("<BBH", 3, 4, 1)),
+            _binary(4, 2, count=2),
+            _binary(6, 2, payload=b"\2\0" + b" " * 130),
+            _binary(6, 8, payload=b"\0" * 18),
+            _binary(6, 12),
+        ),
+        _binary(1, 2),
+        re.compile(rb"^\x01\x00\x02\x00"),
+    ),
+    "thales": Question(
+        "zahner",
+        "thales",
+        (
+            _telegram(128, b"3,Fuzz,7"),
+            _telegram(128, b"3,Fuzz,6"),
+            _telegram(128, b"1,Fuzz"),
+            _telegram(128, b"3,Fuzz,1,c:\\thales\\labctl\\x.ism"),
+            _telegram(2, b"1:POTENTIAL:"),
+            _telegram(2, b"1:SENDSETUP:"),
+            _telegram(2, b"1:Pset=3.5:"),
+            _telegram(2, b"1:Ampl=1e-3:"),
+            _telegram(2, b"1:Fmin=0.1:"),
+            _telegram(2, b"1:ALLNUM:"),
+            _registration(b"Other"),
+        ),
+        _telegram(128, b"3,Fuzz,7"),
+        re.compile(rb"128,Fuzz,"),
+        _registration(b"Fuzz"),
+    ),
+    "topspin-gateway": Question(
+        "bruker",
+        "topspin-gateway",
+        (
+            _gateway(op="ping"),
+            _gateway(op="status", name="a-test"),
+            _gateway(op="create", name="a-test", expno=1, title="t", parameter_set="PROTON"),
+            _gateway(op="setpar", name="a-test", expno=1, pars={"NS": "16", "D 1": "0.5"}),
+            _gateway(op="getpar", name="a-test", expno=1, names=["NS", "BF1"]),
+            _gateway(op="list", name="a-test", expno=1, inline=100),
+            _gateway(op="read", name="a-test", expno=1, file="acqus", offset=0, length=100),
+            _gateway(op="acquire", name="a-test", expno=1),
+            _gateway(op="halt", name="a-test"),
+        ),
+        _gateway(op="ping"),
+        re.compile(rb'"id":3,"ok":true'),
+        json.dumps({"id": 1, "op": "hello", "token": "t"}).encode() + b"\n",
+    ),
+    "julabo": Question(
+        "julabo",
+        "julabo",
+        (
+            b"version\r",
+            b"status\r",
+            b"in_pv_00\r",
+            b"in_sp_00\r",
+            b"in_mode_05\r",
+            b"out_sp_00 40.00\r",
+            b"out_mode_05 1\r",
+        ),
+        b"version\r",
+        re.compile(rb"JULABO"),
+    ),
+    "scpi": Question(
+        "scpi-multiplexer",
+        "scpi",
+        (
+            b"*IDN?\n",
+            b"*CLS;:MEM:STAT:REC:AUTO?\n",
+            b"ROUT:OPEN (@101:104);*OPC?\n",
+            b"ROUT:CLOS (@103);*OPC?\n",
+            b"SYST:ERR?;:ROUT:CLOS? (@101:104,201)\n",
+            b"DIAG:REL:CYCL? (@101)\n",
+            b"SYST:CTYP? 100\n",
+        ),
+        b"\n*IDN?\n",
+        re.compile(rb"34970A"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A function that reads a file or a reply, how it refuses, and what may be wrong with what it accepts."""
+
+    samples: Callable[[], tuple[bytes, ...]]
+    read: Callable[[bytes], str | None]
+    refuses: tuple[type[Exception], ...]
+
+
+def _exports() -> tuple[bytes, ...]:
+    head = (
+        "Today's Date\t01/05/2026\tDate of Test:\t01/05/2026\tFilename:\tx.001\t\r\n"
+        "Rec#\tCyc#\tStep\tTestTime\tStepTime\tAmp-hr\tWatt-hr\tAmps\tVolts\tState\tES\tDPt Time\r\n"
+    )
+    rows = "".join(
+        f"{n}\t0\t1\t0d 00:{n:02d}:00.00\t0d 00:{n:02d}:00.00\t{n * 1e-6:.8f}\t0.0\t0.00020000\t"
+        f"{3.2 + n / 100:.5f}\tC\t"
+        f"{129 if n == 5 else 1}\t01/05/2026 08:{n:02d}:00\r\n"
+        for n in range(1, 6)
+    )
+    return ((head + rows).encode("latin-1"),)
+
+
+def _procedures() -> tuple[bytes, ...]:
+    ends = (End("voltage", True, 4.3), End("time", True, 16 * 3600.0, guard=True))
+    steps = (
+        CyclerStep(Mode.CHARGE, 2e-4, None, ends, 60.0, 0.005),
+        CyclerStep(Mode.REST, 0.0, None, (End("time", True, 600.0),)),
+    )
+    program = CyclerProgram("c/x", steps, SafetyLimits(2.5, 4.4, 5e-3, 5e-3))
+    return (procedure.write(procedure.compile_program(program, lambda current: "1")),)
+
+
+def _spectra() -> tuple[bytes, ...]:
+    from datetime import UTC, datetime, timedelta
+
+    count = 6
+    begun = datetime(2026, 1, 5, tzinfo=UTC)
+    spectrum = simulated_ism.Spectrum(
+        frequency=np.logspace(4, 1, count), impedance=np.full(count, 10.0 - 2.0j),
+        measured=tuple(begun + timedelta(seconds=n) for n in range(count)), voltage=np.full(count, 3.5),
+        current=np.full(count, 1e-4), galvanostatic=True, amplitude=0.1, pset=0.0, cset=0.0, fmin=10.0, fmax=1e4,
+        fstart=1e4, nwl=4, nws=4, dfl=5, dfm=5, serial="25000",
+    )  # fmt: skip
+    return (simulated_ism.write(spectrum),)
+
+
+def _finite(*values: float) -> str | None:
+    return None if all(map(math.isfinite, values)) else f"{values} holds no number"
+
+
+def _read_export(content: bytes) -> str | None:
+    records = export.parse(content, "x.001")
+    export.check_gaps(records, "x.001", int(records.number[-1]) if records.number.size else 1)
+    return _finite(*records.voltage, *records.current, *records.capacity, *records.time)
+
+
+def _read_procedure(content: bytes) -> str | None:
+    return _finite(*(way.value for step in procedure.read(content) for way in step.exits))
+
+
+def _read_spectrum(content: bytes) -> str | None:
+    spectrum = ism.read(content)
+    ism.table(spectrum)
+    return _finite(*spectrum.frequency, *spectrum.impedance.real, *spectrum.impedance.imag)
+
+
+def _text(content: bytes) -> str:
+    return content.decode("latin-1")
+
+
+def _read_setup(content: bytes) -> str | None:
+    return _finite(*replies.setup(_text(content)).values.values())
+
+
+def _read_dataset(content: bytes) -> str | None:
+    verdict = dataset.judge_content("", _text(content), 8192)
+    return "complete without a trail" if verdict.state == dataset.DONE else None
+
+
+READERS: dict[str, Reader] = {
+    "maccor-export": Reader(_exports, _read_export, (LabctlError,)),
+    "maccor-procedure": Reader(_procedures, _read_procedure, (LabctlError, ValueError)),
+    "zahner-ism": Reader(_spectra, _read_spectrum, (LabctlError, ValueError)),
+    "zahner-setup": Reader(
+        lambda: (b"OK;SETUP;Pset=0.0;Cset=0;Ampl=0;Pot=0;Gal=0;GAL=1;Cmin=-3;Cmax=3;Pmin=-4;Pmax=4;ENDSETUP",),
+        _read_setup,
+        (LabctlError,),
+    ),
+    "zahner-potential": Reader(
+        lambda: (b"potential=  3.5123e+00 V",),
+        lambda content: _finite(replies.potential(_text(content))),
+        (LabctlError,),
+    ),
+    "topspin-acqus": Reader(
+        lambda: (b"##TITLE= x\n##$NS= 16\n##$TD= 2048\n##$P= (0..2)\n0 7 3\n##$PULPROG= <zg>\n##END=\n",),
+        _read_dataset,
+        (LabctlError, ValueError),
+    ),
+}

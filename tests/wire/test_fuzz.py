@@ -1,0 +1,26 @@
+"""Almost valid messages harm nobody: 500 to each simulator, each driver and each reader. 20,000 in ``benchmarks``."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from benchmarks.fuzz import TARGETS, fuzz
+from labctl_simulators.mutations import mutated
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_almost_valid_messages_cause_no_hang_no_traceback_and_no_wrong_value(target: str) -> None:
+    counts = fuzz(target, 500, seed=1)
+    assert counts.messages >= 500
+    assert counts.findings == []
+
+
+def test_the_same_seed_gives_the_same_messages() -> None:
+    def some(seed: int) -> list[bytes]:
+        random = Random(seed)
+        return [mutated(b'{"Voltage": 3.5, "Chan": 1}\r\n', [b"other"], random) for _ in range(200)]
+
+    assert some(1) == some(1)
+    assert some(1) != some(2)
