@@ -46,11 +46,12 @@ class Session:
         self._json = JsonLine(settings.host, settings.json_port, _TIMEOUT, context.clock.patience)
         self._binary = BinaryLine(settings.host, settings.binary_port, _TIMEOUT, context.clock.patience)
         self._login = settings.login
-        self._logged_in = False
         self._lock = asyncio.Lock()
         self._survived: list[InstrumentError] = []
         self._identity: Identity | None = None
         self.test_channels = 0
+        #: What kind of tester it says it is; 0 is a laboratory system, the only kind with direct mode.
+        self.system_type: Any = None
 
     async def connect(self) -> Identity:
         """Connect both ports and identify, within 5 s. Raises ``NotReachable`` or ``NotIdentified``."""
@@ -133,7 +134,6 @@ class Session:
                 f"the tester does not let user '{login.user}' in",
                 "look at user and password that 'login' of the station file names",
             )
-        self._logged_in = True
         return "passed"
 
     def _identified(self, version: dict[str, Any], general: dict[str, Any], admitted: str) -> Identity:
@@ -149,6 +149,7 @@ class Session:
         if firmware != library:
             raise self.fault(NotIdentified, f"MacTest32 {firmware} and its MacNet library {library} do not match")
         self.test_channels = channels
+        self.system_type = general.get("SystemType")
         details = {"MacNet API": str(version.get("APIVersion", "?")), "test channels": str(channels)}
         if self._login is not None:
             details["login"] = f"{self._login.user}: {admitted}"
@@ -174,6 +175,18 @@ class Session:
             if not (self._json.connected and self._binary.connected):
                 await self._open_after_faults()
             return await self._trusting(lambda: self._json.ask(fclass, fnum, params))
+
+    async def ask_binary(self, fclass: int, fnum: int, channel: int, payload: bytes = b"") -> bytes:
+        """Put a question, or an order whose repetition does no harm, on the binary port; ``channel`` counts from 0."""
+        return await self.repeat(lambda: self._binary.ask(fclass, fnum, channel, payload))
+
+    async def log_out(self) -> None:
+        """Log out, (8,2).
+
+        Not done at :meth:`close`: whether it ends the rights of this connection only, or of every program on this PC,
+        is unverified, and a look at the tester must not take them from a campaign that runs.
+        """
+        await self.ask(8, 2)
 
     async def put_file(self, name: str, content: bytes) -> None:
         """Write a procedure file; repeating it does no harm."""
@@ -227,7 +240,14 @@ class Session:
         # Whatever ends this early, a cancellation too, leaves an answer on the line that nobody waits for.
         clean = False
         try:
-            result = await once()
+            try:
+                result = await once()
+            except Refused as fault:
+                if self._login is None or not _WANTS_LOGIN.search(fault.message):
+                    raise
+                # Another program on this PC may have logged out for all of them; what is refused was not done.
+                await self._log_in()
+                result = await once()
             clean = True
             return result
         except Refused as fault:
@@ -267,12 +287,6 @@ class Session:
         await self._binary.close()
 
     async def close(self) -> None:
-        """Log out where it was logged in, (8,2), and disconnect; running tests go on."""
+        """Disconnect; running tests go on."""
         async with self._lock:
-            if self._logged_in and self._json.connected:
-                try:
-                    await self._json.ask(8, 2, {})
-                except (*LINE_FAULTS, Refused) as fault:
-                    self._context.log.info("not logged out", instrument=self._context.name, why=fault.message)
-            self._logged_in = False
             await self._drop()

@@ -109,8 +109,18 @@ async def launch(
     *,
     number: int = 2,
     texts: dict[int, str] = codes.COMMAND,
+    restart: bool = False,
 ) -> None:
     """Give the order to start, (6,``number``), and make sure that it was followed exactly once.
+
+    Parameters
+    ----------
+    number : int
+        2, or 7 for direct mode, or 13 for an advanced start.
+    texts : dict
+        Words for the numbers in which the tester may refuse.
+    restart : bool
+        The test is one from the archive: that it is known there proves nothing.
 
     Raises
     ------
@@ -132,7 +142,7 @@ async def launch(
         # and the tester itself refuses a second test of this name.
         for pause in LOOKS:
             await asyncio.sleep(context.clock.patience(pause))
-            if await channels.knows(token, channel):
+            if await (channels.owns(channel, token) if restart else channels.knows(token, channel)):
                 return
             if words is not None:
                 raise channels.fault(Refused, f"start declined: {words}")
