@@ -32,7 +32,7 @@ LINE_FAULTS: Final = (NotReachable, TimedOut, Garbled)
 
 _LOGIN_HINT: Final = "where the tester wants a login, give 'login: {user: NAME, password: {env: NAME}}' in its entry"
 #: Whether a refusal is about a login: its words on the wire are unverified, so they are guessed at for the hint only.
-_WANTS_LOGIN: Final = re.compile(r"log(?:ged)?[ -]?in|authenti|authori[sz]|permission", re.IGNORECASE)
+_WANTS_LOGIN: Final = re.compile(r"log(?:ged)?[ -]?in|authenti|authori[sz]|permission|MacNet error", re.IGNORECASE)
 
 T = TypeVar("T")
 
@@ -46,6 +46,7 @@ class Session:
         self._json = JsonLine(settings.host, settings.json_port, _TIMEOUT, context.clock.patience)
         self._binary = BinaryLine(settings.host, settings.binary_port, _TIMEOUT, context.clock.patience)
         self._login = settings.login
+        self._first = min(settings.channels) - 1
         self._lock = asyncio.Lock()
         self._survived: list[InstrumentError] = []
         self._identity: Identity | None = None
@@ -101,14 +102,23 @@ class Session:
             version = await self._json.ask(1, 1, {})
             general = await self._json.ask(1, 2, {})
         except Refused as fault:
-            said = f"it declines to say what it is ({fault.message})"
-            if admitted:
-                said += f"; its answer to the login was: {admitted}"
-            raise self.fault(NotIdentified, said, None if self._login else _LOGIN_HINT) from fault
+            raise self._not_admitted(f"it declines to say what it is ({fault.message})", admitted) from fault
         identity = self._identified(version, general, admitted)
+        if self._first < self.test_channels:
+            # Who it is a tester may say to everybody, and the rest only to whom has logged in.
+            try:
+                await self._json.ask(4, 7, {"Chan": self._first})
+            except Refused as fault:
+                said = f"it says who it is, but declines to be asked about channel {self._first + 1} ({fault.message})"
+                raise self._not_admitted(said, admitted) from fault
         for line in (self._json, self._binary):
             line.timeout = _TIMEOUT
         return identity
+
+    def _not_admitted(self, said: str, admitted: str) -> InstrumentError:
+        if admitted:
+            said += f"; its answer to the login was: {admitted}"
+        return self.fault(NotIdentified, said, _LOGIN_HINT if self._login is None else None)
 
     async def _log_in(self) -> str:
         """Log in where the station file says so, (8,1); give what the tester says to it.
