@@ -5,7 +5,8 @@
 The tester is a process of its own, in real time, with as many channels as are asked for (200), each with a cell that
 charges; all are looked at once a second through one driver, that is over one pair of connections, each at a moment of
 its own within the second. Prints one line; exit 1 if the median of a look's time, waiting for its turn included, is
-50 ms or more, or if this process computes for 40 % of the time or more.
+50 ms or more, or if this process computes for 40 % of the time or more. A second line tells the same for looks that all
+begin at one moment and wait for each other; it is not judged, as nothing in labctl looks in step.
 """
 
 from __future__ import annotations
@@ -64,18 +65,14 @@ async def tester(folder: Path, channels: int, clock: LoopClock) -> None:
     await laboratory.stop()
 
 
-async def look(
-    driver: MaccorCycler, handle: Handle, first: float, until: float, took: list[float], late: list[float]
-) -> None:
-    """Look at one channel once a second, at its own moment of it."""
+async def look(driver: MaccorCycler, handle: Handle, first: float, until: float, took: list[float]) -> None:
+    """Look at one channel once a second; a look that has to wait for others began when it was due."""
     loop = asyncio.get_running_loop()
     due = first
     while due < until:
         await asyncio.sleep(max(0.0, due - loop.time()))
-        late.append(loop.time() - due)
-        began = real_seconds()
         progress = await driver.poll(handle)
-        took.append(real_seconds() - began)
+        took.append(loop.time() - due)
         if progress.state is not State.RUNNING:
             raise RuntimeError(f"{handle.token}: {progress.message}")
         due += PERIOD
@@ -88,29 +85,41 @@ async def measure(settings: dict[str, Any], folder: Path, seconds: float, clock:
     await driver.connect()
     numbers = range(1, int(settings["channels"].partition("-")[2]) + 1)
     handles = [await driver.start(f"poll-{number}", number, PROGRAM) for number in numbers]
+    spread, share = await looks(driver, handles, seconds, 1.0 / len(handles))
+    at_once, busy = await looks(driver, handles, seconds, 0.0)
+    await driver.close()
+    median = statistics.median(spread)
+    print(
+        f"polling: {len(handles)} channels, {len(spread)} looks in {seconds:g} s over one pair of connections: median "
+        f"{1e3 * median:.1f} ms (below {1e3 * MEDIAN:g}), 99 % {1e3 * slowest(spread):.1f} ms; the driver computes "
+        f"{100 * share:.0f} % of one core (below {100 * SHARE:g} %); {len(hiccups)} faults survived"
+    )
+    print(
+        f"         all at one moment: median {1e3 * statistics.median(at_once):.1f} ms, 99 % "
+        f"{1e3 * slowest(at_once):.1f} ms, {100 * busy:.0f} % of one core"
+    )
+    kept = len(spread) >= 0.99 * len(handles) * seconds / PERIOD
+    if not kept:
+        print("polling: not every channel was looked at once a second")
+    return 0 if kept and median < MEDIAN and share < SHARE else 1
+
+
+async def looks(driver: MaccorCycler, handles: list[Handle], seconds: float, apart: float) -> tuple[list[float], float]:
+    """Look at every channel for ``seconds``, ``apart`` periods apart; give what each look took, and the load."""
     loop = asyncio.get_running_loop()
     took: list[float] = []
-    late: list[float] = []
     begun = loop.time() + 1.0
     await asyncio.sleep(1.0)
     computed, wall = process_time(), real_seconds()
     async with asyncio.TaskGroup() as group:
         for index, handle in enumerate(handles):
-            first = begun + PERIOD * index / len(handles)
-            group.create_task(look(driver, handle, first, begun + seconds, took, late))
-    share = (process_time() - computed) / (real_seconds() - wall)
-    await driver.close()
-    median, slow = statistics.median(took), sorted(took)[int(0.99 * len(took))]
-    print(
-        f"polling: {len(handles)} channels, {len(took)} looks in {seconds:g} s over one pair of connections: median "
-        f"{1e3 * median:.1f} ms (below {1e3 * MEDIAN:g}), 99 % {1e3 * slow:.1f} ms, begun late by "
-        f"{1e3 * statistics.median(late):.1f} ms in the median; driver computes {100 * share:.0f} % of one core "
-        f"(below {100 * SHARE:g} %); {len(hiccups)} faults survived"
-    )
-    kept = len(took) >= 0.99 * len(handles) * seconds / PERIOD
-    if not kept:
-        print("polling: not every channel was looked at once a second")
-    return 0 if kept and median < MEDIAN and share < SHARE else 1
+            group.create_task(look(driver, handle, begun + PERIOD * apart * index, begun + seconds, took))
+    return took, (process_time() - computed) / (real_seconds() - wall)
+
+
+def slowest(took: list[float]) -> float:
+    """Give the time that 99 % of the looks stay below."""
+    return sorted(took)[int(0.99 * len(took))]
 
 
 def main() -> int:
@@ -118,7 +127,7 @@ def main() -> int:
         run_real(lambda clock: tester(Path(sys.argv[2]), int(sys.argv[3]), clock))
         return 0
     channels = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 20.0
+    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 15.0
     with tempfile.TemporaryDirectory(prefix="labctl-polling-") as made:
         folder = Path(made)
         process = subprocess.Popen(
