@@ -72,14 +72,14 @@ def limits(safety: SafetyLimits, spec: ChannelSpec) -> dict[str, float]:
     }
 
 
-def order(wire: int, token: str, comment: str) -> dict[str, Any]:
-    """What a start and its dry run are told: procedure and test have one name."""
+def order(wire: int, token: str, comment: str, one_c: float = 1.0) -> dict[str, Any]:
+    """What a start and its dry run are told: procedure and test have one name; ``one_c`` in A is what 1C means."""
     return {
         "Chan": wire,
         "TestName": token,
         "ProcName": token,
         "Comment": comment[:80],
-        "Crate": 1.0,
+        "Crate": one_c,
         "ChamberNum": 0,
     }
 
