@@ -78,6 +78,11 @@ class CellTemperature(Model):
     aux: Annotated[int, Field(strict=True, ge=1, le=255)] = Field(
         description="Auxiliary input of the channel, counted from 1.", examples=[1]
     )
+    end_type: Annotated[str, Field(min_length=1, max_length=8)] = Field(
+        default="Temp {}",
+        description="How a procedure names an end by that input; {} stands for its number.",
+        examples=["Temp {}"],
+    )
 
 
 class Maccor(Entry):

@@ -17,6 +17,7 @@ from labctl_drivers.maccor.members import number as number_in
 
 _JSON_PORT: Final = 57570
 _BINARY_PORT: Final = 57560
+_END_TYPE: Final = "Temp {}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Settings:
         Where the tester wants one.
     temperature : int or None
         Which auxiliary input of a channel measures the temperature of its cell, from 1.
+    temperature_end : str
+        How a procedure names an end by that input, ``{}`` for its number; the spelling is unverified.
     watchdog : float or None
         Seconds after which the tester suspends a channel in direct mode that got no update, as a person has read them
         in the tester's ``System.ini``; they can't be asked for.
@@ -58,6 +61,7 @@ class Settings:
     tester_clock: timedelta
     login: Login | None = None
     temperature: int | None = None
+    temperature_end: str = _END_TYPE
     watchdog: float | None = None
 
     @classmethod
@@ -77,6 +81,7 @@ class Settings:
                 tester_clock=timedelta(seconds=_duration(settings.get("tester_clock", 0))),
                 login=_login(context, settings.get("login")),
                 temperature=_input(settings.get("temperature")),
+                temperature_end=str((settings.get("temperature") or {}).get("end_type", _END_TYPE)),
                 watchdog=None if (after := settings.get("direct_mode_watchdog")) is None else _positive(after),
             )
         except (TypeError, ValueError, UnitError) as error:
