@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from maccor_bench import Bench, charge, rest, tell
 
+from labctl.engine.watch import Bounds, Watch
 from labctl.errors import InstrumentError, UsageError
 from labctl.instruments import CannotSay, Garbled, NotIdentified, OutOfRange, Refused, State
 from labctl_drivers.maccor import answers, codes, readings, station
@@ -197,6 +198,40 @@ def test_the_cells_temperature_comes_with_every_look(tmp_path: Path) -> None:
         assert "temperature_K" in (await driver.poll(handle)).values
         plain = await b.connected()
         assert "temperature_K" not in (await plain.poll(handle)).values
+
+    tell(tmp_path, story)
+
+
+def test_the_engines_limits_see_the_cells_temperature(tmp_path: Path) -> None:
+    async def story(b: Bench) -> None:
+        driver = await b.connected(temperature={"aux": 1})
+        handle = await driver.start("hot", 1, charge())
+        values = (await driver.poll(handle)).values
+        warm = values["temperature_K"]
+        assert Watch(Bounds(temperature=(warm - 5, warm + 5))).judge(0.0, values) is None
+        said = Watch(Bounds(temperature=(warm + 5, warm + 9))).judge(0.0, values)
+        assert said is not None
+        assert "20 degC at the cell, outside 25 degC to 29 degC" in said
+
+    tell(tmp_path, story)
+
+
+@pytest.mark.parametrize("told", [[math.nan], [None], [], ["21.0"], None])
+def test_a_thermometer_that_fails_is_said_and_disturbs_no_other_channel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Any
+) -> None:
+    async def story(b: Bench) -> None:
+        driver = await b.connected(temperature={"aux": 1})
+        handle = await driver.start("loose", 1, rest(600))
+        with monkeypatch.context() as patch:
+            patch.setitem(messages.MESSAGES, (4, 4), showing((4, 4), AuxValues=told))
+            with pytest.raises(Garbled, match="channel 1: the answer to") as said:
+                await driver.poll(handle)
+            assert said.value.hint == "is the thermocouple of channel 1 connected?"
+            assert (await driver.reading(2)).current == 0
+            await asyncio.sleep(700)
+            assert (await driver.poll(handle)).state is State.DONE
+        assert b.hiccups == []
 
     tell(tmp_path, story)
 

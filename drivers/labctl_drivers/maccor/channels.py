@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from labctl.errors import InstrumentError
 from labctl.instruments.common import DriverContext
-from labctl.instruments.faults import CannotSay, OutOfRange, Refused
+from labctl.instruments.faults import CannotSay, Garbled, OutOfRange, Refused
 from labctl_drivers.maccor import answers, codes
 from labctl_drivers.maccor.readings import ChannelState, statuses, test_name, truth
 from labctl_drivers.maccor.session import ATTEMPTS, LINE_FAULTS, Session
@@ -137,15 +137,20 @@ class Channels:
         Refused
             The tester does not know that input as a temperature.
         Garbled
-            Not told as a number, three times in a row.
+            It is not told as a number.
         """
         index = self._input
         if index is None:
             return None
         if channel not in self._offsets:
             self._offsets[channel] = await self._offset(channel, index)
-        value = await self._session.ask_as(lambda reply: answers.auxiliary(reply, index), 4, 4, Chan=self.wire(channel))
-        return value + self._offsets[channel]
+        reply = await self._session.ask(4, 4, Chan=self.wire(channel))
+        # Read outside the exchange: a thermocouple that came off is no reason to distrust the line.
+        try:
+            return answers.auxiliary(reply, index) + self._offsets[channel]
+        except Garbled as fault:
+            hint = f"is the thermocouple of channel {channel} connected?"
+            raise self.fault(Garbled, f"channel {channel}: {fault.message}", hint) from fault
 
     async def _offset(self, channel: int, index: int) -> float:
         units = await self._session.ask_as(answers.auxiliary_units, 4, 5, Chan=self.wire(channel))
