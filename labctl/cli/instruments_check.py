@@ -18,7 +18,7 @@ from labctl.cli.instruments_list import address_of, wiring
 from labctl.cli.instruments_use import free_slots, held_by_campaigns, in_use
 from labctl.cli.logs import open_log
 from labctl.cli.output import say
-from labctl.cli.running import resolve_secret
+from labctl.cli.secrets import resolve
 from labctl.engine.bench import CONNECT_TIMEOUT
 from labctl.engine.clock import LoopClock, run_real, run_scaled
 from labctl.engine.lock import LaboratoryLock
@@ -165,7 +165,7 @@ def check(station: Path, cells: Path, lab: Path, *, names: Sequence[str], exerci
                     clock=clock,
                     log=log,
                     report=_survived,
-                    secret=resolve_secret,
+                    secret=resolve,
                     folder=lab,
                     read_only=True,
                     wired=tuple(sorted(wired)),

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from labctl.cli import plugins
 from labctl.cli.output import console, put_json
-from labctl.cli.running import resolve_secret
+from labctl.cli.secrets import resolve
 from labctl.errors import LabctlError
 from labctl.station import Station, load_station
 
@@ -153,7 +153,7 @@ def _credentials(entry: Mapping[str, Any]) -> list[Need]:
 def _credential(value: Mapping[str, Any]) -> Need:
     name = str(next(iter(value.values())))
     try:
-        resolve_secret(value)
+        resolve(value)
     except LabctlError as error:
         return Need(name, False, "not set" if "env" in value else error.message)
     return Need(name, True, "set")

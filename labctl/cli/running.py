@@ -16,6 +16,7 @@ from typing import Any
 from labctl.cli import plugins
 from labctl.cli.attached import Attached, SimulationLock, attach
 from labctl.cli.logs import open_log
+from labctl.cli.secrets import resolve
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
 from labctl.cli.taking_up import TakenUp, begun_in, check_files, hand_over, take_up
 from labctl.engine import campaign as campaigns
@@ -102,24 +103,6 @@ class Listener:
     on_begin: Callable[[Campaign, datetime], None]
     on_simulation: Callable[[Simulation], None]
     warn: Callable[[str], None]
-
-
-def resolve_secret(value: Any) -> str:
-    """Resolve a credential of the station file.
-
-    Raises
-    ------
-    UsageError
-        The environment variable is not set, or the key ring can't be used.
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, Mapping) and "env" in value:
-        found = os.environ.get(str(value["env"]))
-        if not found:
-            raise UsageError(f"environment variable {value['env']} is not set", hint="the station file names it")
-        return found
-    raise UsageError("a credential is given as {env: NAME}")
 
 
 def run(
@@ -374,4 +357,4 @@ def make_bench(
 ) -> Bench:
     """Make the drivers that the station names."""
     drivers = {entry["driver"]: plugins.driver(entry["driver"]) for entry in entries.values()}
-    return Bench(entries, drivers, clock=clock, log=log, report=report, secret=resolve_secret, folder=folder)
+    return Bench(entries, drivers, clock=clock, log=log, report=report, secret=resolve, folder=folder)

@@ -141,7 +141,16 @@ class Cycler(Instrument, Protocol):
         """
 
     async def poll(self, handle: Handle) -> Progress:
-        """Look once. ``values``: voltage_V, current_A (charging positive), capacity_C, step_time_s, test_time_s."""
+        """Look once.
+
+        ``values``: voltage_V, current_A (charging positive), capacity_C, step_time_s, test_time_s, and temperature_K
+        where the cell has a thermometer of its own.
+
+        Raises
+        ------
+        CannotSay
+            The channel is in a state of which nobody knows whether the program runs.
+        """
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Lay the raw export and ``records.csv`` into ``folder``.

@@ -65,6 +65,26 @@ class Entry(Model):
     )
 
 
+class Login(Model):
+    """Who logs in at a tester that wants it."""
+
+    user: Text = Field(description="Name of the user on the tester.", examples=["labctl"])
+    password: Secret = Field(description="Where the password is kept.", examples=["{env: LABCTL_MACCOR_PASSWORD}"])
+
+
+class CellTemperature(Model):
+    """What measures the temperature of a channel's cell."""
+
+    aux: Annotated[int, Field(strict=True, ge=1, le=255)] = Field(
+        description="Auxiliary input of the channel, counted from 1.", examples=[1]
+    )
+    end_type: Annotated[str, Field(min_length=1, max_length=8)] = Field(
+        default="Temp {}",
+        description="How a procedure names an end by that input; {} stands for its number.",
+        examples=["Temp {}"],
+    )
+
+
 class Maccor(Entry):
     """MACCOR Series 4000 over MacNet."""
 
@@ -78,6 +98,19 @@ class Maccor(Entry):
     export_folder: Text = Field(description="Where the tester writes its text export.", examples=["maccor-export"])
     tester_clock: Annotated[float, Quantity("duration")] = Field(
         default=0.0, description="How far the tester's clock runs ahead of UTC.", examples=["0 s"]
+    )
+    login: Login | None = Field(
+        default=None,
+        description="Who logs in, where the tester wants it.",
+        examples=["{user: labctl, password: {env: LABCTL_MACCOR_PASSWORD}}"],
+    )
+    temperature: CellTemperature | None = Field(
+        default=None, description="What measures the cells' temperature.", examples=["{aux: 1}"]
+    )
+    direct_mode_watchdog: Duration | None = Field(
+        default=None,
+        description="MacNetDirectModeWD of the tester's System.ini, as somebody has read it there.",
+        examples=["10 s"],
     )
 
 

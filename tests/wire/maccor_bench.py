@@ -77,17 +77,19 @@ class Bench:
     hiccups: list[Hiccup] = field(default_factory=list)
     drivers: list[MaccorCycler] = field(default_factory=list)
 
-    def driver(self, **settings: Any) -> MaccorCycler:
-        context = DriverContext(
+    def context(self, **settings: Any) -> DriverContext:
+        return DriverContext(
             "maccor",
             {"channels": "1-3", **self.settings, **settings},
             self.clock,
             Quiet(),
             self.hiccups.append,
-            lambda reference: "",
+            lambda reference: f"secret of {reference['env']}",
             self.folder,
         )
-        self.drivers.append(MaccorCycler(context))
+
+    def driver(self, **settings: Any) -> MaccorCycler:
+        self.drivers.append(MaccorCycler(self.context(**settings)))
         return self.drivers[-1]
 
     async def connected(self, **settings: Any) -> MaccorCycler:

@@ -40,6 +40,11 @@ IDLE: Final = frozenset({AVAILABLE, SELECTED, RESET})
 #: States in which a test is on its way.
 RUNNING: Final = frozenset({ACTIVE, 8, 12, 13, 14, 15})
 
+#: States in which a test was stopped by a fault: the tester says so itself.
+STOPPED: Final = frozenset({PROBLEM, 9, 11})
+#: States of which it is known what they mean for the cell; in all others nobody can say whether current flows.
+CLEAR: Final = IDLE | RUNNING | STOPPED | {SUSPENDED, COMPLETED}
+
 #: ``RF1`` of steps in which current leaves the cell: discharge, external discharge, pulse discharge.
 DISCHARGING: Final = frozenset({2, 9, 20})
 
@@ -55,6 +60,13 @@ REASON: Final[dict[int, str]] = {
     1: "step time record",
     4: "current record",
     5: "voltage record",
+    8: "capacity record",
+    9: "energy record",
+    17: "pause step record",
+    18: "auxiliary record",
+    33: "pulse low",
+    34: "pulse high",
+    37: "digital input record",
     128: "none",
     129: "step time",
     130: "test time",
@@ -62,8 +74,34 @@ REASON: Final[dict[int, str]] = {
     132: "current",
     133: "voltage",
     134: "power",
+    135: "resistance",
     136: "capacity",
     137: "energy",
+    138: "half-cycle capacity",
+    139: "half-cycle energy",
+    140: "previous capacity",
+    141: "previous energy",
+    142: "first half-cycle capacity",
+    143: "first half-cycle energy",
+    144: "last half-cycle capacity",
+    145: "last half-cycle energy",
+    146: "external input",
+    147: "loop count",
+    150: "voltage per hour",
+    151: "previous capacity",
+    152: "half-cycle capacity",
+    153: "half-cycle time",
+    154: "current change",
+    155: "voltage change",
+    157: "auxiliary voltage",
+    158: "thermocouple",
+    159: "thermistor",
+    160: "pressure, or an advanced start that is complete",
+    161: "largest deviation",
+    162: "mean deviation",
+    163: "SMBus alarm",
+    164: "function",
+    165: "digital input",
     189: "safety capacity",
     190: "safety voltage",
     191: "safety overcharge",
@@ -113,6 +151,43 @@ COMMAND: Final[dict[int, str]] = {
     24: "no channels were selected",
     25: "EV chamber in use",
 }
+
+#: Results of an advanced start (6,13), where the tester answers with a number.
+ADVANCED: Final[dict[int, str]] = {
+    1: "invalid channel",
+    2: "channel not available or selected",
+    3: "illegal options",
+    4: "archived file missing",
+    5: "the archived file's procedure is missing",
+    6: "illegal step",
+    7: "blank step",
+    8: "cannot start at this type of step",
+    9: "cannot remove points",
+    0xFFFF: "other error",
+}
+
+#: Results of the start of direct mode (6,7), where the tester answers with a number.
+DIRECT_START: Final[dict[int, str]] = {
+    1: "illegal system type",
+    2: "channel not available",
+    3: "failed creating the pseudo procedure",
+}
+
+#: Results of an output in direct mode (6,8), where the tester answers with a number.
+TOO_FAST: Final = "too fast"
+NOT_READY: Final = "not ready yet"
+DIRECT_OUTPUT: Final[dict[int, str]] = {
+    1: "illegal system type",
+    2: "channel not active",
+    3: TOO_FAST,
+    4: "direct mode not active",
+    5: NOT_READY,
+}
+
+
+def status_word(status: int) -> str:
+    """Name a ``Stat`` in the tester's word, or say that it is none of the known ones."""
+    return STATUS.get(status, f"in status {status}, which nobody knows")
 
 
 def reason(code: int) -> str:

@@ -7,39 +7,30 @@ archive, so that no test can be started twice and every test can be found again.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from labctl.errors import DataError, InstrumentError
 from labctl.instruments.common import DriverContext, Fetched, Handle, Hiccup, Identity, Inspection, Progress, State
-from labctl.instruments.cycler import CyclerProgram, Reading, SafetyLimits
-from labctl.instruments.faults import (
-    Busy,
-    CannotSay,
-    NotIdentified,
-    NotReachable,
-    OutOfRange,
-    Refused,
-    TimedOut,
-)
+from labctl.instruments.cycler import CyclerProgram, Reading
+from labctl.instruments.faults import CannotSay, NotIdentified, NotReachable, OutOfRange, Refused
 from labctl_drivers.maccor import codes
+from labctl_drivers.maccor.channels import RESET, RESUME, SUSPEND, Channels
 from labctl_drivers.maccor.procedure import TesterStep, compile_program, read, write
-from labctl_drivers.maccor.readings import ChannelState, began, continues, remaining, statuses, test_name, truth
+from labctl_drivers.maccor.readings import ChannelState, began, continues, remaining
 from labctl_drivers.maccor.session import ATTEMPTS, LINE_FAULTS, Session
-from labctl_drivers.maccor.station import ChannelSpec, Settings, limits_message
+from labctl_drivers.maccor.starting import START_DEFAULTS, dry_start, launch, limits, make_ready, order, upload
+from labctl_drivers.maccor.station import Settings, limits_message
 
 if TYPE_CHECKING:
     from labctl_drivers.maccor.tail import Tail
 
 _TOKEN: Final = re.compile(r"[a-z0-9-]{1,25}\Z")
-#: Relative tolerance of a read-back: the tester stores single precision.
-_SINGLE: Final = 1e-6
-#: Pauses, real s, between looks at a channel that was told to change its state.
-_LOOKS: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
+#: Where a test has come to that was told to suspend: it may have ended by itself on the way.
+_INTERRUPTED: Final = frozenset({codes.SUSPENDED, codes.COMPLETED, codes.PROBLEM})
 
 
 class MaccorCycler:
@@ -57,8 +48,8 @@ class MaccorCycler:
     def __init__(self, context: DriverContext) -> None:
         self._context = context
         self._settings = Settings.read(context)
-        self._session = Session(context, self._settings.host, self._settings.json_port, self._settings.binary_port)
-        self._specs: dict[int, ChannelSpec] = {}
+        self._session = Session(context, self._settings)
+        self._channels = Channels(context, self._session, self._settings.channels, self._settings.temperature)
         self._plans: dict[str, tuple[TesterStep, ...]] = {}
         self._looks: dict[str, tuple[datetime, ChannelState]] = {}
         self._last_records: dict[str, int] = {}
@@ -77,12 +68,12 @@ class MaccorCycler:
         folder = self._settings.export_folder
         try:
             if beyond:
-                raise self._fault(
+                raise self._session.fault(
                     NotIdentified,
                     f"the station names channel {beyond[0]}, this tester has {self._session.test_channels}",
                 )
             if not folder.is_dir():
-                raise self._fault(
+                raise self._session.fault(
                     NotReachable,
                     f"its export folder {folder} is not there",
                     hint="share the folder that MacTest exports text files to, and name it as export_folder",
@@ -116,116 +107,26 @@ class MaccorCycler:
             Beyond what the channel can do.
         """
         if not _TOKEN.match(token):
-            raise self._fault(Refused, f"'{token}' is no token: at most 25 of a-z, 0-9 and -")
-        spec = await self._spec(channel)
+            raise self._session.fault(Refused, f"'{token}' is no token: at most 25 of a-z, 0-9 and -")
+        channels = self._channels
+        spec = await channels.spec(channel)
         steps = compile_program(program, spec.scale)
         if (beyond := limits_message(spec, program)) is not None:
-            raise self._fault(OutOfRange, f"channel {channel}: {beyond}")
+            raise channels.fault(OutOfRange, f"channel {channel}: {beyond}")
         started = self._context.clock.now().isoformat()
-        if await self._clear(channel, token):
+        if await make_ready(self._context, channels, channel, token):
             return Handle(token, str(channel), started, {})
-        await self._upload(token, write(steps))
-        sent, back = await self._set_safety(channel, program.safety, spec)
-        order = {
-            "Chan": channel - 1,
-            "TestName": token,
-            "ProcName": token,
-            "Comment": program.name[:80],
-            "Crate": 1.0,
-            "ChamberNum": 0,
-        }
-        await self._dry_start(channel, order)
+        # Whoever wants the temperature watched finds out before current flows that it can't be.
+        await channels.temperature(channel)
+        await upload(self._session, token, write(steps))
+        sent = limits(program.safety, spec)
+        back = await channels.set_limits(channel, sent)
+        told = order(channels.wire(channel), token, program.name)
+        await dry_start(self._session, channel, told)
         started = self._context.clock.now().isoformat()
-        await self._launch(token, channel, order)
+        await launch(self._context, self._session, channels, token, channel, {**told, **START_DEFAULTS})
         self._plans[token] = steps
         return Handle(token, str(channel), started, {"safety": sent, "safety_read_back": back})
-
-    async def _clear(self, channel: int, token: str) -> bool:
-        """Make the channel ready for a start; True where our test already runs there."""
-        state = await self._state(channel)
-        name = await self._name(channel)
-        if name == token and state.status not in codes.IDLE:
-            return True
-        if state.status == codes.COMPLETED:
-            self._context.log.info("archiving a completed test", channel=channel, test=name)
-            await self._act(channel, name, 6, codes.IDLE, "be archived")
-            return False
-        if state.status in codes.IDLE:
-            return False
-        word = codes.STATUS.get(state.status, str(state.status))
-        if state.status in codes.RUNNING or state.status == codes.SUSPENDED:
-            raise self._fault(Busy, f"channel {channel} is {word} with test '{name}'")
-        reason = codes.reason(state.reason)
-        raise self._fault(
-            Refused, f"channel {channel} is {word}, {reason}", hint="clear it at the tester, then try again"
-        )
-
-    async def _upload(self, token: str, content: bytes) -> None:
-        await self._session.put_file(f"{token}.000", content)
-        if await self._session.get_file(f"{token}.000") != content:
-            raise self._fault(Refused, f"procedure {token} did not read back as it was sent")
-        # The tester spells the member without the e.
-        if not await self._session.ask_as(lambda reply: truth(reply, "ProcedurExists"), 1, 3, ProcName=token):
-            raise self._fault(Refused, f"the tester does not list procedure {token} after its upload")
-
-    async def _set_safety(
-        self, channel: int, safety: SafetyLimits, spec: ChannelSpec
-    ) -> tuple[dict[str, float], dict[str, float]]:
-        sent = {
-            "VSafeMax": safety.voltage_max,
-            "VSafeMin": safety.voltage_min,
-            "ISafeChg": safety.charge_current,
-            "ISafeDis": safety.discharge_current,
-            "PBatSafeChg": spec.charge_power,
-            "PBatSafeDis": spec.discharge_power,
-        }
-        reply = await self._session.ask(6, 10, Chan=channel - 1, **sent)
-        back: dict[str, float] = {}
-        for key, value in sent.items():
-            echo = reply.get(key)
-            if not isinstance(echo, (int, float)) or abs(echo - value) > _SINGLE * abs(value):
-                raise self._fault(
-                    Refused, f"channel {channel}: safety limit {key} was sent as {value:g} and read back as {echo}"
-                )
-            back[key] = float(echo)
-        return sent, back
-
-    async def _dry_start(self, channel: int, order: dict[str, Any]) -> None:
-        reply = await self._session.ask(6, 11, **order)
-        words = codes.refusal(reply.get("Result"), codes.CHECK_START)
-        if words is None:
-            return
-        try:
-            detail = await self._session.compiler_words(channel - 1)
-        except (*LINE_FAULTS, Refused):
-            # The refusal counts; what the compiler would have added is lost.
-            detail = ""
-        raise self._fault(Refused, f"channel {channel}: dry start declined: {words}{f' ({detail})' if detail else ''}")
-
-    async def _launch(self, token: str, channel: int, order: dict[str, Any]) -> None:
-        """Give the order to start, and make sure that it was followed exactly once."""
-        last: InstrumentError | None = None
-        for _ in range(ATTEMPTS):
-            words = None
-            try:
-                reply = await self._session.command(6, 2, **order, **_START_DEFAULTS)
-                words = codes.refusal(reply.get("Result"), codes.COMMAND)
-                if words is not None and last is None:
-                    raise self._fault(Busy if "in use" in words.lower() else Refused, f"start declined: {words}")
-            except LINE_FAULTS as fault:
-                last = fault
-                self._session.survived(fault)
-            # Whether the order arrived is for the tester to say; one that is still on its way gets time to arrive,
-            # and the tester itself refuses a second test of this name.
-            for pause in _LOOKS:
-                await asyncio.sleep(self._context.clock.patience(pause))
-                if await self._knows(token, channel):
-                    return
-                if words is not None:
-                    raise self._fault(Refused, f"start declined: {words}")
-            if last is None:
-                raise self._fault(Refused, "the tester agreed to start, but does not run the test")
-        raise last or self._fault(TimedOut, "no answer to the start")
 
     async def _ours_still(self, handle: Handle, state: ChannelState) -> bool:
         """Whether the channel runs our test; the tester is asked for its name only where that is not certain."""
@@ -235,14 +136,7 @@ class MaccorCycler:
                 return True
             if before is None and began(state, (now - datetime.fromisoformat(handle.started)).total_seconds()):
                 return True
-        return await self._owns(int(handle.place), handle.token)
-
-    async def _owns(self, channel: int, token: str) -> bool:
-        # Twice, as a name that arrived mangled must not pass for another test's.
-        return await self._name(channel) == token or await self._name(channel) == token
-
-    async def _knows(self, token: str, channel: int) -> bool:
-        return await self._name(channel) == token or await self._archived(token)
+        return await self._channels.owns(int(handle.place), handle.token)
 
     async def poll(self, handle: Handle) -> Progress:
         """Look once. Suspended by an operator counts as running, and the message says so."""
@@ -253,12 +147,14 @@ class MaccorCycler:
             return await self._gone(handle)
         values = state.values()
         if state.status == codes.COMPLETED:
-            return Progress(State.DONE, codes.STATUS[state.status], 0.0, values)
+            return await self._completed(channel, values)
+        if state.status in codes.STOPPED:
+            word = codes.status_word(state.status)
+            return Progress(State.FAILED, f"{word}: {codes.reason(state.reason)}", None, values)
+        if (temperature := await self._channels.temperature(channel)) is not None:
+            values["temperature_K"] = temperature
         if state.status == codes.SUSPENDED:
             return Progress(State.RUNNING, f"suspended, {codes.reason(state.reason)}", None, values)
-        if state.status not in codes.RUNNING:
-            word = codes.STATUS.get(state.status, str(state.status))
-            return Progress(State.FAILED, f"{word}: {codes.reason(state.reason)}", None, values)
         before = self._looks.get(handle.token)
         # What an earlier process started is only looked at first: of hundreds of tests each is known to run before
         # their procedures are read back, which tell how long they take.
@@ -269,18 +165,32 @@ class MaccorCycler:
 
     async def _settled(self, channel: int) -> ChannelState:
         """Look at a channel; that it does not run any more must be seen twice, as one digit may have been wrong."""
-        state = await self._state(channel)
+        state = await self._channels.clear_state(channel)
         for _ in range(ATTEMPTS):
             if state.status in codes.RUNNING:
                 break
-            before, state = state, await self._state(channel)
+            before, state = state, await self._channels.clear_state(channel)
             if state.status == before.status:
                 break
         return state
 
+    async def _completed(self, channel: int, values: dict[str, float]) -> Progress:
+        """Judge a test that is at its end by the End step that it came to."""
+        word = codes.STATUS[codes.COMPLETED]
+        try:
+            end = await self._channels.end_status(channel)
+        except Refused as fault:
+            # A tester whose version has no such message; its word that the test is complete stands.
+            self._context.log.info("no end status", channel=channel, why=fault.message)
+            return Progress(State.DONE, word, 0.0, values)
+        if end.failed:
+            said = f"{word} at End step {end.reached} of {end.ends}, which stands for FAIL"
+            return Progress(State.FAILED, said, None, values)
+        return Progress(State.DONE, word, 0.0, values)
+
     async def _gone(self, handle: Handle) -> Progress:
         """Judge a test that is not on its channel any more by its file."""
-        if not await self._archived(handle.token):
+        if not await self._channels.archived(handle.token):
             return Progress(State.FAILED, f"the tester does not know test '{handle.token}'")
         from labctl_drivers.maccor.export import parse
 
@@ -307,9 +217,9 @@ class MaccorCycler:
         """
         from labctl_drivers.maccor import deliver
 
-        state = await self._state(int(handle.place))
+        state = await self._channels.state(int(handle.place))
         last = self._last_records.get(handle.token)
-        if state.status not in codes.IDLE and await self._owns(int(handle.place), handle.token):
+        if state.status not in codes.IDLE and await self._channels.owns(int(handle.place), handle.token):
             last = state.last_record
         raw, records = await deliver.wait_for_records(self._file(handle), last, self._context.clock.patience)
         plan = await self._plan(handle.token)
@@ -340,46 +250,24 @@ class MaccorCycler:
 
     async def abort(self, handle: Handle) -> None:
         """To open circuit, now: suspend, reset, and see that both were done. Idempotent."""
-        channel = int(handle.place)
-        state = await self._state(channel)
-        if state.status in codes.IDLE | {codes.COMPLETED} or not await self._owns(channel, handle.token):
+        channel, channels = int(handle.place), self._channels
+        state = await channels.state(channel)
+        if state.status in codes.IDLE | {codes.COMPLETED} or not await channels.owns(channel, handle.token):
             return
         if state.status in codes.RUNNING:
-            await self._act(channel, handle.token, 3, {codes.SUSPENDED, codes.COMPLETED, codes.PROBLEM}, "suspend")
-            state = await self._state(channel)
+            await channels.act(channel, handle.token, SUSPEND, _INTERRUPTED, "suspend")
+            state = await channels.state(channel)
         self._last_records[handle.token] = state.last_record
-        await self._act(channel, handle.token, 5, codes.IDLE, "reset")
+        await channels.act(channel, handle.token, RESET, codes.IDLE, "reset")
 
     async def suspend(self, handle: Handle) -> None:
         """Interrupt the test: the cell goes to open circuit, the program can go on later."""
-        goal = {codes.SUSPENDED, codes.COMPLETED, codes.PROBLEM}
-        await self._act(int(handle.place), handle.token, 3, goal, "suspend")
+        await self._channels.act(int(handle.place), handle.token, SUSPEND, _INTERRUPTED, "suspend")
 
     async def resume(self, handle: Handle) -> None:
         """Go on with a suspended test."""
-        await self._act(int(handle.place), handle.token, 4, codes.RUNNING | {codes.COMPLETED}, "resume")
-
-    async def _act(self, channel: int, token: str, number: int, goal: frozenset[int] | set[int], verb: str) -> None:
-        """Give (6,``number``) until the channel is where it should be, or is no longer ours."""
-        words: str | None = None
-        for _ in range(ATTEMPTS):
-            state = await self._state(channel)
-            if state.status in goal or not await self._owns(channel, token):
-                return
-            try:
-                reply = await self._session.command(6, number, Chan=channel - 1)
-                words = codes.refusal(reply.get("Result"), codes.COMMAND)
-            except LINE_FAULTS as fault:
-                self._session.survived(fault)
-            for pause in _LOOKS:
-                await asyncio.sleep(self._context.clock.patience(pause))
-                if (state := await self._state(channel)).status in goal:
-                    return
-                if words is not None:
-                    break
-        now = codes.STATUS.get(state.status, str(state.status))
-        said = f" ('{words}')" if words else ""
-        raise self._fault(Refused, f"channel {channel} does not {verb}: it is {now}{said}")
+        goal = codes.RUNNING | {codes.COMPLETED}
+        await self._channels.act(int(handle.place), handle.token, RESUME, goal, "resume")
 
     async def find(self, token: str) -> Handle | None:
         """Find a test by its name: on the channels first, then in the archive.
@@ -391,14 +279,14 @@ class MaccorCycler:
         """
         try:
             for channel in self._settings.channels:
-                if await self._name(channel) == token:
-                    state = await self._state(channel)
+                if await self._channels.name(channel) == token:
+                    state = await self._channels.state(channel)
                     if state.status not in codes.IDLE:
                         begun = self._context.clock.now() - timedelta(seconds=state.test_time)
                         return Handle(token, str(channel), begun.isoformat(), {"found": True})
-            archived = await self._archived(token)
+            archived = await self._channels.archived(token)
         except (*LINE_FAULTS, Refused) as fault:
-            raise self._fault(CannotSay, f"whether test '{token}' was started: {fault.message}") from fault
+            raise self._session.fault(CannotSay, f"whether test '{token}' was started: {fault.message}") from fault
         return self._from_archive(token) if archived else None
 
     def _from_archive(self, token: str) -> Handle:
@@ -410,7 +298,7 @@ class MaccorCycler:
                 begun = begun_at(file.read_bytes())
                 started = self._context.clock.now() if begun is None else begun - self._settings.tester_clock
                 return Handle(token, str(channel), started.isoformat(), {"found": True})
-        raise self._fault(
+        raise self._session.fault(
             CannotSay,
             f"test '{token}' is in the tester's archive, but none of our channels exported it",
             hint=f"look for {token}.* in {self._settings.export_folder}",
@@ -418,29 +306,12 @@ class MaccorCycler:
 
     async def reading(self, channel: int) -> Reading:
         """Read voltage and current of a channel, idle or not."""
-        self._ours(channel)
-        state = await self._state(channel)
+        state = await self._channels.state(channel)
         return Reading(state.test_time, state.voltage, state.current)
 
     async def channels(self) -> Mapping[int, str]:
         """Status word of every channel that the station gave us."""
-        words: dict[int, str] = {}
-        highest = max(self._settings.channels)
-        for first in range(0, highest, 128):
-            count = min(128, highest - first)
-            listed = await self._session.ask_as(statuses, 4, 1, Chan=first, Len=count)
-            for index, status in enumerate(listed):
-                words[first + index + 1] = codes.STATUS.get(status, str(status))
-        return {channel: words.get(channel, "not told") for channel in self._settings.channels}
-
-    async def _state(self, channel: int) -> ChannelState:
-        return await self._session.ask_as(ChannelState.read, 4, 7, Chan=channel - 1)
-
-    async def _name(self, channel: int) -> str:
-        return await self._session.ask_as(test_name, 4, 6, Chan=channel - 1)
-
-    async def _archived(self, token: str) -> bool:
-        return await self._session.ask_as(lambda reply: truth(reply, "TestNameExists"), 1, 4, TestName=token)
+        return await self._channels.words()
 
     async def _plan(self, token: str) -> tuple[TesterStep, ...]:
         """Our procedure's steps; after a restart they are read back from the tester."""
@@ -452,33 +323,5 @@ class MaccorCycler:
                 self._plans[token] = ()
         return self._plans[token]
 
-    async def _spec(self, channel: int) -> ChannelSpec:
-        self._ours(channel)
-        if channel not in self._specs:
-            self._specs[channel] = await self._session.ask_as(ChannelSpec.read, 3, 1, Chan=channel - 1)
-        return self._specs[channel]
-
-    def _ours(self, channel: int) -> None:
-        if channel not in self._settings.channels:
-            raise self._fault(OutOfRange, f"channel {channel} is not one that the station gave us")
-
     def _file(self, handle: Handle) -> Path:
         return self._settings.export_folder / f"{handle.token}.{int(handle.place):03d}"
-
-    def _fault(self, kind: Callable[..., InstrumentError], message: str, hint: str | None = None) -> InstrumentError:
-        return kind(message, instrument=self._context.name, address=self._session.address, hint=hint)
-
-
-_START_DEFAULTS: Final[dict[str, Any]] = {
-    "StartCycle": 0,
-    "TotCycles": 0,
-    "Mass": 1,
-    "VGain": 0,
-    "AbsTRepAlign": 0,
-    "ParallelR": 0,
-    "VDivHiR": 0,
-    "VDivLoR": 0,
-    "CANpos": -1,
-    "CANprof": "",
-    "RegimeName": "",
-}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from labctl.instruments.common import DriverContext, Inspection
@@ -90,7 +91,7 @@ async def _statuses(session: Session, channels: Sequence[int]) -> dict[int, int]
     found: dict[int, int] = {}
     for first in range(0, max(channels), _MOST_IN_ONE):
         count = min(_MOST_IN_ONE, max(channels) - first)
-        listed = await session.ask_as(statuses, 4, 1, Chan=first, Len=count)
+        listed = await session.ask_as(partial(statuses, count=count), 4, 1, Chan=first, Len=count)
         found |= {first + index + 1: status for index, status in enumerate(listed)}
     return {channel: found[channel] for channel in channels if channel in found}
 

@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from labctl.instruments.faults import Garbled
 from labctl_drivers.maccor.codes import DISCHARGING
+from labctl_drivers.maccor.members import BYTE, listed, number, text, whole
 from labctl_drivers.maccor.procedure import TesterStep
 
+_STATE: Final = "(4,7)"
 _CHARGING: Final = frozenset({1, 8, 19})
 #: A guess of when a voltage or a current arrives is never longer than this share of what the step took so far, so that
 #: somebody who looks again by it sees the end late by that share at most. In s: the shortest and the longest guess.
@@ -52,35 +54,31 @@ class ChannelState:
 
     @classmethod
     def read(cls, result: Mapping[str, Any]) -> ChannelState:
-        """Read a result. Raises ``Garbled`` where a member is missing or no number.
+        """Read a result. Raises ``Garbled`` where a member is missing or not exactly what it should be.
 
         The sign of the current comes from what the step does: whether the tester reports discharges as negative is
-        not documented.
+        not documented. Where the step is of a kind that is not known here, the sign is the tester's.
         """
-        try:
-            doing = int(result["RF1"])
-            current = float(result["Current"])
-            if doing in DISCHARGING:
-                current = -abs(current)
-            elif doing in _CHARGING:
-                current = abs(current)
-            state = cls(
-                status=int(result["Stat"]),
-                doing=doing,
-                reason=int(result["RF2"]),
-                last_record=int(result["LastRecNum"]),
-                step=int(result["Step"]),
-                test_time=float(result["TestTime"]),
-                step_time=float(result["StepTime"]),
-                voltage=float(result["Voltage"]),
-                current=current,
-                capacity=abs(float(result["Capacity"])) * 3600.0,
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise Garbled(f"the answer to (4,7) lacks or garbles {error}") from error
-        times = state.test_time, state.step_time, state.capacity
-        if not (all(map(math.isfinite, times)) and abs(state.voltage) < _HIGHEST and abs(state.current) < _HIGHEST):
-            raise Garbled("the answer to (4,7) holds a value that is no number")
+        doing = whole(result, "RF1", _STATE, BYTE)
+        current = number(result, "Current", _STATE)
+        if doing in DISCHARGING:
+            current = -abs(current)
+        elif doing in _CHARGING:
+            current = abs(current)
+        state = cls(
+            status=whole(result, "Stat", _STATE, BYTE),
+            doing=doing,
+            reason=whole(result, "RF2", _STATE, BYTE),
+            last_record=whole(result, "LastRecNum", _STATE),
+            step=whole(result, "Step", _STATE),
+            test_time=_seconds(result, "TestTime"),
+            step_time=_seconds(result, "StepTime"),
+            voltage=number(result, "Voltage", _STATE),
+            current=current,
+            capacity=abs(number(result, "Capacity", _STATE)) * 3600.0,
+        )
+        if abs(state.voltage) > _HIGHEST or abs(state.current) > _HIGHEST:
+            raise Garbled("the answer to (4,7) holds a value that no channel has")
         return state
 
     def values(self) -> dict[str, float]:
@@ -112,12 +110,16 @@ def began(now: ChannelState, ago: float) -> bool:
     return now.test_time > 2 * _CLOCKS_AGREE and abs(now.test_time - ago) < _CLOCKS_AGREE
 
 
+def _seconds(result: Mapping[str, Any], member: str) -> float:
+    found = number(result, member, _STATE)
+    if found < 0:
+        raise Garbled(f"the answer to {_STATE} tells {found:g} s for {member}")
+    return found
+
+
 def test_name(result: Mapping[str, Any]) -> str:
     """Test name in an answer to (4,6), empty where there is none. Raises ``Garbled``."""
-    name = result.get("TestName")
-    if not isinstance(name, str):
-        raise Garbled(f"(4,6) tells '{name}' for a name")
-    return name.strip()
+    return text(result, "TestName", "(4,6)")
 
 
 def truth(result: Mapping[str, Any], member: str) -> bool:
@@ -128,12 +130,10 @@ def truth(result: Mapping[str, Any], member: str) -> bool:
     return text == "TRUE"
 
 
-def statuses(result: Mapping[str, Any]) -> list[int]:
-    """``Stat`` of every channel in an answer to (4,1). Raises ``Garbled``."""
-    try:
-        return [int(entry["Stat"]) for entry in result["Status"]]
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise Garbled(f"the answer to (4,1) lacks or garbles {error}") from error
+def statuses(result: Mapping[str, Any], count: int) -> list[int]:
+    """``Stat`` of each of ``count`` channels in an answer to (4,1). Raises ``Garbled``."""
+    entries = listed(result, "Status", "(4,1)", count)
+    return [whole(entry if isinstance(entry, dict) else {}, "Stat", "(4,1)", BYTE) for entry in entries]
 
 
 def remaining(now: ChannelState, before: ChannelState | None, plan: Sequence[TesterStep]) -> float | None:

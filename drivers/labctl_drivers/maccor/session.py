@@ -7,12 +7,14 @@ Questions are repeated after a fault, up to three times. A command that may have
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
 
 from labctl.errors import InstrumentError
 from labctl.instruments.common import DriverContext, Hiccup, Identity
 from labctl.instruments.faults import Garbled, NotIdentified, NotReachable, Refused, TimedOut
+from labctl_drivers.maccor.station import Settings
 from labctl_drivers.maccor.wire import BinaryLine, JsonLine
 
 ATTEMPTS: Final = 3
@@ -28,21 +30,29 @@ _CONNECT_PAUSES: Final = (0.1, 0.3, 0.0)
 #: Faults after which the connection is rebuilt.
 LINE_FAULTS: Final = (NotReachable, TimedOut, Garbled)
 
+_LOGIN_HINT: Final = "where the tester wants a login, give 'login: {user: NAME, password: {env: NAME}}' in its entry"
+#: Whether a refusal is about a login: its words on the wire are unverified, so they are guessed at for the hint only.
+_WANTS_LOGIN: Final = re.compile(r"log(?:ged)?[ -]?in|authenti|authori[sz]|permission|MacNet error", re.IGNORECASE)
+
 T = TypeVar("T")
 
 
 class Session:
     """A tester at one address."""
 
-    def __init__(self, context: DriverContext, host: str, json_port: int, binary_port: int) -> None:
+    def __init__(self, context: DriverContext, settings: Settings) -> None:
         self._context = context
-        self.address = f"{host}:{json_port}"
-        self._json = JsonLine(host, json_port, _TIMEOUT, context.clock.patience)
-        self._binary = BinaryLine(host, binary_port, _TIMEOUT, context.clock.patience)
+        self.address = f"{settings.host}:{settings.json_port}"
+        self._json = JsonLine(settings.host, settings.json_port, _TIMEOUT, context.clock.patience)
+        self._binary = BinaryLine(settings.host, settings.binary_port, _TIMEOUT, context.clock.patience)
+        self._login = settings.login
+        self._first = min(settings.channels) - 1
         self._lock = asyncio.Lock()
         self._survived: list[InstrumentError] = []
         self._identity: Identity | None = None
         self.test_channels = 0
+        #: What kind of tester it says it is; 0 is a laboratory system, the only kind with direct mode.
+        self.system_type: Any = None
 
     async def connect(self) -> Identity:
         """Connect both ports and identify, within 5 s. Raises ``NotReachable`` or ``NotIdentified``."""
@@ -87,20 +97,59 @@ class Session:
         for line in (self._json, self._binary):
             line.timeout = _CONNECT_TIMEOUT
             await line.open()
+        admitted = await self._log_in()
         try:
             version = await self._json.ask(1, 1, {})
             general = await self._json.ask(1, 2, {})
         except Refused as fault:
-            raise self.fault(NotIdentified, f"it declines to say what it is ({fault.message})") from fault
-        identity = self._identified(version, general)
+            raise self._not_admitted(f"it declines to say what it is ({fault.message})", admitted) from fault
+        identity = self._identified(version, general, admitted)
+        if self._first < self.test_channels:
+            # Who it is a tester may say to everybody, and the rest only to whom has logged in.
+            try:
+                await self._json.ask(4, 7, {"Chan": self._first})
+            except Refused as fault:
+                said = f"it says who it is, but declines to be asked about channel {self._first + 1} ({fault.message})"
+                raise self._not_admitted(said, admitted) from fault
         for line in (self._json, self._binary):
             line.timeout = _TIMEOUT
         return identity
 
-    def _identified(self, version: dict[str, Any], general: dict[str, Any]) -> Identity:
+    def _not_admitted(self, said: str, admitted: str) -> InstrumentError:
+        if admitted:
+            said += f"; its answer to the login was: {admitted}"
+        return self.fault(NotIdentified, said, _LOGIN_HINT if self._login is None else None)
+
+    async def _log_in(self) -> str:
+        """Log in where the station file says so, (8,1); give what the tester says to it.
+
+        Whether a login counts for the connection or for the whole PC is unverified: it is repeated with each connection
+        of the JSON port. The binary port's layout is not known, so nothing is sent there.
+        """
+        login = self._login
+        if login is None:
+            return ""
+        try:
+            reply = await self._json.ask(8, 1, {"UserID": login.user, "Password": login.password})
+        except Garbled as fault:
+            # In its own words it might repeat the password.
+            raise Garbled("the answer to the login (8,1) is none", address=fault.address) from None
+        except Refused:
+            # A tester without authentication need not know the message; one with it declines what comes next.
+            self._context.log.warning("the tester knows no login; going on without", instrument=self._context.name)
+            return "declined"
+        if str(reply.get("Result")).strip().upper() not in ("PASSED", "1"):
+            raise self.fault(
+                NotIdentified,
+                f"the tester does not let user '{login.user}' in",
+                "look at user and password that 'login' of the station file names",
+            )
+        return "passed"
+
+    def _identified(self, version: dict[str, Any], general: dict[str, Any], admitted: str) -> Identity:
         serial = general.get("SystemID")
         channels = general.get("TestChannels")
-        if not isinstance(serial, str) or not isinstance(channels, int):
+        if not isinstance(serial, str) or not isinstance(channels, int) or isinstance(channels, bool):
             raise self.fault(NotIdentified, f"it answers, but not like a MACCOR tester: {str(general)[:80]}")
         before = self._identity
         if before is not None and before.serial != serial.strip():
@@ -110,7 +159,10 @@ class Session:
         if firmware != library:
             raise self.fault(NotIdentified, f"MacTest32 {firmware} and its MacNet library {library} do not match")
         self.test_channels = channels
+        self.system_type = general.get("SystemType")
         details = {"MacNet API": str(version.get("APIVersion", "?")), "test channels": str(channels)}
+        if self._login is not None:
+            details["login"] = f"{self._login.user}: {admitted}"
         identity = Identity("MACCOR", "Series 4000", serial.strip(), firmware, self.address, details)
         self._identity = identity
         return identity
@@ -133,6 +185,18 @@ class Session:
             if not (self._json.connected and self._binary.connected):
                 await self._open_after_faults()
             return await self._trusting(lambda: self._json.ask(fclass, fnum, params))
+
+    async def ask_binary(self, fclass: int, fnum: int, channel: int, payload: bytes = b"") -> bytes:
+        """Put a question, or an order whose repetition does no harm, on the binary port; ``channel`` counts from 0."""
+        return await self.repeat(lambda: self._binary.ask(fclass, fnum, channel, payload))
+
+    async def log_out(self) -> None:
+        """Log out, (8,2).
+
+        Not done at :meth:`close`: whether it ends the rights of this connection only, or of every program on this PC,
+        is unverified, and a look at the tester must not take them from a campaign that runs.
+        """
+        await self.ask(8, 2)
 
     async def put_file(self, name: str, content: bytes) -> None:
         """Write a procedure file; repeating it does no harm."""
@@ -186,7 +250,14 @@ class Session:
         # Whatever ends this early, a cancellation too, leaves an answer on the line that nobody waits for.
         clean = False
         try:
-            result = await once()
+            try:
+                result = await once()
+            except Refused as fault:
+                if self._login is None or not _WANTS_LOGIN.search(fault.message):
+                    raise
+                # Another program on this PC may have logged out for all of them; what is refused was not done.
+                await self._log_in()
+                result = await once()
             clean = True
             return result
         except Refused as fault:
@@ -209,7 +280,10 @@ class Session:
         return kind(message, instrument=self._context.name, address=self.address, hint=hint)
 
     def _named(self, fault: InstrumentError) -> InstrumentError:
-        return type(fault)(fault.message, instrument=self._context.name, address=fault.address or self.address)
+        hint = _LOGIN_HINT if self._login is None and _WANTS_LOGIN.search(fault.message) else None
+        return type(fault)(
+            fault.message, instrument=self._context.name, address=fault.address or self.address, hint=hint
+        )
 
     def _report(self) -> None:
         survived, self._survived = self._survived, []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +13,19 @@ from labctl.instruments.common import DriverContext
 from labctl.instruments.cycler import CyclerProgram
 from labctl.instruments.faults import Garbled, OutOfRange
 from labctl.units import UnitError, parse
+from labctl_drivers.maccor.members import number as number_in
 
 _JSON_PORT: Final = 57570
 _BINARY_PORT: Final = 57560
+_END_TYPE: Final = "Temp {}"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who logs in at a tester that wants it; the password is never shown."""
+
+    user: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,15 @@ class Settings:
         Where the tester's text exports arrive.
     tester_clock : timedelta
         What the tester's clock is ahead of UTC.
+    login : Login or None
+        Where the tester wants one.
+    temperature : int or None
+        Which auxiliary input of a channel measures the temperature of its cell, from 1.
+    temperature_end : str
+        How a procedure names an end by that input, ``{}`` for its number; the spelling is unverified.
+    watchdog : float or None
+        Seconds after which the tester suspends a channel in direct mode that got no update, as a person has read them
+        in the tester's ``System.ini``; they can't be asked for.
     """
 
     host: str
@@ -40,6 +59,10 @@ class Settings:
     channels: tuple[int, ...]
     export_folder: Path
     tester_clock: timedelta
+    login: Login | None = None
+    temperature: int | None = None
+    temperature_end: str = _END_TYPE
+    watchdog: float | None = None
 
     @classmethod
     def read(cls, context: DriverContext) -> Settings:
@@ -49,18 +72,48 @@ class Settings:
             if key not in settings:
                 raise UsageError(f"instrument {context.name}: '{key}' is missing in the station file")
         try:
-            ahead = settings.get("tester_clock", 0)
-            seconds = float(ahead) if isinstance(ahead, (int, float)) else parse(ahead, "duration")
             return cls(
                 host=str(settings["address"]),
                 json_port=int(settings.get("json_port", _JSON_PORT)),
                 binary_port=int(settings.get("binary_port", _BINARY_PORT)),
                 channels=channel_list(settings["channels"]),
                 export_folder=context.folder / str(settings["export_folder"]),
-                tester_clock=timedelta(seconds=seconds),
+                tester_clock=timedelta(seconds=_duration(settings.get("tester_clock", 0))),
+                login=_login(context, settings.get("login")),
+                temperature=_input(settings.get("temperature")),
+                temperature_end=str((settings.get("temperature") or {}).get("end_type", _END_TYPE)),
+                watchdog=None if (after := settings.get("direct_mode_watchdog")) is None else _positive(after),
             )
         except (TypeError, ValueError, UnitError) as error:
             raise UsageError(f"instrument {context.name}: {error}") from error
+
+
+def _duration(value: Any) -> float:
+    return float(value) if isinstance(value, (int, float)) else parse(value, "duration")
+
+
+def _positive(value: Any) -> float:
+    seconds = _duration(value)
+    if not seconds > 0:
+        raise ValueError("direct_mode_watchdog is the time after which the tester suspends, and above zero")
+    return seconds
+
+
+def _login(context: DriverContext, entry: Any) -> Login | None:
+    if entry is None:
+        return None
+    if not isinstance(entry, Mapping) or not entry.get("user") or "password" not in entry:
+        raise ValueError("login is given as {user: NAME, password: {env: NAME}}")
+    return Login(str(entry["user"]), context.secret(entry["password"]))
+
+
+def _input(entry: Any) -> int | None:
+    if entry is None:
+        return None
+    index = entry.get("aux") if isinstance(entry, Mapping) else None
+    if isinstance(index, bool) or not isinstance(index, int) or index < 1:
+        raise ValueError("temperature is given as {aux: N}, the channel's auxiliary input counted from 1")
+    return index
 
 
 def channel_list(text: Any) -> tuple[int, ...]:
@@ -99,20 +152,20 @@ class ChannelSpec:
     @classmethod
     def read(cls, result: Mapping[str, Any]) -> ChannelSpec:
         """Read a result of (3,1). Raises ``Garbled``."""
-        try:
-            scales = [
-                (str(number), min(float(result[f"IR{number}Chg"]), float(result[f"IR{number}Dis"])))
-                for number in (1, 2, 3, 4)
-            ]
-            return cls(
-                float(result["Vmin"]),
-                float(result["Vmax"]),
-                tuple(sorted(((name, full) for name, full in scales if full > 0), key=lambda scale: scale[1])),
-                float(result["PBatSafeChg"]),
-                float(result["PBatSafeDis"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise Garbled(f"the answer to (3,1) lacks or garbles {error}") from error
+
+        def told(member: str) -> float:
+            return number_in(result, member, "(3,1)")
+
+        scales = [(str(one), min(told(f"IR{one}Chg"), told(f"IR{one}Dis"))) for one in (1, 2, 3, 4)]
+        if not told("Vmin") < told("Vmax"):
+            raise Garbled("the answer to (3,1) has a lowest voltage that is not below the highest")
+        return cls(
+            told("Vmin"),
+            told("Vmax"),
+            tuple(sorted(((name, full) for name, full in scales if full > 0), key=lambda scale: scale[1])),
+            told("PBatSafeChg"),
+            told("PBatSafeDis"),
+        )
 
     def scale(self, current: float) -> str:
         """Give the smallest range that holds ``current``, in A. Raises ``OutOfRange``."""

@@ -142,7 +142,8 @@ class JsonLine(Line):
     def _checked(self, reply: Any, what: str, fclass: int, fnum: int) -> dict[str, Any]:
         if not isinstance(reply, dict) or reply.get("jsonrpc") != "2.0":
             raise Garbled(f"the answer to {what} is no JSON-RPC: {str(reply)[:60]}", address=self.address)
-        if reply.get("id") not in (self._last_id, None):
+        # Only what could not be read has no number: JSON-RPC answers it with an error object.
+        if reply.get("id") != self._last_id and not (reply.get("id") is None and reply.get("error") is not None):
             raise Garbled(f"the answer to {what} belongs to another question", address=self.address)
         if (error := reply.get("error")) is not None:
             text = error.get("message", error) if isinstance(error, dict) else error
