@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from labctl.engine.routing import Route
+from labctl.engine.switching import OPEN_CIRCUIT_CURRENT, NotSafe, Switching
 from labctl.errors import LabctlError
 from labctl.instruments import (
     AcquisitionRequest,
@@ -89,16 +90,8 @@ class Suspendable(Protocol):
         """Go on; safe to repeat."""
 
 
-class NotSafe(LabctlError):
-    """A cell was to be left at open circuit, and that could not be read back."""
-
-    category = "safety"
-
-
 #: Seconds between two looks at most, whatever an instrument says of its end.
 LONGEST: Final = 1800.0
-#: Above this magnitude in A a channel that should be open is not (safety rule I2).
-OPEN_CIRCUIT_CURRENT: Final = 10e-6
 
 _VOUCH: Final = "; if it is the booked cell, 'labctl retry' with --barcode as read from it goes on all the same"
 
@@ -323,13 +316,15 @@ class ImpedanceAction:
         route: Route,
         potentiostat: Potentiostat,
         multiplexer: Multiplexer | None,
+        beside: tuple[Cycler, int] | None,
+        last_seen: Callable[[], LastSeen | None],
     ) -> None:
         parameters = planned.parameters
         if not isinstance(parameters, Impedance):
             raise LabctlError(f"{planned.path} is no step for a potentiostat")
-        self._route = route
         self._potentiostat = potentiostat
-        self._multiplexer = multiplexer
+        limits = parameters.voltage_min, parameters.voltage_max
+        self._switching = Switching(route, potentiostat, multiplexer, beside, limits, last_seen)
         self._rest = parameters.rest_before
         self.request = ImpedanceRequest(
             name=name,
@@ -350,13 +345,11 @@ class ImpedanceAction:
         return asdict(self.request)
 
     async def prepare(self) -> None:
-        """Let the cell rest, then close its relay."""
+        """Let the cell rest, then take the leads to it and make sure that it is this cell."""
         await asyncio.sleep(self._rest)
-        await self._switch(self._route.lead)
-
-    async def _switch(self, relay: int | None) -> None:
-        if self._multiplexer is not None:
-            await self._multiplexer.switch(relay, self._route.relays)
+        wrong = await self._switching.connect()
+        if wrong is not None:
+            raise IdentityDoubt(wrong + _VOUCH)
 
     async def start(self, token: str) -> Handle:
         """Start the sweep."""
@@ -373,7 +366,7 @@ class ImpedanceAction:
     async def abort(self, handle: Handle) -> None:
         """Source off, then the relay open."""
         await self._potentiostat.abort(handle)
-        await self._switch(None)
+        await self._switching.isolate()
 
     async def find(self, token: str) -> Handle | None:
         """Find the file by its name."""
@@ -381,11 +374,11 @@ class ImpedanceAction:
 
     async def finish(self) -> None:
         """Open the relay; the source is off by then."""
-        await self._switch(None)
+        await self._switching.isolate()
 
     async def prove_safe(self) -> None:
-        """The driver reads back that the source is off, and the multiplexer that its relays are open."""
-        await self._switch(None)
+        """The driver reads back that the source is off; relays are read back as open, and the leads asked whether."""
+        await self._switching.isolate()
 
 
 def next_look(progress: Progress, elapsed: float) -> float:

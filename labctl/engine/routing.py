@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from labctl.instruments import rivals
 from labctl.protocol import Kind, PlannedOperation
 from labctl.station import Station
 
@@ -35,11 +36,14 @@ class Route:
     through : str or None
         The multiplexer on the way.
     relays : tuple of int
-        All relays of that place's leads: the group of which at most one is ever closed.
+        The group of which at most one is ever closed: all that reach a cell for this instrument, and all that bring
+        another one to this slot.
     chamber : str or None
         The chamber that keeps the place's temperature, if the operation asks for one.
     resources : tuple of str
         What it takes, all or none.
+    beside : tuple of (str, int)
+        Other instruments whose leads are always at the slot, each with its channel there.
     """
 
     slot: str
@@ -49,6 +53,7 @@ class Route:
     relays: tuple[int, ...]
     chamber: str | None
     resources: tuple[str, ...]
+    beside: tuple[tuple[str, int], ...] = ()
 
 
 class RouteBook:
@@ -138,12 +143,15 @@ def _at(
         else:
             resources.append(f"{instrument}:{lead}")
         # Whoever measures at these leads needs the other instruments' leads there to be at rest.
-        for other, others in place.leads.items():
-            if other != instrument and others.through is None:
-                resources.append(f"{other}:{others.leads[number - 1]}")
+        beside = tuple(
+            (other, others.leads[number - 1])
+            for other, others in place.leads.items()
+            if other != instrument and others.through is None
+        )
+        resources += [f"{other}:{channel}" for other, channel in beside]
         wanted = chamber if planned.temperature is not None else None
         if wanted is not None and planned.temperature is not None:
             resources.append(f"{wanted}={planned.temperature:.2f} K")
-        relays = tuple(wiring.leads) if wiring.through is not None else ()
-        found.append(Route(slot, instrument, lead, wiring.through, relays, wanted, tuple(sorted(resources))))
+        relays = rivals(station.switched(wiring.through), lead) if wiring.through is not None else ()
+        found.append(Route(slot, instrument, lead, wiring.through, relays, wanted, tuple(sorted(resources)), beside))
     return found

@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from labctl.documents import Area, FileModel, Model, Name, Numbers, Quantity, Ratio, Text, Word
+from labctl.instruments import SwitchedLead
 from labctl.station.hours import WorkingHours
 from labctl.station.instruments import InstrumentEntry, Settled
 
@@ -135,8 +136,22 @@ class Station(FileModel):
         return settings
 
     def entries(self) -> dict[str, dict[str, Any]]:
-        """Give the settings of all instruments, by name."""
-        return {name: self.settings(name) for name in self.instruments}
+        """Give the settings of all instruments, by name; those of a multiplexer also say what its ``leads`` connect."""
+        entries = {name: self.settings(name) for name in self.instruments}
+        for name, entry in entries.items():
+            if leads := self.switched(name):
+                entry["leads"] = [lead.plain() for lead in leads]
+        return entries
+
+    def switched(self, multiplexer: str) -> tuple[SwitchedLead, ...]:
+        """Give what each relay of a multiplexer connects, over all places; nothing for any other instrument."""
+        return tuple(
+            SwitchedLead(relay, f"{place_name}/{number}", instrument)
+            for place_name, place in self.places.items()
+            for instrument, wiring in place.leads.items()
+            if wiring.through == multiplexer
+            for number, relay in enumerate(wiring.leads, start=1)
+        )
 
     def settled(self, instrument: str) -> Settled | None:
         """When this instrument counts as settled; None if it has no such thing."""

@@ -20,7 +20,7 @@ NAMES = {
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Instrument Log Mode Multiplexer "
         "NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Refused SafetyLimits Spectrometer State "
-        "TimedOut TransferRequest VendorAlarm"
+        "SwitchedLead TimedOut TransferRequest VendorAlarm forbidden read_leads rivals"
     ),
 }
 
