@@ -84,7 +84,7 @@ def test_the_models_of_the_family(model: str) -> None:
 
 def test_relays_that_would_close_by_themselves_are_refused_with_what_to_send() -> None:
     async def test(bench: Bench) -> None:
-        with pytest.raises(Refused, match="'MEM:STAT:REC:AUTO.' answers '1': relays close by themselves") as refused:
+        with pytest.raises(Refused, match=r"'MEM:STAT:REC:AUTO\?' answers '1': relays close by themselves") as refused:
             await bench.driver.connect()
         assert "send it 'MEM:STAT:REC:AUTO OFF'" in str(refused.value.hint)
         assert not [message for message in heard(bench) if "AUTO " in message]
