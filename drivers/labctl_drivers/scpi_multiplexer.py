@@ -64,6 +64,7 @@ class ScpiMultiplexer:
         self._identity: tuple[str, ...] = ("", "", "", "")
         self._recall = ""
         self._known = False
+        self._keeps_silent = False
 
     async def connect(self) -> Identity:
         """Connect, identify, and look at the cards, at what is closed, and at what happens when power returns.
@@ -224,7 +225,9 @@ class ScpiMultiplexer:
         dialect, found = self._unit.dialect, []
         for question in dialect.cards:
             answer = await self._optional(question, r"[^;]+")
-            found += [card[1] for card in dialect.card.finditer(answer)] if answer else []
+            if answer is None:
+                return {}
+            found += [card[1] for card in dialect.card.finditer(answer)]
         if len(found) != self._unit.slots:
             return {}
         return {slot: "" if card in ("0", "NONE") else card for slot, card in enumerate(found, start=1)}
@@ -245,10 +248,14 @@ class ScpiMultiplexer:
 
     async def _optional(self, question: str, form: str) -> str | None:
         """Ask for something that not every unit of the family knows; None where it declines or keeps silent."""
+        if self._keeps_silent:
+            return None
         try:
             answer = (await self._link.ask(f"*OPC?;:{question}", after_done(form), repeat=False))[1]
         except (TimedOut, Garbled) as fault:
-            # The session is rebuilt by the next question, which also empties the error queue.
+            # The session is rebuilt by the next question, which also empties the error queue. Each further one that it
+            # does not know would cost a whole time-out.
+            self._keeps_silent = isinstance(fault, TimedOut)
             self._context.log.warning("a question without an answer", question=question, fault=str(fault))
             return None
         if answer is None:

@@ -131,6 +131,19 @@ def test_a_unit_that_counts_no_wear_is_used_all_the_same() -> None:
     on_bench(test, leads=LEADS)
 
 
+def test_a_unit_that_keeps_silent_about_its_cards_is_used_all_the_same() -> None:
+    async def test(bench: Bench) -> None:
+        hear = bench.simulator._server.answer
+        bench.simulator._server.answer = lambda line: None if "CTYP" in line or "CYCL" in line else hear(line)
+        details = (await bench.driver.connect()).details
+        assert (details["cards"], details["wear"]) == ("not told", "not told")
+        await bench.driver.switch(101, [101, 102])
+        with pytest.raises(OutOfRange, match="a 34903A has no relay 121"):
+            await bench.driver.closed([121])
+
+    on_bench(test, leads=LEADS)
+
+
 # -- what must never be closed together -------------------------------------------------------------------------------
 def test_the_rule_knows_two_instruments_on_a_cell_and_two_cells_on_an_instrument() -> None:
     leads = read_leads(LEADS)
