@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from labctl.engine.routing import Route
-from labctl.engine.switching import OPEN_CIRCUIT_CURRENT, NotSafe, Switching
+from labctl.engine.switching import OPEN_CIRCUIT_CURRENT, NotSafe, Switching, still
 from labctl.errors import LabctlError
 from labctl.instruments import (
     AcquisitionRequest,
@@ -105,13 +105,20 @@ class CyclerAction:
         planned: PlannedOperation,
         route: Route,
         cycler: Cycler,
+        multiplexer: Multiplexer | None,
         last_seen: Callable[[], LastSeen | None],
     ) -> None:
+        parameters = planned.parameters
+        if not isinstance(parameters, Cycling):
+            raise LabctlError(f"{planned.path} is no step for a cycler")
         self._name = name
         self._planned = planned
         self._route = route
         self._cycler = cycler
         self._last_seen = last_seen
+        self._multiplexer = multiplexer
+        limits = parameters.voltage_min, parameters.voltage_max
+        self._switching = Switching(route, self._at_leads, multiplexer, None, limits, last_seen)
         self.program = cycler_program(name, planned)
 
     @property
@@ -121,12 +128,20 @@ class CyclerAction:
 
     @property
     def _channel(self) -> int:
-        if self._route.lead is None:
+        if self._route.channel is None:
             raise LabctlError(f"{self._route.slot} has no channel of {self._route.instrument}")
-        return self._route.lead
+        return self._route.channel
+
+    async def _at_leads(self) -> float:
+        return await still(self._cycler, self._channel, self._route.slot)
 
     async def prepare(self) -> None:
-        """Check that this is the booked cell before any current flows."""
+        """Close the relay, where there is one, and check that this is the booked cell before any current flows."""
+        if self._multiplexer is not None:
+            wrong = await self._switching.connect()
+            if wrong is not None:
+                raise IdentityDoubt(wrong + _VOUCH)
+            return
         try:
             reading = await self._cycler.reading(self._channel)
         except CannotSay:
@@ -162,7 +177,8 @@ class CyclerAction:
         return await self._cycler.find(token)
 
     async def finish(self) -> None:
-        """Nothing to undo: an idle channel is open."""
+        """Open the relay, where there is one; without, an idle channel is open."""
+        await self._switching.isolate()
 
     async def suspend(self, handle: Handle) -> None:
         """Interrupt the program; the channel opens, which is read back."""
@@ -324,7 +340,8 @@ class ImpedanceAction:
             raise LabctlError(f"{planned.path} is no step for a potentiostat")
         self._potentiostat = potentiostat
         limits = parameters.voltage_min, parameters.voltage_max
-        self._switching = Switching(route, potentiostat, multiplexer, beside, limits, last_seen)
+        look = potentiostat.open_circuit_voltage
+        self._switching = Switching(route, look, multiplexer, beside, limits, last_seen)
         self._rest = parameters.rest_before
         self.request = ImpedanceRequest(
             name=name,

@@ -8,7 +8,7 @@ from typing import Final
 
 from labctl.instruments import rivals
 from labctl.protocol import Kind, PlannedOperation
-from labctl.station import Station
+from labctl.station import Station, SwitchedLeads
 
 ROLE_OF: Final[Mapping[Kind, str]] = {
     Kind.REST: "cycler",
@@ -33,6 +33,8 @@ class Route:
         Which instrument does it.
     lead : int or None
         Its channel, or the relay of the multiplexer, or None where the place itself is the instrument's.
+    channel : int or None
+        Its channel, where it has channels, whether or not a relay is in between.
     through : str or None
         The multiplexer on the way.
     relays : tuple of int
@@ -54,6 +56,7 @@ class Route:
     chamber: str | None
     resources: tuple[str, ...]
     beside: tuple[tuple[str, int], ...] = ()
+    channel: int | None = None
 
 
 class RouteBook:
@@ -137,11 +140,15 @@ def _at(
         if roles.get(instrument) != role:
             continue
         lead = wiring.leads[number - 1]
+        channel: int | None = lead
+        if isinstance(wiring, SwitchedLeads):
+            channel = wiring.channels[number - 1] if wiring.channels else None
         resources = [slot]
-        if wiring.through is not None:
+        if channel is None and wiring.through is not None:
             resources += [instrument, wiring.through]
         else:
-            resources.append(f"{instrument}:{lead}")
+            # The relay of a channel stays closed for days: its multiplexer is for others to switch meanwhile.
+            resources.append(f"{instrument}:{channel}")
         # Whoever measures at these leads needs the other instruments' leads there to be at rest.
         beside = tuple(
             (other, others.leads[number - 1])
@@ -153,5 +160,6 @@ def _at(
         if wanted is not None and planned.temperature is not None:
             resources.append(f"{wanted}={planned.temperature:.2f} K")
         relays = rivals(station.switched(wiring.through), lead) if wiring.through is not None else ()
-        found.append(Route(slot, instrument, lead, wiring.through, relays, wanted, tuple(sorted(resources)), beside))
+        needed = tuple(sorted(resources))
+        found.append(Route(slot, instrument, lead, wiring.through, relays, wanted, needed, beside, channel))
     return found

@@ -170,13 +170,12 @@ class StepJob:
         """Give the action on the instrument that the lease names."""
         route = self._route(row)
         bench, planned = self._around.bench, self._planned
+        mux = bench.multiplexer(route.through) if route.through is not None else None
+        last_seen = partial(self._last_seen, row)
         if planned.kind in CYCLING:
-            return CyclerAction(
-                row.operation, planned, route, bench.cycler(route.instrument), partial(self._last_seen, row)
-            )
+            return CyclerAction(row.operation, planned, route, bench.cycler(route.instrument), mux, last_seen)
         if planned.kind is Kind.EIS:
-            mux = bench.multiplexer(route.through) if route.through is not None else None
-            potentiostat, last_seen = bench.potentiostat(route.instrument), partial(self._last_seen, row)
+            potentiostat = bench.potentiostat(route.instrument)
             return ImpedanceAction(row.operation, planned, route, potentiostat, mux, self._beside(route), last_seen)
         request = acquisition_request(row.operation, self._cell.id, planned, self._pulse())
         return AcquisitionAction(request, bench.spectrometer(route.instrument))

@@ -1,6 +1,6 @@
-"""Takes a potentiostat's leads to a cell and off it again: no current, break, make, and what the voltages say of it.
+"""Takes an instrument's leads to a cell and off it again: no current, break, make, and what the voltages say of it.
 
-A multiplexer reads back what its firmware believes, not where its contacts are. So the potentiostat's own voltage is
+A multiplexer reads back what its firmware believes, not where its contacts are. So the instrument's own voltage is
 asked: with all relays open it must not be that of a cell, with one closed it must be that of this cell. The cycler,
 whose leads stay at the cell, says at the same moment what that is; where nobody can, the cell's last voltage decides,
 within the band of :mod:`labctl.safety.identity`.
@@ -12,12 +12,12 @@ connected. A cell without a voltage (alike electrodes, a short) can't be told fr
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from labctl.engine.routing import Route
 from labctl.errors import LabctlError
-from labctl.instruments import Busy, CannotSay, Cycler, Multiplexer, NotReachable, Potentiostat, TimedOut
+from labctl.instruments import Busy, CannotSay, Cycler, Multiplexer, NotReachable, TimedOut
 from labctl.safety.identity import NO_CELL, LastSeen, mismatch
 from labctl.units import show
 
@@ -44,6 +44,25 @@ class NotConnected(LabctlError):
     category = "safety"
 
 
+async def still(cycler: Cycler, channel: int, slot: str) -> float:
+    """Make sure that a channel keeps still, and give what it sees, in V.
+
+    Raises
+    ------
+    NotSafe
+        A current flows.
+    CannotSay
+        Nobody reads it.
+    """
+    reading = await cycler.reading(channel)
+    if not abs(reading.current) <= OPEN_CIRCUIT_CURRENT:
+        raise NotSafe(
+            f"channel {channel} of the cycler shows {show(reading.current, 'mA')} at {slot}; "
+            "no relay is moved under current"
+        )
+    return reading.voltage
+
+
 class Switching:
     """The leads of one operation.
 
@@ -51,8 +70,8 @@ class Switching:
     ----------
     route : Route
         Which relay, and which others may never be closed together with it.
-    potentiostat : Potentiostat
-        Whose leads they are.
+    look : callable
+        Gives the voltage at the leads in V, with nothing flowing; raises ``CannotSay`` where nobody reads it.
     multiplexer : Multiplexer or None
         What switches them; None where they are always at the cell.
     beside : tuple of Cycler and int, or None
@@ -66,14 +85,14 @@ class Switching:
     def __init__(
         self,
         route: Route,
-        potentiostat: Potentiostat,
+        look: Callable[[], Awaitable[float]],
         multiplexer: Multiplexer | None,
         beside: tuple[Cycler, int] | None,
         limits: tuple[float, float],
         last_seen: Callable[[], LastSeen | None],
     ) -> None:
         self._route = route
-        self._potentiostat = potentiostat
+        self._look = look
         self._multiplexer = multiplexer
         self._beside = beside
         self._limits = limits
@@ -131,21 +150,14 @@ class Switching:
         """Make sure that the cycler keeps still, and give what it sees at the cell in V; None where nobody can say."""
         if self._beside is None:
             return None
-        cycler, channel = self._beside
         try:
-            reading = await cycler.reading(channel)
+            return await still(*self._beside, self._route.slot)
         except CannotSay:
             return None
-        if not abs(reading.current) <= OPEN_CIRCUIT_CURRENT:
-            raise NotSafe(
-                f"channel {channel} of the cycler shows {show(reading.current, 'mA')} at {self._route.slot}; "
-                "no relay is moved under current"
-            )
-        return reading.voltage
 
     async def _leads_show(self) -> float | None:
         try:
-            return await self._potentiostat.open_circuit_voltage()
+            return await self._look()
         except CannotSay:
             return None
 

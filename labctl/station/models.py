@@ -52,6 +52,11 @@ class SwitchedLeads(Model):
     relays: Annotated[tuple[int, ...], Numbers()] = Field(
         description="Its relays, one for each slot.", examples=["101-108"]
     )
+    channels: Annotated[tuple[int, ...], Numbers()] = Field(
+        default=(),
+        description="Channels of the instrument behind them, one for each slot, where it has channels.",
+        examples=["1-8"],
+    )
 
     @property
     def leads(self) -> tuple[int, ...]:
@@ -146,10 +151,14 @@ class Station(FileModel):
     def switched(self, multiplexer: str) -> tuple[SwitchedLead, ...]:
         """Give what each relay of a multiplexer connects, over all places; nothing for any other instrument."""
         return tuple(
-            SwitchedLead(relay, f"{place_name}/{number}", instrument)
+            SwitchedLead(
+                relay,
+                f"{place_name}/{number}",
+                f"{instrument}:{wiring.channels[number - 1]}" if wiring.channels else instrument,
+            )
             for place_name, place in self.places.items()
             for instrument, wiring in place.leads.items()
-            if wiring.through == multiplexer
+            if isinstance(wiring, SwitchedLeads) and wiring.through == multiplexer
             for number, relay in enumerate(wiring.leads, start=1)
         )
 
@@ -190,8 +199,10 @@ class Station(FileModel):
 
 
 def _plain(wiring: DirectLeads | SwitchedLeads) -> Any:
-    numbers = list(wiring.leads)
-    return {"through": wiring.through, "relays": numbers} if wiring.through is not None else numbers
+    if isinstance(wiring, DirectLeads):
+        return list(wiring.leads)
+    channels = {"channels": list(wiring.channels)} if wiring.channels else {}
+    return {"through": wiring.through, "relays": list(wiring.relays), **channels}
 
 
 class SocFactor(Model):

@@ -5,6 +5,9 @@ from trouble import Scene, one_cell, play
 
 from labctl.journal import Status
 
+#: Cycler and potentiostat each behind relays of their own: a cell is with one of them, or with none.
+BOTH = "leads: {maccor: {through: mux, relays: 201-208, channels: 1-8}, zahner: {through: mux, relays: 101-108}}"
+
 SPECTRUM = """
 rest: {duration: 10 min}
 eis: {as: early, spectrum: short}
@@ -74,5 +77,35 @@ def test_a_relay_that_stays_closed_after_the_sweep_is_said_and_the_source_is_off
         # What was measured before is not lost.
         assert scene.row("eis-early").attempt == 1
         assert scene.row("eis-early").status is Status.DONE
+
+    play(laboratory, script)
+
+
+def test_a_cycler_and_a_potentiostat_behind_relays_are_never_on_a_cell_together(laboratory):
+    one_cell(laboratory, SPECTRUM, "bare-01", "bare-02")
+    laboratory.replace("station.yaml", "leads: {maccor: 1-8, zahner: {through: mux, relays: 101-108}}", BOTH)
+
+    async def script(scene: Scene) -> None:
+        await scene.until(lambda: scene.lab.relays("mux") == {201, 202})
+        assert scene.lab.cell_on("maccor", 1).id == "bare-01"
+        await scene.until(lambda: scene.state() == scene.state("bare-02") == "finished")
+        assert scene.lab.relays("mux") == set()
+        assert scene.lab.violations == []
+        moved = [(entry["event"], entry["relay"]) for entry in scene.log("mux", "closed", "opened")]
+        own = [(event, relay) for event, relay in moved if relay in (101, 201)]
+        assert own == [(event, relay) for relay in (201, 101, 201) for event in ("closed", "opened")]
+
+    play(laboratory, script)
+
+
+def test_a_relay_that_leaves_the_cycler_without_its_cell_is_found_before_any_current(laboratory):
+    one_cell(laboratory, SPECTRUM)
+    laboratory.replace("station.yaml", "leads: {maccor: 1-8, zahner: {through: mux, relays: 101-108}}", BOTH)
+
+    async def script(scene: Scene) -> None:
+        scene.lab.break_down("mux", "stuck", relay=201)
+        await scene.until_state("held")
+        assert "no cell, an open lead or a short" in scene.row("rest").error
+        assert scene.log("maccor", "started") == []
 
     play(laboratory, script)
