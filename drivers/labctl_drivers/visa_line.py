@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from labctl.errors import InstrumentError
 from labctl.instruments import DriverContext, Garbled, NotReachable, TimedOut
+from labctl_drivers.serial_line import line_settings
 
 if TYPE_CHECKING:
     from pyvisa import ResourceManager
@@ -50,12 +51,20 @@ class VisaLine:
     context : DriverContext
         For messages.
     address : str
-        Such as ``TCPIP::192.0.2.13::5025::SOCKET``.
+        Such as ``TCPIP::192.0.2.13::5025::SOCKET``, or ``ASRL/dev/ttyUSB0::INSTR`` for a serial port.
+    frame : str
+        Rate and frame of a serial port, such as ``9600 8N1``; unused for anything else.
+
+    Raises
+    ------
+    InstrumentError
+        The frame has another form.
     """
 
-    def __init__(self, context: DriverContext, address: str) -> None:
+    def __init__(self, context: DriverContext, address: str, frame: str = "9600 8N1") -> None:
         self._name = context.name
         self._address = address
+        self._frame = line_settings(frame)
         self._resource: Any = None
 
     def open(self) -> None:
@@ -68,12 +77,26 @@ class VisaLine:
                 timeout=ANSWER_WITHIN,
                 read_termination="\n",
                 write_termination="\n",
+                **self._serial_port(),
             )
         except Exception as error:
             # All of them: the back end raises bare Exception, with a bare number, for a host that is silent.
             said = str(error)
             reason = "the host is silent" if str(_SILENT) in said else said
             raise self._fault(NotReachable, f"no connection ({reason})") from error
+
+    def _serial_port(self) -> dict[str, Any]:
+        if not self._address.upper().startswith("ASRL"):
+            return {}
+        from pyvisa.constants import Parity, StopBits
+
+        frame = self._frame
+        return {
+            "baud_rate": frame["baudrate"],
+            "data_bits": frame["bytesize"],
+            "parity": {"N": Parity.none, "E": Parity.even, "O": Parity.odd}[frame["parity"]],
+            "stop_bits": {1: StopBits.one, 2: StopBits.two}[frame["stopbits"]],
+        }
 
     def exchange(self, command: str, answers: bool) -> str:
         """Send a line; give the answer's line without its end. A line that has not ended is never given."""

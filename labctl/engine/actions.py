@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
 from labctl.engine.routing import Route
+from labctl.engine.switching import OPEN_CIRCUIT_CURRENT, NotSafe, Switching, still
 from labctl.errors import LabctlError
 from labctl.instruments import (
     AcquisitionRequest,
@@ -98,16 +99,8 @@ class Recorded(Protocol):
         """Give the table of records beyond ``after``; None where this instrument gives them only at the end."""
 
 
-class NotSafe(LabctlError):
-    """A cell was to be left at open circuit, and that could not be read back."""
-
-    category = "safety"
-
-
 #: Seconds between two looks at most, whatever an instrument says of its end.
 LONGEST: Final = 1800.0
-#: Above this magnitude in A a channel that should be open is not (safety rule I2).
-OPEN_CIRCUIT_CURRENT: Final = 10e-6
 
 _VOUCH: Final = "; if it is the booked cell, 'labctl retry' with --barcode as read from it goes on all the same"
 
@@ -121,13 +114,20 @@ class CyclerAction:
         planned: PlannedOperation,
         route: Route,
         cycler: Cycler,
+        multiplexer: Multiplexer | None,
         last_seen: Callable[[], LastSeen | None],
     ) -> None:
+        parameters = planned.parameters
+        if not isinstance(parameters, Cycling):
+            raise LabctlError(f"{planned.path} is no step for a cycler")
         self._name = name
         self._planned = planned
         self._route = route
         self._cycler = cycler
         self._last_seen = last_seen
+        self._multiplexer = multiplexer
+        limits = parameters.voltage_min, parameters.voltage_max
+        self._switching = Switching(route, self._at_leads, multiplexer, None, limits, last_seen)
         self.program = cycler_program(name, planned)
 
     @property
@@ -137,12 +137,20 @@ class CyclerAction:
 
     @property
     def _channel(self) -> int:
-        if self._route.lead is None:
+        if self._route.channel is None:
             raise LabctlError(f"{self._route.slot} has no channel of {self._route.instrument}")
-        return self._route.lead
+        return self._route.channel
+
+    async def _at_leads(self) -> float:
+        return await still(self._cycler, self._channel, self._route.slot)
 
     async def prepare(self) -> None:
-        """Check that this is the booked cell before any current flows."""
+        """Close the relay, where there is one, and check that this is the booked cell before any current flows."""
+        if self._multiplexer is not None:
+            wrong = await self._switching.connect()
+            if wrong is not None:
+                raise IdentityDoubt(wrong + _VOUCH)
+            return
         try:
             reading = await self._cycler.reading(self._channel)
         except CannotSay:
@@ -178,7 +186,8 @@ class CyclerAction:
         return await self._cycler.find(token)
 
     async def finish(self) -> None:
-        """Nothing to undo: an idle channel is open."""
+        """Open the relay, where there is one; without, an idle channel is open."""
+        await self._switching.isolate()
 
     async def suspend(self, handle: Handle) -> None:
         """Interrupt the program; the channel opens, which is read back."""
@@ -336,13 +345,16 @@ class ImpedanceAction:
         route: Route,
         potentiostat: Potentiostat,
         multiplexer: Multiplexer | None,
+        beside: tuple[Cycler, int] | None,
+        last_seen: Callable[[], LastSeen | None],
     ) -> None:
         parameters = planned.parameters
         if not isinstance(parameters, Impedance):
             raise LabctlError(f"{planned.path} is no step for a potentiostat")
-        self._route = route
         self._potentiostat = potentiostat
-        self._multiplexer = multiplexer
+        limits = parameters.voltage_min, parameters.voltage_max
+        look = potentiostat.open_circuit_voltage
+        self._switching = Switching(route, look, multiplexer, beside, limits, last_seen)
         self._rest = parameters.rest_before
         self.request = ImpedanceRequest(
             name=name,
@@ -363,13 +375,11 @@ class ImpedanceAction:
         return asdict(self.request)
 
     async def prepare(self) -> None:
-        """Let the cell rest, then close its relay."""
+        """Let the cell rest, then take the leads to it and make sure that it is this cell."""
         await asyncio.sleep(self._rest)
-        await self._switch(self._route.lead)
-
-    async def _switch(self, relay: int | None) -> None:
-        if self._multiplexer is not None:
-            await self._multiplexer.switch(relay, self._route.relays)
+        wrong = await self._switching.connect()
+        if wrong is not None:
+            raise IdentityDoubt(wrong + _VOUCH)
 
     async def start(self, token: str) -> Handle:
         """Start the sweep."""
@@ -386,7 +396,7 @@ class ImpedanceAction:
     async def abort(self, handle: Handle) -> None:
         """Source off, then the relay open."""
         await self._potentiostat.abort(handle)
-        await self._switch(None)
+        await self._switching.isolate()
 
     async def find(self, token: str) -> Handle | None:
         """Find the file by its name."""
@@ -394,11 +404,11 @@ class ImpedanceAction:
 
     async def finish(self) -> None:
         """Open the relay; the source is off by then."""
-        await self._switch(None)
+        await self._switching.isolate()
 
     async def prove_safe(self) -> None:
-        """The driver reads back that the source is off, and the multiplexer that its relays are open."""
-        await self._switch(None)
+        """The driver reads back that the source is off; relays are read back as open, and the leads asked whether."""
+        await self._switching.isolate()
 
 
 def next_look(progress: Progress, elapsed: float) -> float:

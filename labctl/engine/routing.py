@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from labctl.instruments import rivals
 from labctl.protocol import Kind, PlannedOperation
-from labctl.station import Station
+from labctl.station import Station, SwitchedLeads
 
 ROLE_OF: Final[Mapping[Kind, str]] = {
     Kind.REST: "cycler",
@@ -32,14 +33,19 @@ class Route:
         Which instrument does it.
     lead : int or None
         Its channel, or the relay of the multiplexer, or None where the place itself is the instrument's.
+    channel : int or None
+        Its channel, where it has channels, whether or not a relay is in between.
     through : str or None
         The multiplexer on the way.
     relays : tuple of int
-        All relays of that place's leads: the group of which at most one is ever closed.
+        The group of which at most one is ever closed: all that reach a cell for this instrument, and all that bring
+        another one to this slot.
     chamber : str or None
         The chamber that keeps the place's temperature, if the operation asks for one.
     resources : tuple of str
         What it takes, all or none.
+    beside : tuple of (str, int)
+        Other instruments whose leads are always at the slot, each with its channel there.
     """
 
     slot: str
@@ -49,6 +55,8 @@ class Route:
     relays: tuple[int, ...]
     chamber: str | None
     resources: tuple[str, ...]
+    beside: tuple[tuple[str, int], ...] = ()
+    channel: int | None = None
 
 
 class RouteBook:
@@ -132,18 +140,26 @@ def _at(
         if roles.get(instrument) != role:
             continue
         lead = wiring.leads[number - 1]
+        channel: int | None = lead
+        if isinstance(wiring, SwitchedLeads):
+            channel = wiring.channels[number - 1] if wiring.channels else None
         resources = [slot]
-        if wiring.through is not None:
+        if channel is None and wiring.through is not None:
             resources += [instrument, wiring.through]
         else:
-            resources.append(f"{instrument}:{lead}")
+            # The relay of a channel stays closed for days: its multiplexer is for others to switch meanwhile.
+            resources.append(f"{instrument}:{channel}")
         # Whoever measures at these leads needs the other instruments' leads there to be at rest.
-        for other, others in place.leads.items():
-            if other != instrument and others.through is None:
-                resources.append(f"{other}:{others.leads[number - 1]}")
+        beside = tuple(
+            (other, others.leads[number - 1])
+            for other, others in place.leads.items()
+            if other != instrument and others.through is None
+        )
+        resources += [f"{other}:{channel}" for other, channel in beside]
         wanted = chamber if planned.temperature is not None else None
         if wanted is not None and planned.temperature is not None:
             resources.append(f"{wanted}={planned.temperature:.2f} K")
-        relays = tuple(wiring.leads) if wiring.through is not None else ()
-        found.append(Route(slot, instrument, lead, wiring.through, relays, wanted, tuple(sorted(resources))))
+        relays = rivals(station.switched(wiring.through), lead) if wiring.through is not None else ()
+        needed = tuple(sorted(resources))
+        found.append(Route(slot, instrument, lead, wiring.through, relays, wanted, needed, beside, channel))
     return found

@@ -33,9 +33,9 @@ from labctl.engine.references import References
 from labctl.engine.routing import ROLE_OF, Route, RouteBook
 from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
-from labctl.instruments import Clock, Fetched, Progress
+from labctl.instruments import Clock, Cycler, Fetched, Progress
 from labctl.journal import ENDED, Journal, OperationRow, Status
-from labctl.protocol import Acquisition, Cycling, Kind, PlannedOperation
+from labctl.protocol import Acquisition, Cycling, Impedance, Kind, PlannedOperation
 from labctl.results import SET_ASIDE, keep_records, write_bundle
 from labctl.safety.identity import LastSeen
 from labctl.safety.ledger import integral
@@ -177,15 +177,21 @@ class StepJob:
         """Give the action on the instrument that the lease names."""
         route = self._route(row)
         bench, planned = self._around.bench, self._planned
+        mux = bench.multiplexer(route.through) if route.through is not None else None
+        last_seen = partial(self._last_seen, row)
         if planned.kind in CYCLING:
-            return CyclerAction(
-                row.operation, planned, route, bench.cycler(route.instrument), partial(self._last_seen, row)
-            )
+            return CyclerAction(row.operation, planned, route, bench.cycler(route.instrument), mux, last_seen)
         if planned.kind is Kind.EIS:
-            mux = bench.multiplexer(route.through) if route.through is not None else None
-            return ImpedanceAction(row.operation, planned, route, bench.potentiostat(route.instrument), mux)
+            potentiostat = bench.potentiostat(route.instrument)
+            return ImpedanceAction(row.operation, planned, route, potentiostat, mux, self._beside(route), last_seen)
         request = acquisition_request(row.operation, self._cell.id, planned, self._pulse())
         return AcquisitionAction(request, bench.spectrometer(route.instrument))
+
+    def _beside(self, route: Route) -> tuple[Cycler, int] | None:
+        """Give the cycler whose leads stay at the cell while another instrument measures."""
+        bench = self._around.bench
+        found = ((name, channel) for name, channel in route.beside if bench.roles[name] == "cycler")
+        return next(((bench.cycler(name), channel) for name, channel in found), None)
 
     def _done(self, *kinds: Kind) -> Iterator[OperationRow]:
         """Give what this cell has done of these kinds, the last first."""
@@ -213,7 +219,9 @@ class StepJob:
     def _usual(self, voltage: float) -> bool:
         """Whether a step ended inside the limits: from beyond them a cell comes back further than any band says."""
         limits = self._planned.parameters
-        return not isinstance(limits, Cycling) or limits.voltage_min <= voltage <= limits.voltage_max
+        if not isinstance(limits, (Cycling, Impedance)):
+            return True
+        return limits.voltage_min <= voltage <= limits.voltage_max
 
     def _nutation(self) -> OperationRow | None:
         return next(self._done(Kind.NUTATION), None)

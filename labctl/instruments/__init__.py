@@ -27,7 +27,7 @@ from labctl.instruments.faults import (
     TimedOut,
     VendorAlarm,
 )
-from labctl.instruments.multiplexer import Multiplexer
+from labctl.instruments.multiplexer import Multiplexer, SwitchedLead, forbidden, read_leads, rivals
 from labctl.instruments.operator import Confirmation, TransferRequest
 from labctl.instruments.potentiostat import ImpedanceRequest, Potentiostat
 from labctl.instruments.spectrometer import AcquisitionRequest, Spectrometer
@@ -68,7 +68,11 @@ __all__ = [
     "SafetyLimits",
     "Spectrometer",
     "State",
+    "SwitchedLead",
     "TimedOut",
     "TransferRequest",
     "VendorAlarm",
+    "forbidden",
+    "read_leads",
+    "rivals",
 ]

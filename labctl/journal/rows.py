@@ -38,7 +38,7 @@ ENTERED_FROM: Final[Mapping[Status, frozenset[Status]]] = {
     Status.RUNNING: frozenset({Status.INTENT, Status.NEEDS_OPERATOR}),
     Status.FETCHED: frozenset({Status.RUNNING}),
     Status.DONE: frozenset({Status.FETCHED}),
-    Status.NEEDS_OPERATOR: frozenset({Status.INTENT, Status.RUNNING}),
+    Status.NEEDS_OPERATOR: frozenset({Status.LEASED, Status.INTENT, Status.RUNNING}),
     Status.FAILED: frozenset({Status.REQUESTED, *HELD}),
     Status.ABORTED: frozenset({Status.REQUESTED, *HELD}),
 }

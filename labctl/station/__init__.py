@@ -9,7 +9,7 @@ from labctl.station.files import (
     station_schema,
 )
 from labctl.station.instruments import KNOWN_DRIVERS, Settled
-from labctl.station.models import AMBIENT, Cell, Cells, Place, SocFactor, Station
+from labctl.station.models import AMBIENT, Cell, Cells, Place, SocFactor, Station, SwitchedLeads
 
 __all__ = [
     "AMBIENT",
@@ -20,6 +20,7 @@ __all__ = [
     "Settled",
     "SocFactor",
     "Station",
+    "SwitchedLeads",
     "cells_schema",
     "load_cells",
     "load_station",

@@ -10,7 +10,7 @@ from labctl.documents import Document, Path, suggest
 from labctl.errors import Mistake
 from labctl.station.envelope import check_envelope
 from labctl.station.instruments import ASSISTED_VENDORS, KNOWN_DRIVERS, Assisted, Maccor
-from labctl.station.models import AMBIENT, Cells, Place, Station
+from labctl.station.models import AMBIENT, Cells, DirectLeads, Place, Station, SwitchedLeads
 from labctl.units import show
 
 #: Names with a meaning of their own: where anything can lie, and the spectrometer's standard.
@@ -96,10 +96,20 @@ def _leads(station: Station, place: Place, path: Path, document: Document) -> It
             found = f"{len(wiring.leads)} leads for {place.count} slots"
             yield document.mistake(where, found, f"write {place.count}, one for each slot")
             continue
+        if isinstance(wiring, SwitchedLeads) and wiring.channels and len(wiring.channels) != place.count:
+            found = f"{len(wiring.channels)} channels for {place.count} slots"
+            yield document.mistake((*path, instrument, "channels"), found, f"write {place.count}, one for each slot")
+            continue
         entry = station.instruments[instrument]
         channels = isinstance(entry, Maccor) or (isinstance(entry, Assisted) and entry.role == "cycler")
-        if isinstance(entry, (Maccor, Assisted)) and channels and wiring.through is None:
-            beyond = [lead for lead in wiring.leads if lead not in entry.channels]
+        if isinstance(entry, (Maccor, Assisted)) and channels:
+            own = wiring.leads if isinstance(wiring, DirectLeads) else wiring.channels
+            if not own:
+                found = f"{instrument} has channels, and only relays are named"
+                right = f"write which are behind them: 'channels: 1-{place.count}'"
+                yield document.mistake((*path, instrument), found, right)
+                continue
+            beyond = [lead for lead in own if lead not in entry.channels]
             if beyond:
                 found = f"{instrument} has no channel {beyond[0]} for labctl"
                 yield document.mistake(where, found, "use its 'channels', or add this one to them")
@@ -110,12 +120,15 @@ def _shared(station: Station, document: Document) -> Iterator[Mistake]:
     taken: dict[tuple[str, int], str] = {}
     for name, place in station.places.items():
         for instrument, wiring in place.leads.items():
-            owner = wiring.through or instrument
-            for lead in wiring.leads:
+            named = [
+                (wiring.through or instrument, "relay" if wiring.through else "channel", one) for one in wiring.leads
+            ]
+            if isinstance(wiring, SwitchedLeads):
+                named += [(instrument, "channel", one) for one in wiring.channels]
+            for owner, what, lead in named:
                 other = taken.setdefault((owner, lead), f"{name}:{instrument}")
                 if other != f"{name}:{instrument}":
                     path: Path = ("places", name, "leads", instrument)
-                    what = "relay" if wiring.through else "channel"
                     found = f"{what} {lead} of {owner} already reaches '{other.split(':')[0]}'"
                     yield document.mistake(path, found, f"give each slot a {what} of its own")
                     break

@@ -157,12 +157,25 @@ class Julabo(Entry):
 
 
 class ScpiMultiplexer(Entry):
-    """Keysight 34970A and its successors over SCPI."""
+    """Relay multiplexer over SCPI: Keysight 34970A and its successors, Keithley 2700."""
 
-    driver: Literal["scpi-multiplexer"] = Field(description="Keysight 34970A and its successors over SCPI.")
+    driver: Literal["scpi-multiplexer"] = Field(description="Relay multiplexer over SCPI.")
     address: Text = Field(description="VISA resource.", examples=["TCPIP::192.0.2.13::5025::SOCKET"])
     model: Text | None = Field(default=None, description="Model that must answer.", examples=["34970A"])
-    module: Text | None = Field(default=None, description="Relay module in its slots.", examples=["34903A"])
+    module: Text | None = Field(default=None, description="Relay module in the slots used.", examples=["34903A"])
+    also: tuple[Annotated[int, Field(gt=0, lt=100)], ...] = Field(
+        default=(),
+        description="Channels that close and open with a named relay, counted from it: a cell's other leads.",
+        examples=["[10, 20, 30]"],
+    )
+    power_fail_recall: Literal["refuse", "warn"] = Field(
+        default="refuse",
+        description="What to do about a unit that would close relays by itself when power returns.",
+        examples=["refuse"],
+    )
+    serial: Text = Field(
+        default="9600 8N1", description="Rate and frame, where the address is a serial port.", examples=["9600 8N1"]
+    )
 
 
 class Assisted(Entry):

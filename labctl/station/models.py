@@ -10,6 +10,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from labctl.documents import Area, FileModel, Model, Name, Numbers, Quantity, Ratio, Text, Word
+from labctl.instruments import SwitchedLead
 from labctl.station.hours import WorkingHours
 from labctl.station.instruments import InstrumentEntry, Settled
 
@@ -50,6 +51,11 @@ class SwitchedLeads(Model):
     through: str = Field(description="The multiplexer.", examples=["mux"])
     relays: Annotated[tuple[int, ...], Numbers()] = Field(
         description="Its relays, one for each slot.", examples=["101-108"]
+    )
+    channels: Annotated[tuple[int, ...], Numbers()] = Field(
+        default=(),
+        description="Channels of the instrument behind them, one for each slot, where it has channels.",
+        examples=["1-8"],
     )
 
     @property
@@ -135,8 +141,26 @@ class Station(FileModel):
         return settings
 
     def entries(self) -> dict[str, dict[str, Any]]:
-        """Give the settings of all instruments, by name."""
-        return {name: self.settings(name) for name in self.instruments}
+        """Give the settings of all instruments, by name; those of a multiplexer also say what its ``leads`` connect."""
+        entries = {name: self.settings(name) for name in self.instruments}
+        for name, entry in entries.items():
+            if leads := self.switched(name):
+                entry["leads"] = [lead.plain() for lead in leads]
+        return entries
+
+    def switched(self, multiplexer: str) -> tuple[SwitchedLead, ...]:
+        """Give what each relay of a multiplexer connects, over all places; nothing for any other instrument."""
+        return tuple(
+            SwitchedLead(
+                relay,
+                f"{place_name}/{number}",
+                f"{instrument}:{wiring.channels[number - 1]}" if wiring.channels else instrument,
+            )
+            for place_name, place in self.places.items()
+            for instrument, wiring in place.leads.items()
+            if isinstance(wiring, SwitchedLeads) and wiring.through == multiplexer
+            for number, relay in enumerate(wiring.leads, start=1)
+        )
 
     def settled(self, instrument: str) -> Settled | None:
         """When this instrument counts as settled; None if it has no such thing."""
@@ -175,8 +199,10 @@ class Station(FileModel):
 
 
 def _plain(wiring: DirectLeads | SwitchedLeads) -> Any:
-    numbers = list(wiring.leads)
-    return {"through": wiring.through, "relays": numbers} if wiring.through is not None else numbers
+    if isinstance(wiring, DirectLeads):
+        return list(wiring.leads)
+    channels = {"channels": list(wiring.channels)} if wiring.channels else {}
+    return {"through": wiring.through, "relays": list(wiring.relays), **channels}
 
 
 class SocFactor(Model):

@@ -191,7 +191,7 @@ class Laboratory:
         two relays closed, two cells are in parallel: a violation, and none is reached.
         """
         found = list(self._wiring.direct.get((instrument, lead), ()))
-        for mux, reached in self._wiring.switched.get(instrument, {}).items():
+        for mux, reached in self._wiring.switched.get((instrument, lead), {}).items():
             found += [slot for relay in sorted(self.relays(mux)) for slot in reached.get(relay, ())]
         if len(found) > 1:
             self.note_violation("leads in parallel", instrument=instrument, positions=found)

@@ -20,10 +20,13 @@ class Leads:
         Channels of the instrument, or relays of the multiplexer.
     through : str or None
         Multiplexer, where the leads pass through one.
+    channels : tuple of int
+        Channels behind the relays, where the instrument has channels.
     """
 
     numbers: tuple[int, ...]
     through: str | None
+    channels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ def read_place(name: str, entry: Mapping[str, Any]) -> Place:
         numbers = _numbers(wiring["relays"] if isinstance(wiring, Mapping) else wiring)
         if len(numbers) != count:
             raise ValueError(f"place {name}: {len(numbers)} leads of {instrument} for {count} slots")
-        leads[instrument] = Leads(numbers, through)
+        channels = _numbers(wiring.get("channels", ())) if isinstance(wiring, Mapping) else ()
+        leads[instrument] = Leads(numbers, through, channels)
     return Place(name, count, chamber, entry.get("instrument"), leads)
 
 
@@ -76,24 +80,25 @@ class Wiring:
     direct : mapping
         Instrument and channel to the slots that they reach.
     switched : mapping
-        Instrument, multiplexer and relay to the slots that they reach.
+        Instrument and channel (None where it has none), multiplexer and relay to the slots that they reach.
     """
 
     direct: Mapping[tuple[str, int | None], Sequence[str]]
-    switched: Mapping[str, Mapping[str, Mapping[int, Sequence[str]]]]
+    switched: Mapping[tuple[str, int | None], Mapping[str, Mapping[int, Sequence[str]]]]
 
 
 def read_wiring(places: Iterable[Place]) -> Wiring:
     """Turn the places' leads round."""
     direct: dict[tuple[str, int | None], list[str]] = {}
-    switched: dict[str, dict[str, dict[int, list[str]]]] = {}
+    switched: dict[tuple[str, int | None], dict[str, dict[int, list[str]]]] = {}
     for place in places:
         for instrument, leads in place.leads.items():
             for slot, number in enumerate(leads.numbers, start=1):
                 if leads.through is None:
                     found = direct.setdefault((instrument, number), [])
                 else:
-                    found = switched.setdefault(instrument, {}).setdefault(leads.through, {}).setdefault(number, [])
+                    key = instrument, (leads.channels[slot - 1] if leads.channels else None)
+                    found = switched.setdefault(key, {}).setdefault(leads.through, {}).setdefault(number, [])
                 found.append(f"{place.name}/{slot}")
     return Wiring(direct, switched)
 

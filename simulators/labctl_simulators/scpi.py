@@ -1,25 +1,29 @@
-"""A switch unit of the Keysight 34970A family at the wire: SCPI over a raw TCP socket, actuator modules in its slots.
+"""Switch units at the wire: SCPI over a raw TCP socket, relay cards in their slots.
 
-From the vendor's manuals (as quoted in public programs): commands, long and short forms, channel numbers ``scc``, an
-error queue of ten entries whose last becomes -350 when it overflows, one error per illegal channel with nothing
-performed, silence in answer to a query that was refused, relays read back from firmware rather than from contacts,
-power-fail recall.
+From the vendors' manuals, some as quoted in public programs. Keysight 34970A family: commands, long and short forms,
+channel numbers ``scc``, an error queue of ten entries whose last becomes -350 when it overflows, one error per illegal
+channel with nothing performed, silence in answer to a query that was refused, relays read back from firmware rather
+than from contacts, power-fail recall, the form of ``SYST:CTYP?``. Keithley 2700: ``ROUT:MULT`` commands, states parted
+by comma and space, ``*OPT?``, closure counts, -222 for a channel that it does not have.
 
 Guessed: the numbers 111 and 112 for illegal slots and channels, the answer of ``SYST:CTYP?`` for an empty slot, that
-``ROUT:CLOS:EXCL`` opens the slots that it names channels of, that ``*RST`` opens everything.
+``ROUT:CLOS:EXCL`` opens the slots that it names channels of, that ``*RST`` opens everything, that relays latch; of the
+Keithley the length of its queue, ``SYST:POS?``, and that a socket stands in for its serial line.
 
-Left out: scanning, monitoring, measuring modules, registers beyond ``*ESR?``. Relays move at once: instruments behind
+Left out: scanning, monitoring, measuring, registers beyond ``*ESR?``. Relays move at once: instruments behind
 blocking libraries answer at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from labctl_simulators.lines import LineServer
+from labctl_simulators.scpi_cards import Cards
 from labctl_simulators.scpi_parser import (
     ILLEGAL_PARAMETER,
+    OUT_OF_RANGE,
     PARAMETER_NOT_ALLOWED,
     Commands,
     ScpiError,
@@ -28,12 +32,16 @@ from labctl_simulators.scpi_parser import (
 )
 
 _QUEUE: Final = 10
-_CHANNELS_OF_MODULE: Final = 20  # 34903A: twenty form-C relays
+_POWER_ON: Final = 128
 _NAMES: Final = {
     "34970A": "HEWLETT-PACKARD,34970A,0,13-2-2",
     "34972A": "Agilent Technologies,34972A,MY49000001,1.17-1.12-02-02",
     "DAQ970A": "Keysight Technologies,DAQ970A,MY58000001,A.03.02-01.00-01.00-00.02-01-01",
+    "2700": "KEITHLEY INSTRUMENTS INC.,MODEL 2700,0840001,B09",
 }
+_SLOTS: Final = {"2700": (1, 2)}
+
+Answer = Callable[[str], str | None]
 
 
 class ScpiMultiplexerSimulator:
@@ -44,50 +52,75 @@ class ScpiMultiplexerSimulator:
     name : str
         The station's name of the instrument; the laboratory keeps its closed relays under it.
     settings : mapping
-        The station's entry: ``model``. ``simulate`` may hold ``slots`` (those with an actuator module, 1 to 3),
-        ``power_fail_recall`` (true: as shipped) and ``stuck_open`` (channels that never read back as closed).
+        The station's entry: ``model``, ``module``, ``also``. ``simulate`` may hold ``slots`` (those with a card),
+        ``cards`` (slot to card, where they differ), ``power_fail_recall`` (true: as shipped) and ``broken`` (kind to
+        list of relays, kinds as in :meth:`labctl_simulators.scpi_cards.Cards.break_relay`).
     laboratory : Laboratory
-        Gives the set of closed relays and the public port.
+        Gives the set of relays that lead through, and the public port. Breakdowns: those of a relay, with ``relay``;
+        and ``recall`` with ``on``, which switches power-fail recall.
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Any) -> None:
         options = settings.get("simulate") or {}
+        model = str(settings.get("model") or "34970A")
         self._name = name
         self._laboratory = laboratory
-        self._identity = _NAMES.get(str(settings.get("model", "34970A")), _NAMES["34970A"])
-        self._slots = tuple(int(slot) for slot in options.get("slots", (1, 2, 3)))
-        self._channels = frozenset(
-            slot * 100 + channel for slot in self._slots for channel in range(1, _CHANNELS_OF_MODULE + 1)
-        )
-        self._stuck_open = frozenset(int(channel) for channel in options.get("stuck_open", ()))
+        self._identity = _NAMES.get(model, _NAMES["34970A"])
+        self._keithley = "KEITHLEY" in self._identity
+        card = str(settings.get("module") or ("7705" if self._keithley else "34903A"))
+        self._slots: Sequence[int] = _SLOTS.get(model, (1, 2, 3))
+        cards = {int(slot): card for slot in options.get("slots", self._slots)}
+        cards |= {int(slot): str(one) for slot, one in (options.get("cards") or {}).items()}
+        self._cards = Cards(name, cards, tuple(settings.get("also") or ()), laboratory)
+        for kind, relays in (options.get("broken") or {}).items():
+            for relay in relays:
+                self._cards.break_relay(str(kind), {"relay": relay})
+        laboratory.register_breakdowns(name, self._break_down)
         self._server = LineServer(self._hear, end_received=b"\n", end_sent=b"\n")
-        self._closed: set[int] = laboratory.relays(name)
         self._recall = bool(options.get("power_fail_recall", False))
         self._errors: list[tuple[int, str]] = []
-        self._events = 0
-        self._cycles: dict[int, int] = {}
-        self._commands = Commands(
-            {
-                "*IDN?": lambda text: self._identity,
-                "*CLS": self._clear,
-                "*RST": self._reset,
-                "*OPC": self._note_completion,
-                "*OPC?": lambda text: "1",
-                "*ESR?": self._event_register,
-                "ROUTe:CLOSe": self._close,
-                "ROUTe:CLOSe?": lambda text: self._state(text, "closed"),
-                "ROUTe:CLOSe:EXCLusive": self._close_exclusively,
-                "ROUTe:OPEN": self._open,
-                "ROUTe:OPEN?": lambda text: self._state(text, "open"),
-                "ROUTe:DONE?": lambda text: "1",
-                "SYSTem:ERRor?": self._next_error,
-                "SYSTem:ERRor:NEXT?": self._next_error,
-                "SYSTem:CTYPe?": self._module,
-                "MEMory:STATe:RECall:AUTO": self._set_recall,
-                "MEMory:STATe:RECall:AUTO?": lambda text: str(int(self._recall)),
-                "DIAGnostic:RELay:CYCLes?": self._wear,
-            }
-        )
+        self._events = _POWER_ON
+        self._commands = Commands(self._common() | (self._of_keithley() if self._keithley else self._of_keysight()))
+
+    def _common(self) -> dict[str, Answer]:
+        return {
+            "*IDN?": lambda text: self._identity,
+            "*CLS": self._clear,
+            "*RST": self._reset,
+            "*OPC": self._note_completion,
+            "*OPC?": lambda text: "1",
+            "*ESR?": self._event_register,
+            "SYSTem:ERRor?": self._next_error,
+            "SYSTem:ERRor:NEXT?": self._next_error,
+        }
+
+    def _of_keysight(self) -> dict[str, Answer]:
+        return {
+            "ROUTe:CLOSe": self._close,
+            "ROUTe:CLOSe?": lambda text: self._state(text, closed=True),
+            "ROUTe:CLOSe:EXCLusive": self._close_exclusively,
+            "ROUTe:OPEN": self._open,
+            "ROUTe:OPEN?": lambda text: self._state(text, closed=False),
+            "ROUTe:DONE?": lambda text: "1",
+            "SYSTem:CTYPe?": self._card,
+            "MEMory:STATe:RECall:AUTO": self._set_recall,
+            "MEMory:STATe:RECall:AUTO?": lambda text: str(int(self._recall)),
+            "DIAGnostic:RELay:CYCLes?": self._wear,
+        }
+
+    def _of_keithley(self) -> dict[str, Answer]:
+        return {
+            "*OPT?": lambda text: ", ".join(self._cards.slots.get(slot, "NONE") for slot in self._slots),
+            "ROUTe:CLOSe": self._measure,
+            "ROUTe:MULTiple:CLOSe": self._close,
+            "ROUTe:MULTiple:CLOSe?": self._all_closed,
+            "ROUTe:MULTiple:CLOSe:STATe?": lambda text: self._state(text, closed=True, between=", "),
+            "ROUTe:MULTiple:OPEN": self._open,
+            "ROUTe:OPEN:ALL": self._reset,
+            "ROUTe:CLOSe:COUNt?": self._wear,
+            "SYSTem:POSetup": self._set_power_on,
+            "SYSTem:POSetup?": lambda text: "SAV0" if self._recall else "RST",
+        }
 
     async def start(self) -> dict[str, Any]:
         """Listen. The address is a VISA resource name."""
@@ -100,32 +133,34 @@ class ScpiMultiplexerSimulator:
         await self._server.stop()
 
     def save(self) -> dict[str, Any]:
-        """Give what the unit remembers; which relays are closed, the laboratory keeps."""
-        return {
-            "recall": self._recall,
-            "errors": [list(error) for error in self._errors],
-            "events": self._events,
-            "cycles": {str(channel): count for channel, count in self._cycles.items()},
-        }
+        """Give what the unit remembers, and where its contacts are."""
+        errors = [list(error) for error in self._errors]
+        return {"recall": self._recall, "errors": errors, "events": self._events, **self._cards.save()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`save` gave."""
         self._recall = bool(state["recall"])
         self._errors = [(int(code), str(text)) for code, text in state["errors"]]
         self._events = int(state["events"])
-        self._cycles = {int(channel): int(count) for channel, count in state["cycles"].items()}
+        self._cards.restore(state)
 
     async def lose_connections(self) -> None:
         """Cut every connection, as a pulled cable does."""
         await self._server.drop()
 
     async def lose_power(self) -> None:
-        """Mains fail and return: all relays open, unless power-fail recall closes them again."""
+        """Mains fail and return: all relays are told to open, unless power-fail recall leaves those of before."""
         await self._server.drop()
         self._errors.clear()
-        self._events = 128
+        self._events = _POWER_ON
         if not self._recall:
-            self._move(self._closed & self._channels, close=False)
+            self._cards.move(self._cards.channels, close=False)
+
+    def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
+        if kind == "recall":
+            self._recall = bool(options["on"])
+            return
+        self._cards.break_relay(kind, options)
 
     def _hear(self, line: str) -> str | None:
         self._laboratory.record(self._name, "heard", message=line)
@@ -149,7 +184,9 @@ class ScpiMultiplexerSimulator:
 
     def _existing(self, text: str) -> list[int]:
         """Read a channel list; with one illegal channel nothing is done, and each has its entry in the queue."""
-        found, errors = channel_list(text, self._channels)
+        found, errors = channel_list(text, self._cards.channels)
+        if errors and self._keithley:
+            raise ScpiError(*OUT_OF_RANGE)
         if errors:
             for error in errors[:-1]:
                 self._complain(error)
@@ -157,37 +194,29 @@ class ScpiMultiplexerSimulator:
         return found
 
     def _close(self, text: str) -> None:
-        self._move(self._existing(text), close=True)
+        self._cards.move(self._existing(text), close=True)
 
     def _open(self, text: str) -> None:
-        self._move(self._existing(text), close=False)
+        self._cards.move(self._existing(text), close=False)
 
     def _close_exclusively(self, text: str) -> None:
         wanted = self._existing(text)
         slots = {channel // 100 for channel in wanted}
-        self._move({channel for channel in self._closed if channel // 100 in slots} - set(wanted), close=False)
-        self._move(wanted, close=True)
+        others = {channel for channel in self._cards.memory if channel // 100 in slots} - set(wanted)
+        self._cards.move(others, close=False)
+        self._cards.move(wanted, close=True)
 
-    def _move(self, channels: Iterable[int], *, close: bool) -> None:
-        for channel in sorted(channels):
-            if (channel in self._closed) == close or (close and channel in self._stuck_open):
-                continue
-            self._watch(channel)
-            self._cycles[channel] = self._cycles.get(channel, 0) + close
-            (self._closed.add if close else self._closed.discard)(channel)
-            self._laboratory.record(self._name, "closed" if close else "opened", relay=channel)
+    def _measure(self, text: str) -> None:
+        """Refuse to close a channel for measuring: none of these cards has such channels."""
+        self._existing(text)
+        raise ScpiError(*OUT_OF_RANGE)
 
-    def _watch(self, channel: int) -> None:
-        """Note it where a relay moves at a cell that is being driven, by whichever instrument."""
-        for cell in self._laboratory.routes(self._name, channel):
-            self._laboratory.bring_up_to_date(cell)
-            if sources := self._laboratory.sources_on(cell):
-                self._laboratory.note_violation(
-                    "relay moved under current", relay=channel, cell=cell.id, sources=list(sources)
-                )
+    def _state(self, text: str, *, closed: bool, between: str = ",") -> str:
+        return between.join(str(int((one in self._cards.memory) == closed)) for one in self._existing(text))
 
-    def _state(self, text: str, which: str) -> str:
-        return ",".join(str(int((channel in self._closed) == (which == "closed"))) for channel in self._existing(text))
+    def _all_closed(self, text: str) -> str:
+        _nothing(text)
+        return f"(@{','.join(str(channel) for channel in sorted(self._cards.memory))})"
 
     def _clear(self, text: str) -> None:
         _nothing(text)
@@ -196,7 +225,7 @@ class ScpiMultiplexerSimulator:
 
     def _reset(self, text: str) -> None:
         _nothing(text)
-        self._move(self._closed & self._channels, close=False)
+        self._cards.move(self._cards.channels, close=False)
 
     def _note_completion(self, text: str) -> None:
         _nothing(text)
@@ -205,18 +234,18 @@ class ScpiMultiplexerSimulator:
     def _event_register(self, text: str) -> str:
         _nothing(text)
         events, self._events = self._events, 0
-        return f"+{events}"
+        return str(events) if self._keithley else f"+{events}"
 
     def _next_error(self, text: str) -> str:
         _nothing(text)
         code, words = self._errors.pop(0) if self._errors else (0, "No error")
-        return f'{code:+d},"{words}"'
+        return f'{code},"{words}"' if self._keithley else f'{code:+d},"{words}"'
 
-    def _module(self, text: str) -> str:
+    def _card(self, text: str) -> str:
         if text not in ("100", "200", "300"):
             raise ScpiError(*ILLEGAL_PARAMETER)
-        present = int(text) // 100 in self._slots
-        return "HEWLETT-PACKARD,34903A,0,1.0" if present else "HEWLETT-PACKARD,0,0,0"
+        card = self._cards.slots.get(int(text) // 100)
+        return f"HEWLETT-PACKARD,{card},0,1.0" if card else "HEWLETT-PACKARD,0,0,0"
 
     def _set_recall(self, text: str) -> None:
         switch: Callable[[str], bool | None] = {"ON": True, "1": True, "OFF": False, "0": False}.get
@@ -225,8 +254,16 @@ class ScpiMultiplexerSimulator:
             raise ScpiError(*ILLEGAL_PARAMETER)
         self._recall = wanted
 
+    def _set_power_on(self, text: str) -> None:
+        switch: Callable[[str], bool | None] = {"RST": False, "PRES": False, "PRESET": False, "SAV0": True}.get
+        wanted = switch(text.upper())
+        if wanted is None:
+            raise ScpiError(*ILLEGAL_PARAMETER)
+        self._recall = wanted
+
     def _wear(self, text: str) -> str:
-        return ",".join(f"{self._cycles.get(channel, 0):+d}" for channel in self._existing(text))
+        counts = [self._cards.cycles.get(channel, 0) for channel in self._existing(text)]
+        return ", ".join(map(str, counts)) if self._keithley else ",".join(f"{count:+d}" for count in counts)
 
 
 def _nothing(text: str) -> None:

@@ -34,6 +34,7 @@ MISSING_PARAMETER = (-109, "Missing parameter")
 PARAMETER_NOT_ALLOWED = (-108, "Parameter not allowed")
 SYNTAX_ERROR = (-102, "Syntax error")
 ILLEGAL_PARAMETER = (-224, "Illegal parameter value")
+OUT_OF_RANGE = (-222, "Parameter data out of range")
 SLOT_OUT_OF_RANGE = (111, "Channel list: slot number out of range")
 CHANNEL_OUT_OF_RANGE = (112, "Channel list: channel number out of range")
 
@@ -50,15 +51,15 @@ def units(message: str) -> Iterator[Unit]:
     """Take a message apart; headers come out whole, from the root, in capitals."""
     path = ""
     for piece in _split(message):
-        header, _, parameters = piece.partition(" ")
-        header = header.upper()
+        header, *rest = piece.split(maxsplit=1)
+        header, parameters = header.upper(), "".join(rest)
         if header.startswith("*"):
-            yield Unit(header, parameters.strip())
+            yield Unit(header, parameters)
             continue
         full = header[1:] if header.startswith(":") else path + header
         path = full.rpartition(":")[0]
         path = f"{path}:" if path else ""
-        yield Unit(full, parameters.strip())
+        yield Unit(full, parameters)
 
 
 def _split(message: str) -> Iterator[str]:

@@ -28,7 +28,7 @@ def told(old: str, new: str) -> str:
     return text.replace(old, new)
 
 
-SWITCHED = "leads: {maccor: {through: mux, relays: 201-208}, zahner"
+SWITCHED = "leads: {maccor: {through: mux, relays: 201-208, channels: 1-8}, zahner"
 
 
 def test_a_cell_can_be_isolated_where_its_leads_pass_through_a_multiplexer() -> None:

@@ -29,6 +29,15 @@ def on_bench(test: Callable[[Bench], Awaitable[None]], **settings: Any) -> None:
     run_on_bench(ScpiMultiplexer, ScpiMultiplexerSimulator, "mux", test, {"model": "34970A", **settings}, LABORATORY)
 
 
+def close_by_hand(bench: Bench, channels: str) -> None:
+    """Close relays past the driver, as somebody at the front panel does."""
+    assert bench.simulator._hear(f"ROUT:CLOS (@{channels})") is None
+
+
+def heard(bench: Bench) -> list[str]:
+    return bench.log_of("heard", "message")
+
+
 def moves(bench: Bench) -> list[tuple[str, int]]:
     entries = bench.laboratory.records("mux")
     return [(entry["event"], entry["relay"]) for entry in entries if entry["event"] in ("opened", "closed")]
@@ -52,8 +61,15 @@ def test_it_says_who_it_is() -> None:
         identity = await bench.driver.connect()
         assert (identity.vendor, identity.model, identity.serial) == ("HEWLETT-PACKARD", "34970A", "")
         assert identity.firmware == "13-2-2"
-        assert identity.details["power_fail_recall"] == "off"
-        assert bench.log_of("heard", "message") == ["*IDN?", "*CLS;:MEM:STAT:REC:AUTO?"]
+        assert identity.details == {
+            "power_fail_recall": "off (0)",
+            "cards": "slot 1: 34903A, slot 2: 34903A, slot 3: 34903A",
+        }
+        assert heard(bench) == [
+            "*IDN?",
+            "*ESR?;*CLS;:MEM:STAT:REC:AUTO?",
+            *(f"*OPC?;:SYST:CTYP? {slot}00" for slot in (1, 2, 3)),
+        ]
 
     on_bench(test)
 
@@ -66,16 +82,30 @@ def test_the_models_of_the_family(model: str) -> None:
     on_bench(test, model=model)
 
 
-def test_relays_that_would_close_by_themselves_are_told_not_to() -> None:
+def test_relays_that_would_close_by_themselves_are_refused_with_what_to_send() -> None:
     async def test(bench: Bench) -> None:
-        identity = await bench.driver.connect()
-        assert identity.details["power_fail_recall"] == "off (was on, switched off by labctl)"
-        assert "power-fail recall" in bench.log.said[0][0]
-        bench.laboratory.relays("mux").add(101)
-        await bench.simulator.lose_power()
-        assert await bench.driver.closed(GROUP) == frozenset()
+        with pytest.raises(Refused, match=r"'MEM:STAT:REC:AUTO\?' answers '1': relays close by themselves") as refused:
+            await bench.driver.connect()
+        assert "send it 'MEM:STAT:REC:AUTO OFF'" in str(refused.value.hint)
+        assert not [message for message in heard(bench) if "AUTO " in message]
 
     on_bench(test, simulate={"power_fail_recall": True})
+
+
+def test_recall_that_is_accepted_is_said_and_is_only_changed_on_request() -> None:
+    async def test(bench: Bench) -> None:
+        identity = await bench.driver.connect()
+        assert identity.details["power_fail_recall"].startswith("ON (1): relays close by themselves")
+        assert [event for event, _ in bench.log.said] == ["power-fail recall is on"]
+        await bench.driver.switch(101, GROUP)
+        await bench.simulator.lose_power()
+        assert await bench.driver.closed(GROUP) == {101}
+        await bench.driver.forget_at_power_on()
+        await bench.simulator.lose_power()
+        assert await bench.driver.closed(GROUP) == frozenset()
+        assert (await bench.driver.connect()).details["power_fail_recall"] == "off (0)"
+
+    on_bench(test, simulate={"power_fail_recall": True}, power_fail_recall="warn")
 
 
 def test_break_before_make() -> None:
@@ -94,7 +124,7 @@ def test_switching_is_these_messages() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
         await bench.driver.switch(103, GROUP)
-        assert bench.log_of("heard", "message")[2:] == [
+        assert heard(bench)[5:] == [
             "ROUT:OPEN (@101:108);*OPC?",
             "SYST:ERR?;:ROUT:CLOS? (@101:108)",
             "ROUT:CLOS (@103);*OPC?",
@@ -118,7 +148,7 @@ def test_contacts_have_time_to_settle_before_one_closes() -> None:
 def test_opening_all_of_a_group_leaves_the_others_alone() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
-        bench.laboratory.relays("mux").update({102, 201})
+        close_by_hand(bench, "102,201")
         await bench.driver.switch(None, GROUP)
         assert bench.laboratory.relays("mux") == {201}
         assert await bench.driver.closed([201, 105, 102]) == {201}
@@ -142,16 +172,40 @@ def test_a_relay_that_can_not_be_is_refused_before_anything_is_sent(relay: int) 
     on_bench(test)
 
 
-def test_a_slot_without_a_module_is_refused_in_the_instruments_words() -> None:
+def test_a_slot_without_relays_for_cells_is_refused_before_anything_is_sent() -> None:
+    async def test(bench: Bench) -> None:
+        identity = await bench.driver.connect()
+        assert identity.details["cards"] == "slot 1: 34903A, slot 2: 34901A, slot 3: empty"
+        before = len(heard(bench))
+        with pytest.raises(OutOfRange, match="no relay 301: slot 3 holds no card"):
+            await bench.driver.switch(301, [301, 302])
+        with pytest.raises(OutOfRange, match="no relay 201: slot 2 holds a 34901A, which is none for switching cells"):
+            await bench.driver.switch(201, [201])
+        assert len(heard(bench)) == before
+
+    on_bench(test, simulate={"slots": [1], "cards": {2: "34901A"}})
+
+
+def test_a_relay_that_the_station_names_and_the_unit_has_not_is_found_at_connect() -> None:
+    async def test(bench: Bench) -> None:
+        with pytest.raises(OutOfRange, match="no relay 201: slot 2 holds a 34904A, and the station names a 34903A"):
+            await bench.driver.connect()
+
+    leads = [{"relay": 201, "slot": "cabinet/1", "instrument": "zahner"}]
+    on_bench(test, module="34903A", leads=leads, simulate={"cards": {2: "34904A"}})
+
+
+def test_an_illegal_channel_that_gets_through_is_refused_in_the_instruments_words() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
-        with pytest.raises(Refused, match=r"112.*; 112|111.*slot number out of range"):
+        bench.simulator._cards.channels = frozenset(range(101, 121))
+        with pytest.raises(Refused, match=r"111.*; \+?111.*slot number out of range"):
             await bench.driver.switch(301, [301, 302])
         assert bench.laboratory.relays("mux") == set()
         await bench.driver.switch(101, GROUP)
         assert bench.laboratory.relays("mux") == {101}
 
-    on_bench(test, simulate={"slots": [1]})
+    on_bench(test)
 
 
 def test_old_errors_are_not_taken_for_ours() -> None:
@@ -200,22 +254,18 @@ def test_a_relay_that_does_not_close_is_an_alarm_and_leaves_all_open() -> None:
             await bench.driver.switch(104, GROUP)
         assert bench.laboratory.relays("mux") == set()
 
-    on_bench(test, simulate={"stuck_open": [104]})
+    on_bench(test, simulate={"broken": {"deaf": [104]}})
 
 
 def test_a_relay_that_does_not_open_is_an_alarm_and_nothing_is_closed() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
 
-        class Welded(set[int]):
-            def discard(self, element: int) -> None:
-                if element != 102:
-                    super().discard(element)
-
-        bench.simulator._closed = Welded({102})
-        with pytest.raises(VendorAlarm, match="102 still read back as closed"):
+        await bench.driver.switch(102, GROUP)
+        bench.laboratory.break_down("mux", "deaf", relay=102)
+        with pytest.raises(VendorAlarm, match="102 read back as closed; 102 still read back as closed"):
             await bench.driver.switch(104, GROUP)
-        assert bench.simulator._closed == {102}
+        assert bench.laboratory.relays("mux") == {102}
 
     on_bench(test)
 
@@ -242,7 +292,7 @@ def test_one_fault_while_switching_is_survived_and_reported_once(message: str, k
 def test_one_fault_while_looking_is_survived() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
-        bench.laboratory.relays("mux").add(107)
+        close_by_hand(bench, "107")
         bench.laboratory.inject("mux", "garble")
         assert await bench.driver.closed(GROUP) == {107}
         assert [hiccup.kind for hiccup in bench.hiccups] == ["garbled"]
@@ -320,10 +370,10 @@ def test_a_relay_moved_under_current_is_a_violation() -> None:
     on_bench(test)
 
 
-@pytest.mark.parametrize("setting", [{"model": "2700"}, {"module": "34901A"}, {"address": "192.0.2.13"}])
+@pytest.mark.parametrize("setting", [{"model": "7001"}, {"module": "34901A"}, {"address": "192.0.2.13"}])
 def test_settings_it_does_not_know(setting: dict[str, str]) -> None:
     async def main(clock: LoopClock) -> None:
-        with pytest.raises(InstrumentError, match=r"one of 349|such as TCPIP"):
+        with pytest.raises(InstrumentError, match=r"one of 349|one of 34903A|such as TCPIP"):
             ScpiMultiplexer(context_of(clock, "mux", {"address": "TCPIP::127.0.0.1::1::SOCKET", **setting}, []))
 
     run_virtual(main)
@@ -364,7 +414,8 @@ DIALOGUE: list[tuple[str, str | None]] = [
         '+112,"Channel list: channel number out of range";+0,"No error"',
     ),
     ("ROUT:CLOS? (@150)", None),
-    ("*ESR?", "+40"),
+    ("*ESR?", "+168"),
+    ("*ESR?", "+0"),
     ("*CLS;:SYST:ERR?", '+0,"No error"'),
     ("SYST:CTYP? 100", "HEWLETT-PACKARD,34903A,0,1.0"),
     ("MEM:STAT:REC:AUTO ON;AUTO?", "1"),
@@ -397,9 +448,11 @@ def test_the_units_language_by_a_plain_socket() -> None:
 def test_what_the_unit_remembers_survives_a_restart() -> None:
     async def test(bench: Bench) -> None:
         bench.simulator._hear("ROUT:CLOS (@101);:NONSENSE;:MEM:STAT:REC:AUTO ON")
+        bench.laboratory.break_down("mux", "welded", relay=103)
         again = ScpiMultiplexerSimulator("mux", {}, bench.laboratory)
         again.restore(bench.simulator.save())
         assert again.save() == bench.simulator.save()
+        assert bench.laboratory.relays("mux") == {101, 103}
         assert again._hear("ROUT:CLOS? (@101);:DIAG:REL:CYCL? (@101);:SYST:ERR?") == '1;+1;-113,"Undefined header"'
 
     on_bench(test)

@@ -1,0 +1,49 @@
+"""Channel lists as they are written, states and errors as they are answered. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Final
+
+#: One entry of an error queue; the text may hold commas.
+ERROR: Final = re.compile(r"([+-]?\d+),(.*)")
+#: The answer to ``*OPC?``.
+DONE: Final = re.compile(r"[+-]?1")
+
+
+def state_of(count: int) -> re.Pattern[str]:
+    """Give the form of an error and the state of so many channels; a refused query leaves the second part out."""
+    return re.compile(rf'([+-]?\d+,"[^"]*")(?:;((?:[01], ?){{{count - 1}}}[01]))?')
+
+
+def after_done(answer: str) -> re.Pattern[str]:
+    """Give the form of ``*OPC?;:...`` whose second part may be refused, and then is left out."""
+    return re.compile(rf"[+-]?1(?:;({answer}))?")
+
+
+def no_error(entry: str) -> bool:
+    """Whether an entry of the queue says that the queue is empty."""
+    match = ERROR.fullmatch(entry)
+    return match is not None and int(match[1]) == 0
+
+
+def channel_list(channels: Collection[int]) -> str:
+    """Write a channel list: ``(@101:108,205)``."""
+    return f"(@{','.join(_runs(sorted(channels)))})" if channels else "(@)"
+
+
+def _runs(channels: Sequence[int]) -> Iterator[str]:
+    start = last = channels[0]
+    for channel in [*channels[1:], None]:
+        if channel == last + 1:
+            last = channel
+            continue
+        yield str(start) if start == last else f"{start}:{last}"
+        if channel is not None:
+            start = last = channel
+
+
+def words(relays: Iterable[int]) -> str:
+    """List relays for people."""
+    return ", ".join(str(relay) for relay in sorted(relays)) or "none"
