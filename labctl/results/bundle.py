@@ -172,15 +172,12 @@ def keep_records(folder: Path, operation: str) -> Columns | None:
 
 def _begins(path: Path, operation: str, text: str) -> bool:
     """Whether what a record file has so far is what a table begins with, line for line."""
-    found = read_records(path)
-    if found.operation is None:
-        # A beginning that was torn is written anew; one that is damaged is not gone on with.
-        try:
-            RecordWriter(path, operation).close()
-        except DataError:
-            return False
-    elif found.operation != operation:
+    try:
+        # A torn beginning is written anew, a torn end is cut off; a damaged beginning or another's is refused.
+        RecordWriter(path, operation).close(sync=False)
+    except DataError:
         return False
+    found = read_records(path)
     lines = "".join([f"{line.decode()}\n" for line in found.lines])
     return text.partition("\n")[2].replace("\r", "").startswith(lines)
 

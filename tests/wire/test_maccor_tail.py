@@ -24,6 +24,7 @@ from labctl_drivers.maccor.tail import Tail, nothing
 SPELLINGS = list(spellings())
 SECONDS = next(one for one in SPELLINGS if one.signed and not one.clock)
 BOTH = replace(charge(), steps=charge().steps + discharge().steps)
+LAYOUTS = ["clock", "export-2", "mims-client-1", "mims-client-2", "mims-server-2"]
 PLAN = compile_program(BOTH, lambda current: "2")
 
 
@@ -168,7 +169,25 @@ def test_records_of_a_running_test_are_those_of_its_end(tmp_path: Path, program)
     tell(tmp_path, story)
 
 
-@pytest.mark.parametrize("layout", ["clock", "export-2", "mims-client-1", "mims-client-2", "mims-server-2"])
+def test_an_export_that_was_replaced_under_the_driver_is_reported(tmp_path: Path) -> None:
+    async def story(bench: Bench) -> None:
+        driver = await bench.connected()
+        handle = await driver.start("other", 1, rest(30 * 3600))
+        await asyncio.sleep(7200)
+        await driver.poll(handle)
+        first = numbers(await driver.records(handle, None))
+        assert len(first) > 50
+        (file,) = (tmp_path / "export").glob("other.001")
+        file.write_bytes(file.read_bytes()[:3000])
+        assert numbers(await driver.records(handle, first[-1])) == []
+        (hiccup,) = bench.hiccups
+        assert (hiccup.instrument, hiccup.kind) == ("maccor", "export")
+        assert "other.001 is shorter than it was" in hiccup.message
+
+    tell(tmp_path, story)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_same_test_gives_the_same_records_however_the_tester_spells_them(tmp_path: Path, layout: str) -> None:
     records: list[np.ndarray] = []
 

@@ -54,6 +54,7 @@ class MaccorCycler:
         self._looks: dict[str, tuple[datetime, ChannelState]] = {}
         self._last_records: dict[str, int] = {}
         self._tails: dict[str, Tail] = {}
+        self._said: list[str] = []
 
     async def connect(self) -> Identity:
         """Connect both ports, identify, and see that channels and export folder are there.
@@ -242,11 +243,14 @@ class MaccorCycler:
             if not plan:
                 # Without the procedure steps can't be numbered as the program's; the fetch says so.
                 return nothing()
-            self._tails[handle.token] = Tail(self._file(handle), plan, self._say_of_export)
-        return self._tails[handle.token].table(after)
-
-    def _say_of_export(self, message: str) -> None:
-        self._context.report(Hiccup(self._context.name, "export", message))
+            self._tails[handle.token] = Tail(self._file(handle), plan, self._said.append)
+        tail = self._tails[handle.token]
+        # Beside the loop: the folder is another computer's, which may take its time.
+        with self._context.clock.exchange():
+            table = await asyncio.to_thread(tail.table, after)
+        while self._said:
+            self._context.report(Hiccup(self._context.name, "export", self._said.pop(0)))
+        return table
 
     async def abort(self, handle: Handle) -> None:
         """To open circuit, now: suspend, reset, and see that both were done. Idempotent."""
