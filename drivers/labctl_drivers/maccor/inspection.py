@@ -13,7 +13,6 @@ from typing import Any, Final, TypeVar
 from labctl.instruments.common import DriverContext, Inspection
 from labctl.instruments.faults import Garbled, Refused
 from labctl_drivers.maccor import codes
-from labctl_drivers.maccor.readings import statuses
 from labctl_drivers.maccor.session import Session
 from labctl_drivers.maccor.station import ChannelSpec, Settings
 
@@ -90,9 +89,16 @@ async def _statuses(session: Session, channels: Sequence[int]) -> dict[int, int]
     found: dict[int, int] = {}
     for first in range(0, max(channels), _MOST_IN_ONE):
         count = min(_MOST_IN_ONE, max(channels) - first)
-        listed = await session.ask_as(statuses, 4, 1, Chan=first, Len=count)
+        listed = await session.ask_as(_listed, 4, 1, Chan=first, Len=count)
         found |= {first + index + 1: status for index, status in enumerate(listed)}
     return {channel: found[channel] for channel in channels if channel in found}
+
+
+def _listed(answer: Mapping[str, Any]) -> list[int]:
+    try:
+        return [int(entry["Stat"]) for entry in answer["Status"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise Garbled(f"the answer to (4,1) lacks or garbles {error}") from error
 
 
 def _states_words(states: Mapping[int, int]) -> dict[int, str]:
