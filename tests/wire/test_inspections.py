@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from assisted_bench import Quiet
 from line_bench import Bench, on_bench
 
 from labctl.engine.clock import LoopClock, run_virtual
-from labctl.instruments import DriverContext, Inspectable
+from labctl.instruments import ChamberReading, DriverContext, Inspectable, VendorAlarm
+from labctl_drivers import chamber_inspection
 from labctl_drivers.assisted import ASSISTED
 from labctl_drivers.julabo import JulaboChamber
 from labctl_drivers.scpi_multiplexer import ScpiMultiplexer
@@ -51,13 +53,13 @@ def test_a_chamber_that_obeys_its_panel_is_unsafe_and_not_exercised() -> None:
 
 
 def test_a_chamber_says_which_alarm_stands() -> None:
-    async def test(bench: Bench) -> None:
-        await bench.driver.connect()
-        bench.simulator.raise_alarm("-01 LOW LEVEL ALARM")
-        found = await bench.driver.inspect(exercise=False)
-        assert any("-01 LOW LEVEL ALARM" in one for one in found.unsafe)
+    class Alarmed:
+        async def read(self) -> ChamberReading:
+            raise VendorAlarm("-01 LOW LEVEL ALARM", instrument="oven")
 
-    on_circulator(test)
+    found = asyncio.run(chamber_inspection.inspect(Alarmed(), ["what its codes mean; look"]))
+    assert found.unsafe == ("it reports '-01 LOW LEVEL ALARM'; see to it at the instrument",)
+    assert found.unverified == ("what its codes mean; look",)
 
 
 def test_power_fail_recall_is_told_and_left_on() -> None:
