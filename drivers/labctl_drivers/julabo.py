@@ -43,6 +43,14 @@ _WITH_LIMITS: Final = re.compile(r"\b(CF|HL)")
 _PROBES: Final = {"internal": "in_pv_00", "external": "in_pv_02"}
 
 
+#: For ``labctl instruments check``, each with what to do.
+UNVERIFIED: Final = (
+    "what the code numbers of this model mean; alarms are told by their words, so read the status text after one",
+    "how long a refusal stands in the status; it is read after every write",
+    "the switch on the device that stops it when too hot can't be read; set it by hand above the protocol's limit",
+)
+
+
 class JulaboChamber:
     """A Julabo circulator as a chamber.
 
@@ -104,11 +112,16 @@ class JulaboChamber:
         return Identity("JULABO", model.removeprefix("JULABO").strip(), "", firmware.strip(), self._address, details)
 
     async def inspect(self, *, exercise: bool) -> Inspection:
-        """Tell values, limits and what is unverified; with ``exercise``, the set-point written as it was."""
-        from labctl_drivers.julabo_inspection import inspect
+        """Tell values, who has control and what is unverified; with ``exercise``, the set-point written as it was."""
+        from labctl_drivers.chamber_inspection import inspect
 
+        return await inspect(self, UNVERIFIED, by_panel=_by_panel, rewrite=self._rewrite if exercise else None)
+
+    async def _rewrite(self, set_point: float) -> None:
         async with self._turn:
-            return await inspect(self._link, self._actual, exercise=exercise)
+            before = await self._ready()
+            await self._write(f"out_sp_00 {set_point - _ZERO_CELSIUS:.2f}", "in_sp_00", set_point, before)
+            await self._verdict(before)
 
     async def read(self) -> ChamberReading:
         """Look once: actual value, set-point, whether it regulates, status.

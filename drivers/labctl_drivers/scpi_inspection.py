@@ -54,22 +54,23 @@ async def inspect(switch: Switch, context: DriverContext, recall: str, *, exerci
     if worn:
         unsafe.append(f"relays {', '.join(map(str, worn))} have moved more than {_WORN:,} times; renew the module")
     if exercise:
-        facts["exercised"] = await _exercised(switch, context.free)
+        facts["exercised"] = await _exercised(switch, closed, context.free)
     return Inspection(facts, {"power-fail recall": recall}, None, tuple(unsafe), UNVERIFIED)
 
 
-async def _exercised(switch: Switch, free: Collection[int]) -> str:
-    """Open, close and open one free relay, each read back; only where it is open to begin with.
+async def _exercised(switch: Switch, closed: Collection[int], free: Collection[int]) -> str:
+    """Open, close and open one free relay, each read back; only where no other is closed, which it could join.
 
     Raises
     ------
     Refused, VendorAlarm
         It does not move, or is not open in the end.
     """
-    still = sorted(set(free) - await switch.closed(free))
-    if not still:
-        return "nothing: no open relay is known to have no cell at its end (the cells file tells)"
-    relay = still[-1]
+    if closed:
+        return f"nothing: relays {', '.join(map(str, sorted(closed)))} are closed, and another could join them"
+    if not free:
+        return "nothing: no relay is known to have no cell at its end (the cells file tells)"
+    relay = max(free)
     await switch.switch(None, [relay])
     try:
         await switch.switch(relay, [relay])

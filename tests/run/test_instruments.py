@@ -100,7 +100,7 @@ def test_a_check_tells_ranges_limits_clocks_and_what_is_unsafe_or_unverified(loo
     assert abs(maccor["clock_offset_s"] + 3600) < 3 and abs(found["topspin"]["clock_offset_s"]) < 3
     assert found["oven"]["clock_offset_s"] is None
     assert found["zahner"]["safety"]["source"] == "off"
-    assert found["oven"]["safety"]["warning limits"] == "-20.00 °C to 150.00 °C"
+    assert found["oven"]["safety"]["control"] == "remote"
     assert all(one["unverified"] for one in found.values())
     [clock] = maccor["unsafe"]
     assert "clock is -36" in clock and "'tester_clock' in the station file" in clock
@@ -131,7 +131,7 @@ def test_an_exercise_moves_what_is_free_and_leaves_it_as_it_was(labctl, terminal
     assert (limits["event"], limits["VSafeMin"], limits["VSafeMax"]) == ("limits set", -0.5, 5.0)
     written = [one["command"] for one in heard(terminal, "oven", before["oven"]) if "out" in one.get("command", "")]
     assert written == ["out_sp_00 25.00"]
-    assert found["oven"]["facts"]["set-point"] == asked(labctl, "oven")["oven"]["facts"]["set-point"] == "25.00 °C"
+    assert found["oven"]["facts"]["set-point"] == asked(labctl, "oven")["oven"]["facts"]["set-point"] == "25 degC"
 
 
 @pytest.mark.parametrize("width", [80, 120])

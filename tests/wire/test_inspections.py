@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from assisted_bench import Quiet
 from line_bench import Bench, on_bench
 
 from labctl.engine.clock import LoopClock, run_virtual
-from labctl.instruments import DriverContext, Inspectable
+from labctl.instruments import ChamberReading, DriverContext, Inspectable, VendorAlarm
+from labctl_drivers import chamber_inspection
 from labctl_drivers.assisted import ASSISTED
 from labctl_drivers.julabo import JulaboChamber
 from labctl_drivers.scpi_multiplexer import ScpiMultiplexer
@@ -51,13 +53,13 @@ def test_a_chamber_that_obeys_its_panel_is_unsafe_and_not_exercised() -> None:
 
 
 def test_a_chamber_says_which_alarm_stands() -> None:
-    async def test(bench: Bench) -> None:
-        await bench.driver.connect()
-        bench.simulator.raise_alarm("-01 LOW LEVEL ALARM")
-        found = await bench.driver.inspect(exercise=False)
-        assert any("-01 LOW LEVEL ALARM" in one for one in found.unsafe)
+    class Alarmed:
+        async def read(self) -> ChamberReading:
+            raise VendorAlarm("-01 LOW LEVEL ALARM", instrument="oven")
 
-    on_circulator(test)
+    found = asyncio.run(chamber_inspection.inspect(Alarmed(), ["what its codes mean; look"]))
+    assert found.unsafe == ("it reports '-01 LOW LEVEL ALARM'; see to it at the instrument",)
+    assert found.unverified == ("what its codes mean; look",)
 
 
 def test_power_fail_recall_is_told_and_left_on() -> None:
@@ -71,15 +73,14 @@ def test_power_fail_recall_is_told_and_left_on() -> None:
     on_switch_unit(test, power_fail_recall=True)
 
 
-def test_a_relay_that_is_closed_is_never_exercised() -> None:
+def test_nothing_is_exercised_beside_a_relay_that_is_closed() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
-        for relay in (101, 102):
-            await bench.driver.switch(relay, [relay])
+        await bench.driver.switch(101, [101])
         moved = len(bench.log_of("opened", "relay") + bench.log_of("closed", "relay"))
         found = await bench.driver.inspect(exercise=True)
-        assert found.facts["exercised"].startswith("nothing: no open relay")
-        assert found.facts["closed"] == "101, 102"
+        assert found.facts["exercised"].startswith("nothing: relays 101 are closed")
+        assert found.facts["closed"] == "101"
         assert len(bench.log_of("opened", "relay") + bench.log_of("closed", "relay")) == moved
 
     on_switch_unit(test)

@@ -14,7 +14,6 @@ from typing import Any, Final, TypeVar
 from labctl.instruments.common import DriverContext, Inspection
 from labctl.instruments.faults import Garbled, Refused
 from labctl_drivers.maccor import codes
-from labctl_drivers.maccor.readings import statuses
 from labctl_drivers.maccor.session import Session
 from labctl_drivers.maccor.station import ChannelSpec, Settings
 
@@ -94,6 +93,7 @@ async def _statuses(session: Session, channels: Sequence[int]) -> dict[int, int]
         listed = await session.ask_as(partial(statuses, count=count), 4, 1, Chan=first, Len=count)
         found |= {first + index + 1: status for index, status in enumerate(listed)}
     return {channel: found[channel] for channel in channels if channel in found}
+
 
 
 def _states_words(states: Mapping[int, int]) -> dict[int, str]:
