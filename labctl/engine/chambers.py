@@ -72,6 +72,7 @@ class Oven:
         self._lock = asyncio.Lock()
         self._began = clock.now()
         self._seen = self._next_look = 0.0
+        self._missed = False
         self._astray: float | None = None
         self.live: Mapping[str, Any] = {}
 
@@ -115,10 +116,12 @@ class Oven:
     async def look(self) -> None:
         """Look at the chamber, at most once a minute, for those who rely on it.
 
-        A chamber that can't be reached for a while goes on by itself; it is asked again at the next look.
+        A chamber that can't be reached for a while goes on by itself: that is said once, and it is asked again.
 
         Raises
         ------
+        TimedOut
+            The first look that it does not answer; whoever looks goes on.
         VendorAlarm
             It reports an alarm, stands, has another set-point, or has been far from it for long.
         InstrumentError
@@ -135,7 +138,11 @@ class Oven:
                 if now - self._seen > self._settled.at_most:
                     message = f"could not be asked for {show(now - self._seen, 'h')}: {fault.message}"
                     raise InstrumentError(message, instrument=self.name) from fault
-                return
+                if self._missed:
+                    return
+                self._missed = True
+                message = f"does not answer, and is asked again every minute: {fault.message}"
+                raise TimedOut(message, instrument=self.name) from fault
             self._judge(reading)
             self._stray(reading, now)
 
@@ -154,7 +161,7 @@ class Oven:
 
     async def _read(self) -> ChamberReading:
         reading = await self._chamber.read()
-        self._seen = self._seconds()
+        self._seen, self._missed = self._seconds(), False
         self._next_look = self._seen + LOOK
         self.live = {"temperature_K": reading.temperature, "set_point_K": reading.set_point}
         return reading
