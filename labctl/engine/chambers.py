@@ -76,11 +76,15 @@ class Oven:
         self._astray: float | None = None
         self.live: Mapping[str, Any] = {}
 
-    def restore(self, operation: str, *, relied: bool = False) -> None:
-        """Know, after a restart, of an operation that needs the chamber; ``relied``: it had settled for it already."""
+    def restore(self, operation: str, relied_on: float | None = None) -> None:
+        """Know, after a restart, of an operation that needs the chamber.
+
+        ``relied_on`` is the temperature (K) at which it had settled for it; None where it had not yet.
+        """
         self._members.setdefault(operation, None)
-        if relied:
+        if relied_on is not None:
             self._relying.add(operation)
+            self._wanted = relied_on
 
     async def join(self, operation: str, temperature: float, limits: Limits | None = None) -> None:
         """Set ``temperature`` (K) if it is not set, and wait until it has settled.
@@ -113,8 +117,10 @@ class Oven:
             self._relying.add(operation)
             self._astray = None
 
-    async def look(self) -> None:
+    async def look(self, operation: str = "", limits: Limits | None = None) -> None:
         """Look at the chamber, at most once a minute, for those who rely on it.
+
+        ``operation`` says which ``limits`` it has, as :meth:`join` did before a restart.
 
         A chamber that can't be reached for a while goes on by itself: that is said once, and it is asked again.
 
@@ -127,6 +133,8 @@ class Oven:
         InstrumentError
             It could not be asked for as long as it may take to settle.
         """
+        if operation in self._members:
+            self._members[operation] = limits
         now = self._seconds()
         if not self._relying or self._lock.locked() or now < self._next_look:
             return

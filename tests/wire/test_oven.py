@@ -83,7 +83,7 @@ def test_a_chamber_that_lost_its_mains_is_reported_and_never_started_by_itself()
 
 def test_a_restart_does_not_hide_that_the_chamber_stood_meanwhile() -> None:
     async def test(bench: Bench, oven: Oven) -> None:
-        oven.restore("a", relied=True)
+        oven.restore("a", WARM)
         oven.restore("b")
         await asyncio.sleep(1.0)
         with pytest.raises(VendorAlarm, match="stands"):
@@ -98,6 +98,16 @@ def test_a_set_point_changed_at_the_panel_is_noticed() -> None:
         bench.simulator._take_set_point(55.0)
         await asyncio.sleep(120.0)
         with pytest.raises(VendorAlarm, match=r"is set to 55 degC, although 40 degC was asked"):
+            await oven.look()
+
+    in_oven(test)
+
+
+def test_a_restart_does_not_hide_that_the_set_point_was_changed_meanwhile() -> None:
+    async def test(bench: Bench, oven: Oven) -> None:
+        await bench.driver.regulate(WARM + 5.0)
+        oven.restore("a", WARM)
+        with pytest.raises(VendorAlarm, match=r"is set to 45 degC, although 40 degC was asked"):
             await oven.look()
 
     in_oven(test)
