@@ -51,6 +51,10 @@ _HOST = re.compile(r"(?:tcp://)?([^:/\s]+)(?::(\d+))?")
 _SERVER = re.compile(r"socket://([^:/\s]+):(\d+)")
 
 
+# The library says on its own logger what is raised here.
+logging.getLogger("pymodbus").addHandler(logging.NullHandler())
+
+
 class ModbusLine:
     """A session with one Modbus instrument.
 
@@ -73,8 +77,6 @@ class ModbusLine:
         self._unit = unit
         self._settings = line_settings(frame)
         self._client: ModbusTcpClient | ModbusSerialClient | None = None
-        # The library says on its own logger what is raised here.
-        logging.getLogger("pymodbus").addHandler(logging.NullHandler())
 
     def open(self) -> None:
         """Connect. Raises ``NotReachable``."""

@@ -72,14 +72,19 @@ class Oven:
         self._lock = asyncio.Lock()
         self._began = clock.now()
         self._seen = self._next_look = 0.0
+        self._missed = False
         self._astray: float | None = None
         self.live: Mapping[str, Any] = {}
 
-    def restore(self, operation: str, *, relied: bool = False) -> None:
-        """Know, after a restart, of an operation that needs the chamber; ``relied``: it had settled for it already."""
+    def restore(self, operation: str, relied_on: float | None = None) -> None:
+        """Know, after a restart, of an operation that needs the chamber.
+
+        ``relied_on`` is the temperature (K) at which it had settled for it; None where it had not yet.
+        """
         self._members.setdefault(operation, None)
-        if relied:
+        if relied_on is not None:
             self._relying.add(operation)
+            self._wanted = relied_on
 
     async def join(self, operation: str, temperature: float, limits: Limits | None = None) -> None:
         """Set ``temperature`` (K) if it is not set, and wait until it has settled.
@@ -112,18 +117,24 @@ class Oven:
             self._relying.add(operation)
             self._astray = None
 
-    async def look(self) -> None:
+    async def look(self, operation: str = "", limits: Limits | None = None) -> None:
         """Look at the chamber, at most once a minute, for those who rely on it.
 
-        A chamber that can't be reached for a while goes on by itself; it is asked again at the next look.
+        ``operation`` says which ``limits`` it has, as :meth:`join` did before a restart.
+
+        A chamber that can't be reached for a while goes on by itself: that is said once, and it is asked again.
 
         Raises
         ------
+        TimedOut
+            The first look that it does not answer; whoever looks goes on.
         VendorAlarm
             It reports an alarm, stands, has another set-point, or has been far from it for long.
         InstrumentError
             It could not be asked for as long as it may take to settle.
         """
+        if operation in self._members:
+            self._members[operation] = limits
         now = self._seconds()
         if not self._relying or self._lock.locked() or now < self._next_look:
             return
@@ -135,7 +146,11 @@ class Oven:
                 if now - self._seen > self._settled.at_most:
                     message = f"could not be asked for {show(now - self._seen, 'h')}: {fault.message}"
                     raise InstrumentError(message, instrument=self.name) from fault
-                return
+                if self._missed:
+                    return
+                self._missed = True
+                message = f"does not answer, and is asked again every minute: {fault.message}"
+                raise TimedOut(message, instrument=self.name) from fault
             self._judge(reading)
             self._stray(reading, now)
 
@@ -154,7 +169,7 @@ class Oven:
 
     async def _read(self) -> ChamberReading:
         reading = await self._chamber.read()
-        self._seen = self._seconds()
+        self._seen, self._missed = self._seconds(), False
         self._next_look = self._seen + LOOK
         self.live = {"temperature_K": reading.temperature, "set_point_K": reading.set_point}
         return reading

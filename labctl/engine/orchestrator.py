@@ -38,6 +38,7 @@ from labctl.instruments import Clock, Log
 from labctl.journal import Journal, Status
 from labctl.results import write_campaign
 from labctl.station import Station
+from labctl.units import parse
 
 Progress = Callable[[str, str], None]
 #: Takes over a campaign that a client hands in: checks it, freezes it in the journal, and gives it.
@@ -262,9 +263,10 @@ class Orchestrator:
                 row.operation, row.resources, cell=row.cell, user=users.get(row.cell, ""), since=leased
             )
             for resource in row.resources:
-                oven = self._ovens.get(resource.partition("=")[0])
-                if oven is not None:
-                    oven.restore(row.operation, relied=row.status in (Status.INTENT, Status.RUNNING))
+                name, _, wanted = resource.partition("=")
+                if (oven := self._ovens.get(name)) is not None:
+                    settled = row.status in (Status.INTENT, Status.RUNNING)
+                    oven.restore(row.operation, parse(wanted, "temperature") if settled else None)
         self._arbiter.restore_usage(self._intervals(users))
         for conductor in self._conductors.values():
             need = conductor.waits_for()

@@ -144,7 +144,7 @@ class StepJob:
     async def look_around(self, row: OperationRow) -> None:
         """Look at the chamber that the step relies on."""
         if self._planned.temperature is not None and (chamber := self._route(row).chamber) is not None:
-            await self._around.ovens[chamber].look()
+            await self._around.ovens[chamber].look(row.operation, self._planned.temperature_limits)
 
     async def leave(self, row: OperationRow) -> None:
         """Let the chamber go."""

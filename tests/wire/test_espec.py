@@ -117,6 +117,19 @@ def test_the_narrowest_limits_of_all_who_are_in_it_count() -> None:
     on_bench(test)
 
 
+def test_a_restart_does_not_widen_the_limits_of_who_was_in_it_before() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        await bench.driver.regulate(WARM, (15.0 + ZERO, 45.0 + ZERO))
+        oven = Oven("oven", bench.driver, Settled(), bench.clock)
+        oven.restore("a", WARM)
+        await oven.look("a", (15.0 + ZERO, 45.0 + ZERO))
+        await oven.join("b", WARM, LIMITS)
+        assert bench.simulator.save()["limits"] == [15.0, 45.0]
+
+    on_bench(test)
+
+
 def test_limits_that_would_end_it_at_once_are_refused_before_anything_is_sent() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()

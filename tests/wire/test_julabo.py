@@ -179,6 +179,17 @@ def test_after_a_loss_of_mains_it_stands_and_is_not_started_silently() -> None:
     on_bench(test)
 
 
+def test_a_circulator_that_is_still_starting_after_a_loss_of_mains_is_waited_for() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        await bench.driver.regulate(313.15)
+        bench.laboratory.break_down("oven", "mains lost", seconds=0.5)
+        assert not (await bench.driver.read()).running
+        assert len(bench.hiccups) == 1
+
+    on_bench(test)
+
+
 def test_the_external_probe_is_read_where_the_station_says_so() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()

@@ -13,7 +13,7 @@ from line_bench import on_bench as run_on_bench
 
 from labctl.engine.chambers import Oven, Settled
 from labctl.errors import InstrumentError
-from labctl.instruments import VendorAlarm
+from labctl.instruments import TimedOut, VendorAlarm
 from labctl_drivers.julabo import JulaboChamber
 from labctl_simulators.julabo import JulaboSimulator
 from labctl_simulators.thermal import ThermalPlant
@@ -83,7 +83,7 @@ def test_a_chamber_that_lost_its_mains_is_reported_and_never_started_by_itself()
 
 def test_a_restart_does_not_hide_that_the_chamber_stood_meanwhile() -> None:
     async def test(bench: Bench, oven: Oven) -> None:
-        oven.restore("a", relied=True)
+        oven.restore("a", WARM)
         oven.restore("b")
         await asyncio.sleep(1.0)
         with pytest.raises(VendorAlarm, match="stands"):
@@ -98,6 +98,16 @@ def test_a_set_point_changed_at_the_panel_is_noticed() -> None:
         bench.simulator._take_set_point(55.0)
         await asyncio.sleep(120.0)
         with pytest.raises(VendorAlarm, match=r"is set to 55 degC, although 40 degC was asked"):
+            await oven.look()
+
+    in_oven(test)
+
+
+def test_a_restart_does_not_hide_that_the_set_point_was_changed_meanwhile() -> None:
+    async def test(bench: Bench, oven: Oven) -> None:
+        await bench.driver.regulate(WARM + 5.0)
+        oven.restore("a", WARM)
+        with pytest.raises(VendorAlarm, match=r"is set to 45 degC, although 40 degC was asked"):
             await oven.look()
 
     in_oven(test)
@@ -127,18 +137,30 @@ def test_a_door_opened_for_minutes_ends_nothing_and_one_left_open_does() -> None
     in_oven(test)
 
 
-def test_a_chamber_that_cannot_be_asked_for_a_while_ends_nothing() -> None:
+def test_a_chamber_that_cannot_be_asked_for_a_while_is_reported_once_and_ends_nothing() -> None:
     async def test(bench: Bench, oven: Oven) -> None:
         await oven.join("a", WARM)
         hear, bench.simulator._server.answer = bench.simulator._server.answer, lambda line: "?"
         await asyncio.sleep(120.0)
-        await oven.look()
+        with pytest.raises(TimedOut, match="does not answer, and is asked again every minute"):
+            await oven.look()
+        for _ in range(2):
+            await asyncio.sleep(61.0)
+            await oven.look()
         bench.simulator._server.answer = hear
-        await asyncio.sleep(120.0)
+        await asyncio.sleep(61.0)
         await oven.look()
+        assert oven.live["temperature_K"] == pytest.approx(WARM, abs=0.1)
+
+    in_oven(test)
+
+
+def test_a_chamber_that_cannot_be_asked_for_as_long_as_it_takes_to_settle_ends_what_relies_on_it() -> None:
+    async def test(bench: Bench, oven: Oven) -> None:
+        await oven.join("a", WARM)
         bench.simulator._server.answer = lambda line: "?"
         await asyncio.sleep(8000.0)
-        with pytest.raises(InstrumentError, match="could not be asked for"):
+        with pytest.raises(InstrumentError, match=r"could not be asked for 2\.\d+ h"):
             await oven.look()
 
     in_oven(test)
