@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from labctl.documents import Duration, Model, Numbers, Quantity, TemperatureDifference, Text, describe, expected
+from labctl.documents import Duration, Model, Numbers, Quantity, Ratio, TemperatureDifference, Text, describe, expected
 from labctl.station.envelope import Envelope
 
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
@@ -53,11 +53,53 @@ Secret = Annotated[
 ]
 
 
+class WireFault(Model):
+    """Something that happens on the wire of a simulated instrument."""
+
+    kind: Literal[
+        "drop-before",
+        "drop",
+        "drop-after",
+        "half",
+        "garble",
+        "duplicate",
+        "late",
+        "slow",
+        "silent",
+        "wrong-channel",
+        "wrong-value",
+        "busy",
+        "refuse",
+        "reboot",
+    ] = Field(description="What happens.", examples=["late"])
+    count: Annotated[int, Field(strict=True, ge=1)] = Field(default=1, description="To how many messages in a row.")
+    share: Ratio | None = Field(
+        default=None, description="Instead of a count: to which share of all exchanges, by chance.", examples=["0.1 %"]
+    )
+    seconds: Duration = Field(default=5.0, description="How long, for kinds that last.", examples=["5 s"])
+    after: Annotated[float, Quantity("duration", at_least=0)] = Field(
+        default=0.0, description="When, counted from the laboratory's beginning.", examples=["2 h"]
+    )
+
+    def plain(self) -> dict[str, Any]:
+        """As the simulated laboratory takes it, SI."""
+        about: dict[str, Any] = {"share": self.share} if self.share else {"count": self.count, "after_s": self.after}
+        return {"kind": self.kind, "seconds": self.seconds, **about}
+
+
+class Simulated(Model):
+    """Options of a simulator: its own, and what its wire does."""
+
+    model_config = ConfigDict(extra="allow")
+
+    faults: tuple[WireFault, ...] = Field(default=(), description="Faults on its wire.", examples=["[{kind: late}]"])
+
+
 class Entry(Model):
     """What every instrument has."""
 
     driver: str = Field(description="Which driver speaks to it.", examples=["maccor"])
-    simulate: dict[str, Any] = Field(default_factory=dict, description="Options of its simulator.")
+    simulate: Simulated = Field(default_factory=Simulated, description="Options of its simulator.")
     limits: Envelope | None = Field(
         default=None,
         description="What it may be asked at most; steps beyond are refused before the start.",

@@ -195,6 +195,11 @@ class Station(FileModel):
                 for name, place in self.places.items()
             },
             "ambient_K": ROOM,
+            "faults": {
+                name: [fault.plain() for fault in entry.simulate.faults]
+                for name, entry in self.instruments.items()
+                if entry.simulate.faults
+            },
         }
 
 

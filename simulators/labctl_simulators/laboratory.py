@@ -19,7 +19,7 @@ from labctl_simulators.cell.parameters import generator
 from labctl_simulators.cell.spectrum import REFERENCE
 from labctl_simulators.control import ControlPort
 from labctl_simulators.dialects import DIALECTS
-from labctl_simulators.faults import FaultPlan, FaultProxy
+from labctl_simulators.faults import MEANT, FaultPlan, FaultProxy
 from labctl_simulators.places import BENCH, Place, read_place, read_slot, read_wiring
 from labctl_simulators.records import Records
 from labctl_simulators.thermal import ThermalPlant
@@ -102,6 +102,7 @@ class Laboratory:
         self._faults = faults
         self._plans: dict[str, FaultPlan] = {}
         self._proxies: list[FaultProxy] = []
+        self._wires: list[tuple[str, str]] = []
         self._planned: Mapping[str, Any] = description.get("faults", {})
         self._to_come: list[asyncio.TimerHandle] = []
         self._restarts: dict[str, Callable[[], Awaitable[None] | None]] = {}
@@ -361,6 +362,7 @@ class Laboratory:
         instrument = name.partition("/")[0]
         if not (self._faults or instrument in self._planned):
             return port
+        self._wires.append((name, wire))
         plans = [self._plan(key) for key in dict.fromkeys((name, instrument))]
         proxy = FaultProxy(
             port,
@@ -412,6 +414,10 @@ class Laboratory:
         if plan is None:
             known = ", ".join(self._plans) or "none, this laboratory runs without fault proxies"
             raise NotPossible(f"no fault can be put on {instrument!r}; instruments with a proxy: {known}")
+        if kind in MEANT and not any(
+            wire for name, wire in self._wires if instrument in (name, name.partition("/")[0])
+        ):
+            raise NotPossible(f"{kind} needs the language of the wire, which is not known for {instrument!r}")
         plan.inject(kind, count, seconds)
 
     async def start(self) -> None:
