@@ -100,8 +100,12 @@ class ScpiMultiplexer:
     async def closed(self, relays: Collection[int]) -> frozenset[int]:
         """Which of ``relays`` are closed, by read-back; one of whose channels any is closed counts as closed.
 
+        Seen twice, because the wire has no checksum.
+
         Raises
         ------
+        Garbled
+            No two looks in a row agree.
         OutOfRange
             A relay that the unit does not have.
         Refused
@@ -111,7 +115,7 @@ class ScpiMultiplexer:
         if not wanted:
             return frozenset()
         async with self._turn:
-            return self._unit.relays(wanted, await self._state(wanted))
+            return self._unit.relays(wanted, await self._seen_twice(wanted))
 
     async def wear(self, relays: Collection[int]) -> dict[int, int]:
         """How often each relay has switched in its life; the most used of its channels counts. Empty if not told.
@@ -287,6 +291,19 @@ class ScpiMultiplexer:
         states = answer[2].split(",")
         return frozenset(channel for channel, state in zip(channels, states, strict=True) if state.strip() == "1")
 
+    async def _seen_twice(self, relays: Collection[int]) -> frozenset[int]:
+        found = await self._state(relays)
+        for _ in range(ATTEMPTS):
+            first, found = found, await self._state(relays)
+            if found == first:
+                return found
+            self._doubted(first, found)
+        raise self._link.fault(Garbled, f"the state of {words(relays)} is another at every look")
+
+    def _doubted(self, first: Collection[int], second: Collection[int]) -> None:
+        message = f"closed read back as {words(first)}, and as {words(second)} on a second look"
+        self._context.report(Hiccup(self._context.name, Garbled.category, message))
+
     async def _verify(self, relays: Collection[int], wanted: frozenset[int]) -> frozenset[int]:
         """Make sure that of ``relays`` exactly ``wanted`` are closed; give which of the others are closed."""
         watched = self._watched(relays)
@@ -296,8 +313,7 @@ class ScpiMultiplexer:
             first = found
             found = await self._state(watched)
             if found & own == right:
-                message = f"closed read back as {words(first & own)}, and as {words(found & own)} on a second look"
-                self._context.report(Hiccup(self._context.name, Garbled.category, message))
+                self._doubted(first & own, found & own)
         outside = self._unit.relays(watched - frozenset(relays), found)
         wrong = None
         if found & own != right:

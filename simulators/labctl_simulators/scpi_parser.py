@@ -116,6 +116,7 @@ class Commands:
         return action
 
 
+_CHANNEL = re.compile(r"[0-9]{1,9}")
 _LIST = re.compile(r"\(@([\d,:\s]*)\)")
 
 
@@ -149,7 +150,7 @@ def channel_list(text: str, channels: Collection[int]) -> tuple[list[int], list[
     found: list[int] = []
     for item in match[1].replace(" ", "").split(","):
         first, colon, last = item.partition(":")
-        if not first.isdigit() or (colon and not last.isdigit()):
+        if not _CHANNEL.fullmatch(first) or (colon and not _CHANNEL.fullmatch(last)):
             raise ScpiError(*SYNTAX_ERROR)
         if not colon:
             found.append(int(first))
