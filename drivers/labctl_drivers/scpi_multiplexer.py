@@ -101,9 +101,9 @@ class ScpiMultiplexer:
         return Identity(vendor, model, "" if serial == "0" else serial, firmware, where(self._unit.address), details)
 
     async def closed(self, relays: Collection[int]) -> frozenset[int]:
-        """Which of ``relays`` are closed, by read-back; seen twice, because the wire has no checksum.
+        """Which of ``relays`` are closed, by read-back; one of whose channels any is closed counts as closed.
 
-        One of whose channels any is closed counts as closed.
+        Seen twice, because the wire has no checksum.
 
         Raises
         ------
@@ -118,7 +118,7 @@ class ScpiMultiplexer:
         if not wanted:
             return frozenset()
         async with self._turn:
-            return await self._seen_twice(wanted)
+            return self._unit.relays(wanted, await self._seen_twice(wanted))
 
     async def inspect(self, *, exercise: bool) -> Inspection:
         """Tell closed relays, wear and recall; with ``exercise``, one free relay moved and put back."""
@@ -305,15 +305,17 @@ class ScpiMultiplexer:
         return frozenset(channel for channel, state in zip(channels, states, strict=True) if state.strip() == "1")
 
     async def _seen_twice(self, relays: Collection[int]) -> frozenset[int]:
-        """Which relays two looks in a row have seen closed: one digit of an answer may be wrong."""
         found = await self._state(relays)
         for _ in range(ATTEMPTS):
             first, found = found, await self._state(relays)
             if found == first:
-                return self._unit.relays(relays, found)
-            message = f"closed read back as {words(first)}, and as {words(found)} on a second look"
-            self._context.report(Hiccup(self._context.name, Garbled.category, message))
-        raise self._link.fault(Garbled, f"the state of {channel_list(relays)} is another at every look")
+                return found
+            self._doubted(first, found)
+        raise self._link.fault(Garbled, f"the state of {words(relays)} is another at every look")
+
+    def _doubted(self, first: Collection[int], second: Collection[int]) -> None:
+        message = f"closed read back as {words(first)}, and as {words(second)} on a second look"
+        self._context.report(Hiccup(self._context.name, Garbled.category, message))
 
     async def _verify(self, relays: Collection[int], wanted: frozenset[int]) -> frozenset[int]:
         """Make sure that of ``relays`` exactly ``wanted`` are closed; give which of the others are closed."""
@@ -324,8 +326,7 @@ class ScpiMultiplexer:
             first = found
             found = await self._state(watched)
             if found & own == right:
-                message = f"closed read back as {words(first & own)}, and as {words(found & own)} on a second look"
-                self._context.report(Hiccup(self._context.name, Garbled.category, message))
+                self._doubted(first & own, found & own)
         outside = self._unit.relays(watched - frozenset(relays), found)
         wrong = None
         if found & own != right:

@@ -89,7 +89,7 @@ class JulaboSimulator:
             self._set_point = self._plant.set_point - _ZERO_CELSIUS
         self._laboratory.register_breakdowns(self._name, self._break_down)
         port = await self._laboratory.expose(self._name, await self._server.start(), "julabo")
-        self._laboratory.register_restart(self._name, self.lose_power)
+        self._laboratory.register_restart(self._name, self._cabinet.lose_mains)
         return {"address": f"socket://127.0.0.1:{port}"}
 
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:

@@ -300,6 +300,22 @@ def test_one_fault_while_looking_is_survived() -> None:
     on_bench(test)
 
 
+def test_one_state_that_was_read_wrong_is_not_believed() -> None:
+    async def test(bench: Bench) -> None:
+        await bench.driver.connect()
+        hear = bench.simulator._server.answer
+
+        def wrong_once(line: str) -> str | None:
+            bench.simulator._server.answer = hear
+            return str(hear(line)).replace(";0,0", ";1,0")
+
+        bench.simulator._server.answer = wrong_once
+        assert await bench.driver.closed(GROUP) == frozenset()
+        assert [hiccup.kind for hiccup in bench.hiccups] == ["garbled"]
+
+    on_bench(test)
+
+
 def test_a_fault_while_connecting_is_survived() -> None:
     async def test(bench: Bench) -> None:
         bench.laboratory.inject("mux", "garble")

@@ -7,6 +7,7 @@ archive, so that no test can be started twice and every test can be found again.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from labctl.instruments.common import DriverContext, Inspection
 from labctl.instruments.faults import Garbled, Refused
 from labctl_drivers.maccor import codes
+from labctl_drivers.maccor.readings import statuses
 from labctl_drivers.maccor.session import Session
 from labctl_drivers.maccor.station import ChannelSpec, Settings
 
