@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from labctl_simulators.macnet.channel import CURRENT_ERROR
-
 SYSTEM_ID: Final = "LABCTL-SIM-4000"
 _UNITS: Final = ("C", "V")
 _RESTS: Final = ("refuse", "ignore", "obey")
@@ -36,8 +34,6 @@ class Settings:
     json_rest : str
         What becomes of mode ``R`` of (6,8) on the JSON port, where a published client found that it does not work:
         ``refuse``, ``ignore`` (says OK, does nothing) or ``obey``.
-    current_error : float
-        Relative standard deviation between channels of true over reported current.
     """
 
     system_id: str = SYSTEM_ID
@@ -48,7 +44,6 @@ class Settings:
     login: tuple[str, str] | None = None
     watchdog: float = 0.0
     json_rest: str = "refuse"
-    current_error: float = CURRENT_ERROR
 
     @classmethod
     def read(cls, options: Mapping[str, Any]) -> Self:
@@ -63,7 +58,6 @@ class Settings:
             login=None if login is None else (str(login["user"]), str(login["password"])),
             watchdog=float(options.get("direct_mode_watchdog", 0.0)),
             json_rest=str(options.get("json_rest", "refuse")),
-            current_error=float(options.get("current_error", CURRENT_ERROR)),
         )
         if len(read.system_id) > 50:
             raise ValueError(f"system_id has {len(read.system_id)} characters; a tester's has up to 50")

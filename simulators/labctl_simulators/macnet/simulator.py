@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl_simulators.macnet import binary, messages
+from labctl_simulators.macnet.channel import CURRENT_ERROR
 from labctl_simulators.macnet.clients import Client
 from labctl_simulators.macnet.settings import Settings
 from labctl_simulators.macnet.tester import Tester
@@ -34,7 +35,7 @@ class MacnetSimulator:
     settings : mapping
         The station's entry: ``channels``, ``export_folder`` (relative to the laboratory's folder). Under ``simulate``:
         ``channels`` (how many the tester has), ``json_port``, ``binary_port`` (free ones by default),
-        ``procedure_folder``, and what :class:`labctl_simulators.macnet.settings.Settings` names.
+        ``procedure_folder``, ``current_error`` (relative standard deviation between channels, 0.001), and what :class:`labctl_simulators.macnet.settings.Settings` names.
     laboratory
         The virtual laboratory.
 
@@ -56,7 +57,8 @@ class MacnetSimulator:
         exports = folder / str(settings.get("export_folder", f"{name}-export"))
         procedures = folder / str(options.get("procedure_folder", f"{name}-procedur"))
         count = int(options.get("channels", max(16, _highest(settings.get("channels", 16)))))
-        self.tester = Tester(laboratory, name, count, procedures, exports, Settings.read(options))
+        error = float(options.get("current_error", CURRENT_ERROR))
+        self.tester = Tester(laboratory, name, count, procedures, exports, error, Settings.read(options))
         clients = self.tester.clients
         self._json = Port(lambda open_: JsonConnection(open_, clients, self._answer_json))
         self._binary = Port(lambda open_: BinaryConnection(open_, clients, self._answer_binary))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from labctl_simulators.macnet.channel import ACTIVE, AVAILABLE, STATES, SUSPENDED
+from labctl_simulators.macnet.channel import ACTIVE, AVAILABLE, CURRENT_ERROR, STATES, SUSPENDED
 from labctl_simulators.macnet.clients import Clients
 from labctl_simulators.macnet.codes import (
     IN_USE,
@@ -48,13 +48,14 @@ class Tester:
         count: int,
         procedures: Path,
         exports: Path,
-        settings: Settings,
+        current_error: float = CURRENT_ERROR,
+        settings: Settings | None = None,
     ) -> None:
         self.laboratory = laboratory
         self.name = name
         self.procedures = procedures
         self.exports = exports
-        self.settings = settings
+        self.settings = settings = settings or Settings()
         self.clients = Clients()
         self.direct = DirectMode(laboratory, name, settings.watchdog, settings.system_type)
         self.archive: dict[str, int] = {}
@@ -62,7 +63,7 @@ class Tester:
         self._cleared: list[dict[str, Any]] = []
         self.complaints: dict[int, list[str]] = {}
         self.channels = [
-            SteeredChannel(laboratory, name, number, exports, self.archive.__setitem__, settings.current_error)
+            SteeredChannel(laboratory, name, number, exports, self.archive.__setitem__, current_error)
             for number in range(1, count + 1)
         ]
         self.flags = 0
