@@ -35,7 +35,8 @@ class MacnetSimulator:
     settings : mapping
         The station's entry: ``channels``, ``export_folder`` (relative to the laboratory's folder). Under ``simulate``:
         ``channels`` (how many the tester has), ``json_port``, ``binary_port`` (free ones by default),
-        ``procedure_folder``, ``current_error`` (relative standard deviation between channels, 0.001), and what :class:`labctl_simulators.macnet.settings.Settings` names.
+        ``procedure_folder``, ``current_error`` (relative standard deviation between channels, 0.001), and
+        what :class:`labctl_simulators.macnet.settings.Settings` names.
     laboratory
         The virtual laboratory.
 
@@ -58,7 +59,7 @@ class MacnetSimulator:
         procedures = folder / str(options.get("procedure_folder", f"{name}-procedur"))
         count = int(options.get("channels", max(16, _highest(settings.get("channels", 16)))))
         error = float(options.get("current_error", CURRENT_ERROR))
-        self.tester = Tester(laboratory, name, count, procedures, exports, error, Settings.read(options))
+        self.tester = Tester(laboratory, name, count, procedures, exports, error, settings=Settings.read(options))
         clients = self.tester.clients
         self._json = Port(lambda open_: JsonConnection(open_, clients, self._answer_json))
         self._binary = Port(lambda open_: BinaryConnection(open_, clients, self._answer_binary))

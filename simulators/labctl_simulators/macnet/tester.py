@@ -49,6 +49,7 @@ class Tester:
         procedures: Path,
         exports: Path,
         current_error: float = CURRENT_ERROR,
+        *,
         settings: Settings | None = None,
     ) -> None:
         self.laboratory = laboratory
