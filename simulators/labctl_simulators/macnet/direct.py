@@ -3,12 +3,11 @@
 Known: set points limit each other, one outside its range is ignored, one that (6,7) did not have can't be used later,
 at most three at once, 100 ms between commands, result codes, and that the watchdog suspends a channel that got no
 update for so long. Guessed: that an output holds until the next one, that direct mode is ready 100 ms after its start,
-that the watchdog's code is the operator's, 192. Left out: control of power and resistance; each limits the current to
-what it allows at the voltage of the moment of the command.
+that the watchdog's code is the operator's, 192.
 
-The tester makes a pseudo procedure, and so does this stand-in: a constant current goes over into a constant voltage as
-its second step. A command from a connection that is not known to be one with the one that started direct mode is
-refused and is a violation; a real tester would obey it. Where that connection is gone, the next to command takes over.
+The tester makes a pseudo procedure, and so does this stand-in. A command from a connection that is not known to be one
+with the one that started direct mode is refused and is a violation; a real tester would obey it. Where that connection
+is gone, the next to command takes over.
 """
 
 from __future__ import annotations
@@ -18,10 +17,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from labctl_simulators.macnet import pseudo
 from labctl_simulators.macnet.channel import ACTIVE, SUSPENDED
 from labctl_simulators.macnet.clients import Client
 from labctl_simulators.macnet.codes import CHANNEL_NOT_ACTIVE, ILLEGAL_TYPE, NOT_DIRECT, NOT_READY, TOO_FAST
-from labctl_simulators.macnet.procedure import SCALES, compile_procedure
+from labctl_simulators.macnet.procedure import compile_procedure
 from labctl_simulators.macnet.steering import SteeredChannel
 
 APART: Final = 0.1
@@ -30,9 +30,6 @@ APART: Final = 0.1
 POINTS: Final = ("Current", "Voltage", "Power", "Resistance")
 
 _NOT_AVAILABLE, _NO_PSEUDO = 2, 3
-_KINDS: Final = {"C": " Charge ", "D": "Dischrge", "R": "  Rest  "}
-# A step needs an end: this one leads back to the step itself.
-_FOREVER: Final = "99:00:00"
 # Intervals come as multiples of 10 ms.
 _EARLY: Final = 1e-6
 
@@ -84,13 +81,13 @@ class DirectMode:
 
     def start(self, channel: SteeredChannel, client: Client, test: str, wanted: Mapping[str, Any]) -> int:
         """Begin, (6,7); the caller has made sure of a fresh name. Gives a code."""
-        points = _active(wanted, POINTS)
+        points = pseudo.active(wanted, POINTS)
         if not points or len(points) == len(POINTS):
             return _NO_PSEUDO
         now = self._laboratory.time()
         asked = [wanted["ChMode"], str(wanted["CurrentRange"]), points]
         reports = [wanted["DataTime"], wanted["DataV"], wanted["DataI"]]
-        content = self._content(channel, asked, reports)
+        content = pseudo.content(asked, reports, channel.reading())
         channel.start(test, "Direct", "", content, compile_procedure(content))
         self._outputs[channel.number] = Output(test, tuple(points), asked, reports, now, now)
         self._owners[channel.number] = client
@@ -116,12 +113,12 @@ class DirectMode:
             return NOT_READY
         if now < output.at + APART - _EARLY:
             return TOO_FAST
-        asked = [wanted["ChMode"], str(wanted["CurrentRange"]), _active(wanted, output.usable)]
+        asked = [wanted["ChMode"], str(wanted["CurrentRange"]), pseudo.active(wanted, output.usable)]
         output.at = now
         if owner is None or not owner.connected:
             self._owners[channel.number] = client
         if asked != output.asked:
-            content = self._content(channel, asked, output.reports)
+            content = pseudo.content(asked, output.reports, channel.reading())
             channel.change(content, compile_procedure(content))
             output.asked = asked
             self._laboratory.record(self._name, "output", channel=channel.number, mode=asked[0], **asked[2])
@@ -148,37 +145,6 @@ class DirectMode:
     def _violation(self, kind: str, channel: SteeredChannel, client: Client, code: int) -> None:
         self._laboratory.note_violation(
             kind, instrument=self._name, channel=channel.number, port=client.kind, host=client.host, code=code
-        )
-
-    # The pseudo procedure
-
-    def _content(self, channel: SteeredChannel, asked: list[Any], reports: list[float]) -> bytes:
-        mode, scale, points = asked
-        if mode == "R":
-            return _procedure([_step(mode, {}, scale, reports, [_end("StepTime", " = ", 1, _FOREVER)])])
-        now = channel.reading()
-        current = min(points.get("Current", SCALES[scale]), SCALES[scale])
-        if "Power" in points and now["V"] > 0:
-            current = min(current, points["Power"] / now["V"])
-        if "Resistance" in points and now["V"] > 0:
-            current = min(current, now["V"] / points["Resistance"])
-        again = _end("StepTime", " = ", 1, _FOREVER)
-        flowing = now["I"] > 0 if mode == "C" else now["I"] < 0
-        voltage = points.get("Voltage")
-        if voltage is None or current == 0:
-            return _procedure([_step(mode, {"Current": current}, scale, reports, [again])])
-        beyond = now["V"] >= voltage if mode == "C" else now["V"] <= voltage
-        if beyond and not flowing:
-            # Charging can't bring a cell down to a voltage, nor discharging bring it up: nothing flows.
-            return _procedure([_step(mode, {"Current": 0.0}, scale, reports, [again])])
-        arrived = _end("Voltage", "&gt;= " if mode == "C" else "&lt;= ", 2, _plain(voltage))
-        held = {"Voltage": voltage, "Current": current}
-        back = [_end("StepTime", " = ", 2, _FOREVER)]
-        return _procedure(
-            [
-                _step(mode, {"Current": current}, scale, reports, [arrived, again]),
-                _step(mode, held, scale, reports, back),
-            ]
         )
 
     # The watchdog
@@ -221,52 +187,3 @@ class DirectMode:
         for number in tuple(self._outputs):
             if self._output(channels[number - 1]) is not None:
                 self._watch(channels[number - 1])
-
-
-_LARGEST: Final = {"Current": SCALES["4"], "Voltage": 5.0, "Power": 27.5, "Resistance": 1e6}
-
-
-def _active(wanted: Mapping[str, Any], usable: tuple[str, ...]) -> dict[str, float]:
-    """Set points that count: within the channel's range, and a resistance that is not zero."""
-    points = {name: float(wanted[name]) for name in usable if 0 <= wanted[name] <= _LARGEST[name]}
-    if points.get("Resistance") == 0:
-        del points["Resistance"]
-    return points
-
-
-def _plain(value: float) -> str:
-    return f"{value:.9f}"
-
-
-def _end(what: str, operator: str, target: int, value: str) -> str:
-    return (
-        f"<EndEntry><EndType>{what:<8}</EndType><SpecialType> </SpecialType><Oper>{operator}</Oper>"
-        f"<Step>{target:03d}</Step><Value>{value}</Value></EndEntry>"
-    )
-
-
-def _step(mode: str, levels: Mapping[str, float], scale: str, reports: list[float], ends: list[str]) -> str:
-    """One step; the first of its levels is what it controls, a second one limits."""
-    (control, value), *limits = list(levels.items()) or [("", 0.0)]
-    limit = "".join(f"<{name}>{_plain(most)}</{name}>" for name, most in limits)
-    seconds, volts, amperes = reports
-    entries = [("StepTime", _clock(seconds))] if seconds > 0 else []
-    entries += [(what, _plain(size)) for what, size in (("Voltage", volts), ("Current", amperes)) if size > 0]
-    reported = "".join(
-        f"<ReportEntry><ReportType>{what:<8}</ReportType><Value>{size}</Value></ReportEntry>" for what, size in entries
-    )
-    return (
-        f"<TestStep><StepType>{_KINDS[mode]}</StepType><StepMode>{control:<8}</StepMode>"
-        f"<StepValue>{_plain(value) if control else ''}</StepValue><Limits>{limit}</Limits>"
-        f"<Ends>{''.join(ends)}</Ends><Reports>{reported}</Reports><Range>{scale}</Range></TestStep>"
-    )
-
-
-def _clock(seconds: float) -> str:
-    ticks = max(1, round(min(seconds, 99 * 3600.0) * 100))
-    return f"{ticks // 360000:02d}:{ticks // 6000 % 60:02d}:{ticks // 100 % 60:02d}.{ticks % 100:02d}"
-
-
-def _procedure(steps: list[str]) -> bytes:
-    last = "<TestStep><StepType>  End   </StepType></TestStep>"
-    return f"<MaccorTestProcedure><ProcSteps>{''.join(steps)}{last}</ProcSteps></MaccorTestProcedure>".encode()

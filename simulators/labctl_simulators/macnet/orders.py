@@ -81,7 +81,7 @@ def start(tester: Tester, params: Params) -> Answer:
         # There are none on this tester.
         code = codes.NO_PROCEDURE
     else:
-        code = tester.start(channels, test, procedure, comment, whole(params, "ChamberNum", 0))
+        code = tester.start_together(channels, test, procedure, comment, whole(params, "ChamberNum", 0))
     return {"Chan": whole(params, "Chan"), "Result": outcome(code, codes.REFUSALS)}
 
 

@@ -34,7 +34,8 @@ class MacnetSimulator:
     settings : mapping
         The station's entry: ``channels``, ``export_folder`` (relative to the laboratory's folder). Under ``simulate``:
         ``channels`` (how many the tester has), ``json_port``, ``binary_port`` (free ones by default),
-        ``procedure_folder``, and what :class:`labctl_simulators.macnet.settings.Settings` names.
+        ``procedure_folder``, ``current_error`` (relative standard deviation between channels, 0.001), and
+        what :class:`labctl_simulators.macnet.settings.Settings` names.
     laboratory
         The virtual laboratory.
 

@@ -109,7 +109,11 @@ class Tester:
             return 6
         return 7 if self._compiled(channels, content) is None else 0
 
-    def start(
+    def start(self, channel: SteeredChannel, test: str, procedure: str, comment: str) -> int:
+        """Start a test on one channel: 0, or a code."""
+        return self.start_together([channel], test, procedure, comment)
+
+    def start_together(
         self, channels: Sequence[SteeredChannel], test: str, procedure: str, comment: str, chamber: int = 0
     ) -> int:
         """Start one test on these channels, (6,2): 0, or a code."""
