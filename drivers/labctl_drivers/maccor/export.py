@@ -150,7 +150,10 @@ def _clock(text: str) -> float:
         raise ValueError(f"'{text}' is no time of a test")
     days, hours, minutes, seconds = match.groups()
     whole = 86400 * int(days or 0) + 3600 * int(hours) + 60 * int(minutes)
-    return whole + float(seconds.replace(",", "."))
+    time = whole + float(seconds.replace(",", "."))
+    if not time < _BEYOND:
+        raise ValueError(f"'{text}' is no time that a test can last")
+    return time
 
 
 def begun_at(data: bytes) -> datetime | None:
