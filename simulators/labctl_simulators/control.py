@@ -3,7 +3,7 @@
 Requests ``{"id", "op", ...}``, replies ``{"id", "ok": true, ...}`` or ``{"id", "ok": false, "error"}``. Operations:
 ``where``, ``move`` (cell, to), ``truth``, ``violations``, ``fault`` (instrument, kind, count, seconds), ``break``
 (instrument, kind, options), ``log`` (instrument, since, most), ``tests`` (instrument), ``time``. Not part of any
-instrument. ``fault`` spoils a wire, ``break`` the instrument behind it.
+instrument. ``fault`` spoils a wire (kinds: :data:`labctl_simulators.faults.KINDS`), ``break`` the instrument behind it.
 
 ``log`` gives the entries of an instrument after the first ``since`` (0), ``most`` of them (all), and ``next``, the
 ``since`` to ask with next; ``laboratory`` as instrument gives the moves of cells and the violations, ``wires`` how
