@@ -267,16 +267,20 @@ def _end_status(tester: Tester, params: Params) -> Answer:
     return {"Chan": channel.number - 1, "NumOfEnds": 1, "EndNum": 1 if channel.stat == 4 else 0}
 
 
+def _one_c(params: Params) -> float:
+    return single(_number(params, "Crate")) if "Crate" in params else 1.0
+
+
 def _start(tester: Tester, params: Params) -> Answer:
     channel = _channel(tester, params)
     names = _text(params, "TestName"), _text(params, "ProcName"), str(params.get("Comment", ""))
-    code = tester.start(channel, *names)
+    code = tester.start(channel, *names, one_c=_one_c(params))
     return {"Chan": channel.number - 1, "Result": REFUSALS[code] if code else "OK"}
 
 
 def _check(tester: Tester, params: Params) -> Answer:
     channel = _channel(tester, params)
-    code = tester.check(channel, _text(params, "TestName"), _text(params, "ProcName"))
+    code = tester.check(channel, _text(params, "TestName"), _text(params, "ProcName"), _one_c(params))
     return {"Chan": channel.number - 1, "Result": CHECKS[code] if code else "OK"}
 
 

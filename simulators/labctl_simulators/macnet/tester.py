@@ -78,7 +78,7 @@ class Tester:
             return None
         return path.read_bytes()
 
-    def check(self, channel: Channel, test: str, procedure: str) -> int:
+    def check(self, channel: Channel, test: str, procedure: str, one_c: float = 1.0) -> int:
         """Dry start, (6,11): 0 where a start would succeed."""
         channel.advance(self.laboratory.time())
         self.complaints[channel.number] = []
@@ -93,13 +93,13 @@ class Tester:
             if not test or _FORBIDDEN & set(test):
                 return 5
         try:
-            compile_procedure(content)
+            compile_procedure(content, one_c)
         except CompileError as error:
             self.complaints[channel.number] = list(error.lines)
             return 7
         return 0
 
-    def start(self, channel: Channel, test: str, procedure: str, comment: str) -> int:
+    def start(self, channel: Channel, test: str, procedure: str, comment: str, one_c: float = 1.0) -> int:
         """Start, (6,2): 0, or a code of :data:`REFUSALS`."""
         channel.advance(self.laboratory.time())
         if channel.stat > 1:
@@ -116,11 +116,11 @@ class Tester:
         if content is None:
             return NO_PROCEDURE
         try:
-            steps: tuple[Step, ...] = compile_procedure(content)
+            steps: tuple[Step, ...] = compile_procedure(content, one_c)
         except CompileError as error:
             self.complaints[channel.number] = list(error.lines)
             return INVALID
-        channel.start(test, procedure, comment[:80], content, steps)
+        channel.start(test, procedure, comment[:80], content, steps, one_c)
         return 0
 
     def _random_name(self) -> str:
