@@ -27,9 +27,8 @@ _NUMBERED: Final = re.compile(r"(Do|Loop) ([1-4])\Z")
 _CLOCK: Final = re.compile(r"(\d{0,2}):(\d{0,2}):(\d{0,2}(?:\.\d+)?)\Z")
 _OPERATORS: Final = {" = ": "=", ">= ": ">=", "<= ": "<="}
 _ENDS: Final = ("Voltage", "Current", "StepTime", "Loop Cnt", *TEMPERATURE_ENDS)
-_ELEMENTS: Final = frozenset(
-    "StepType StepMode StepValue Limits Ends Reports Range Option1 Option2 Option3 StepNote".split()
-)
+_SETTINGS: Final = ("StepType", "StepMode", "StepValue", "Limits", "Ends", "Reports")
+_ELEMENTS: Final = frozenset((*_SETTINGS, "Range", "Option1", "Option2", "Option3", "StepNote"))
 _MOST_STEPS: Final = 999
 _ZERO_CELSIUS: Final = 273.15
 
