@@ -203,8 +203,10 @@ def directly(planned: Sequence[PlannedOperation], wanted: Sequence[np.ndarray]) 
         voltage, current, _ = course.at(np.clip(times, t, ended))
         near = [course.at(np.clip(times + shift, t, ended))[0] - voltage for shift in (-RESOLUTION, RESOLUTION)]
         spread = np.abs(near).max(axis=0)
-        found.append(Course(how, t, ended, abs(course.at(ended)[2]), times, voltage, current, spread))
-        cell.follow(course, ended)
+        # Projected to its very end, the charge there is no value between two points.
+        whole = cell.project(_drive(operation.kind, parameters), t, ended - t, AMBIENT_K)
+        found.append(Course(how, t, ended, abs(float(whole.charge[-1])), times, voltage, current, spread))
+        cell.follow(whole, ended)
         t = ended
     return found
 

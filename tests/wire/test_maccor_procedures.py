@@ -26,6 +26,8 @@ from labctl_simulators.macnet.procedure import CompileError, compile_procedure
 
 # --- any protocol fragment -------------------------------------------------------------------------------------------
 
+#: 40 of an ordinary run; 'pytest --hypothesis-profile=thorough' tries 2000.
+EXAMPLES = settings().max_examples * 2 // 5
 WHOLE_SECONDS = st.integers(1, 40 * 3600)
 MICROAMPERES = st.integers(20, 2000)
 MILLIVOLTS = st.integers(3000, 4350)
@@ -62,7 +64,7 @@ def blocks(draw: Any) -> list[Block]:
 
 
 @given(blocks=blocks())
-@settings(max_examples=40, deadline=None, derandomize=True, phases=[Phase.generate])
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 40, phases=[Phase.generate])
 def test_any_fragment_of_a_protocol_takes_the_course_that_the_cell_would_take_without_a_file(
     blocks: list[Block],
 ) -> None:
@@ -73,12 +75,12 @@ def test_any_fragment_of_a_protocol_takes_the_course_that_the_cell_would_take_wi
         assert one.how == other.how, operation.path
         # The export has 0.1 ms, 1 uV, 0.1 nA and 0.1 nAh. The currents of a hold and the relaxation of a rest are
         # curves through points, which lie otherwise if one looks further ahead.
-        curve = 1e-4 if operation.kind is Kind.HOLD else 1e-6
+        curve = 2e-5 if operation.kind is Kind.HOLD else 1e-6
         assert (one.began, one.ended) == pytest.approx((other.began, other.ended), abs=2e-3)
         assert one.capacity == pytest.approx(other.capacity, rel=curve, abs=5e-6)
         assert all(abs(one.voltage - other.voltage) <= other.spread + 5e-5)
         inside = one.time < one.ended
-        assert one.current[inside] == pytest.approx(other.current[inside], rel=10 * curve, abs=500e-6 * curve)
+        assert one.current[inside] == pytest.approx(other.current[inside], rel=50 * curve, abs=2.5e-3 * curve)
 
 
 def test_what_repeats_is_written_once() -> None:

@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from labctl_simulators.cell import Current, Rest, Voltage
-from labctl_simulators.macnet.procedure import SCALES, Step, compile_procedure
+from labctl_simulators.macnet.procedure import Step, compile_procedure
+from labctl_simulators.macnet.projection import ahead, regulated_otherwise
 from labctl_simulators.macnet.running import LETTER, Recorder, Test
-from labctl_simulators.macnet.segment import TICK, Array, Flat, Segment, make
+from labctl_simulators.macnet.segment import Segment
 
 AVAILABLE, ACTIVE, SUSPENDED, COMPLETED, PROBLEM = 0, 2, 3, 4, 5
 STATES: Final = {ACTIVE: "active", SUSPENDED: "suspended", COMPLETED: "completed", PROBLEM: "problem"}
@@ -40,14 +40,9 @@ CURRENT_ERROR: Final = 0.001
 """Standard deviation between channels of true over reported current, relative: invented, the vendor's accuracy."""
 
 _DOING: Final = {"Charge": 1, "Dischrge": 2, "AdvCycle": 3, "Rest": 4, "End": 7}
-_HORIZON: Final = 100 * 3600.0
 # A step is projected anew when the cell's temperature has moved by more than this, K.
 _WARMER: Final = 0.5
-# Where a step looks at a temperature: how far ahead it is foretold, how finely in s, and how far it may differ in K.
-_WARMTH_HORIZON: Final = 6 * 3600.0
-_WARMTH_GRID: Final = 5.0
-_WARMTH_CHANGED: Final = 1e-3
-# More steps than this within one look means a procedure that goes in circles without taking time.
+# More steps than this without time passing mean a procedure that goes in circles.
 _CIRCLES: Final = 20000
 
 
@@ -199,12 +194,13 @@ class Channel:
 
     def advance(self, t: float) -> None:
         """Do everything that is due until laboratory time ``t``."""
-        for _ in range(_CIRCLES):
-            if self.stat != ACTIVE or self.test is None or t < self._at:
-                break
+        idle = 0
+        while self.stat == ACTIVE and self.test is not None and t >= self._at and idle < _CIRCLES:
+            before = self._at
             if not self._one(t):
                 break
-        else:
+            idle = idle + 1 if self._at == before else 0
+        if idle >= _CIRCLES:
             self._fault(198)
         self._flush()
 
@@ -218,7 +214,7 @@ class Channel:
             return self._passing(step, test)
         cell = self._laboratory.cell_on(self._name, self.number)
         segment = self._segment
-        if segment is not None and segment.warmth is not None and self._regulated(segment, t):
+        if segment is not None and regulated_otherwise(self._laboratory, segment, t):
             self._carry(segment, test, self._at)
             segment = None
         if segment is None or segment.cell is not cell:
@@ -278,44 +274,8 @@ class Channel:
         safety = self.safety
         if self._blind:
             step, safety = replace(step, exits=()), dict.fromkeys(SAFETY, 1e9) | {"VSafeMin": -1e9}
-        timed = [test.step_began + way.value for way in step.exits if way.what == "StepTime"]
-        watched = any(way.warmth for way in step.exits)
-        longest = _WARMTH_HORIZON if watched else _HORIZON
-        horizon = max(min([*timed, start + longest]) - start, 0.0) + 2 * TICK
         gain = self._gain.get(step.kind, 1.0)
-        if cell is None:
-            return make(step, Flat.of(start, horizon), None, 0.0, gain, test.step_began, safety)
-        temperature = float(self._laboratory.temperature_of(cell))
-        course = cell.project(self._drive(step, gain), start, horizon, temperature)
-        warmth = self._foretold(cell, start, horizon) if watched else None
-        return make(step, course, cell, temperature, gain, test.step_began, safety, warmth)
-
-    def _foretold(self, cell: Any, start: float, horizon: float) -> tuple[Array, Array]:
-        """Temperatures of the cell ahead, as its place is regulated now."""
-        times = start + np.append(np.arange(0.0, horizon, _WARMTH_GRID), horizon)
-        return times, self._laboratory.temperatures_of(cell, times.tolist())
-
-    def _regulated(self, segment: Segment, t: float) -> bool:
-        """Whether the place has been regulated otherwise since a segment was foretold.
-
-        What happened between two looks counts from the first of them.
-        """
-        if segment.warmth is None or segment.cell is None:
-            return False
-        times, expected = segment.warmth
-        at = min(t, float(times[-1]))
-        now = float(self._laboratory.temperatures_of(segment.cell, (at,))[0])
-        # The grid is coarse against the wobble of a bath: what it foretold is asked for in the same way.
-        before = float(np.interp(at, times, expected))
-        return abs(now - before) > _WARMTH_CHANGED
-
-    def _drive(self, step: Step, gain: float) -> Any:
-        if not step.drives:
-            return Rest()
-        limit = (step.current if step.current is not None else SCALES.get(step.scale, SCALES["4"])) * gain
-        if step.voltage is not None:
-            return Voltage(step.voltage, limit)
-        return Current(limit if step.kind == "Charge" else -limit)
+        return ahead(self._laboratory, step, cell, start, test.step_began, gain, safety)
 
     def _enter(self, number: int, t: float) -> None:
         test = self.test
