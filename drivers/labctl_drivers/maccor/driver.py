@@ -27,7 +27,7 @@ from labctl.instruments.faults import (
     TimedOut,
 )
 from labctl_drivers.maccor import codes
-from labctl_drivers.maccor.procedure import TesterStep, compile_program, read, write
+from labctl_drivers.maccor.procedure import TesterStep, compile_program, one_c, read, write
 from labctl_drivers.maccor.readings import ChannelState, began, continues, remaining, statuses, test_name, truth
 from labctl_drivers.maccor.session import ATTEMPTS, LINE_FAULTS, Session
 from labctl_drivers.maccor.station import ChannelSpec, Settings, limits_message
@@ -121,7 +121,7 @@ class MaccorCycler:
             "TestName": token,
             "ProcName": token,
             "Comment": program.name[:80],
-            "Crate": 1.0,
+            "Crate": one_c(program),
             "ChamberNum": 0,
         }
         await self._dry_start(channel, order)

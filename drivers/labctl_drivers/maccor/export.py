@@ -39,6 +39,8 @@ _COLUMNS: Final = {
     "State": "state",
     "ES": "end",
 }
+# Thermocouples and thermistors have a code each.
+_ENDS: Final = {END_VOLTAGE: "voltage", END_CURRENT: "current", 158: "temperature", 159: "temperature"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,7 @@ def how_ended(records: Records, plan: Sequence[TesterStep]) -> tuple[str, bool]:
     Returns
     -------
     end : str
-        ``voltage``, ``current``, ``time``, ``aborted`` or ``fault``.
+        ``voltage``, ``current``, ``temperature``, ``time``, ``aborted`` or ``fault``.
     guard : bool
         Whether a time that should not have been what ended it did.
     """
@@ -235,9 +237,9 @@ def how_ended(records: Records, plan: Sequence[TesterStep]) -> tuple[str, bool]:
     step = plan[number - 1] if 0 < number <= len(plan) else None
     if code == END_TIME:
         if step is not None and step.confirm:
-            return "current", False
+            return "temperature" if step.kind == "Rest" else "current", False
         return "time", step is not None and step.guard
-    return {END_VOLTAGE: "voltage", END_CURRENT: "current"}.get(code, "fault"), False
+    return _ENDS.get(code, "fault"), False
 
 
 def csv_text(records: Records) -> str:
