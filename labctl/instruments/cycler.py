@@ -37,7 +37,7 @@ class End:
     Attributes
     ----------
     what : str
-        ``voltage`` (V), ``current`` (A, magnitude) or ``time`` (s).
+        ``voltage`` (V), ``current`` (A, magnitude), ``time`` (s) or ``temperature`` (K, of the cell).
     above : bool
         True where the value must rise to the limit, False where it must fall to it; time always rises.
     value : float
@@ -48,11 +48,28 @@ class End:
         Seconds that the condition must hold without a break; 0 ends at once.
     """
 
-    what: Literal["voltage", "current", "time"]
+    what: Literal["voltage", "current", "time", "temperature"]
     above: bool
     value: float
     guard: bool = False
     held: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Temperatures between which a cell must stay for a while, as when a rest waits for the chamber.
+
+    Attributes
+    ----------
+    low, high : float
+        K.
+    held : float
+        Seconds without a break.
+    """
+
+    low: float
+    high: float
+    held: float
 
 
 class Mode(StrEnum):
@@ -84,6 +101,11 @@ class CyclerStep:
         A record whenever the voltage has moved by this much, in V; 0 for none.
     discharging : bool
         For a hold: which way the current is expected to flow.
+    c_rate : float or None
+        For a charge or discharge: its current in 1/h times the program's capacity, where the instrument is to be told
+        so; ``current`` says the same in A.
+    band : Band or None
+        For a rest: it ends once the temperature has stayed inside; its other ends are what it waits at most.
     """
 
     mode: Mode
@@ -93,6 +115,17 @@ class CyclerStep:
     record_every: float = 60.0
     record_voltage_step: float = 0.0
     discharging: bool = False
+    c_rate: float | None = None
+    band: Band | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Steps ``first`` to ``last`` of a program, counted from 1, done ``count`` times."""
+
+    first: int
+    last: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +150,17 @@ class CyclerProgram:
         In order; the program ends after the last.
     safety : SafetyLimits
         Downloaded to the channel and read back before the start.
+    loops : tuple of Loop
+        Disjoint or one inside the other.
+    capacity : float or None
+        What C-rates refer to, in C.
     """
 
     name: str
     steps: tuple[CyclerStep, ...]
     safety: SafetyLimits
+    loops: tuple[Loop, ...] = ()
+    capacity: float | None = None
 
 
 class Cycler(Instrument, Protocol):

@@ -244,6 +244,14 @@ class Laboratory:
         place = self._place_of(cell.id)
         return self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
 
+    def temperatures_of(self, cell: VirtualCell | Sample, times: Iterable[float]) -> np.ndarray:
+        """Temperatures in K where a cell sits, at laboratory times, if nobody regulates otherwise until then."""
+        place = self._place_of(cell.id)
+        if place is None or not place.chamber:
+            return np.array([self._ambient for _ in times])
+        plant = self.chamber(place.chamber)
+        return np.array([plant.temperature_at(t) for t in times])
+
     def _place_of(self, item: str) -> Place | None:
         return self._places.get(self._positions[item].partition("/")[0])
 

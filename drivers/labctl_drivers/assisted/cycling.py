@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.instruments import CyclerProgram, CyclerStep, End, Fetched, Handle, Mode, SafetyLimits
+from labctl.instruments.cycler import Loop
 from labctl.units import show
 from labctl_drivers.assisted.desk import content_of
 from labctl_drivers.assisted.findings import Candidate, Difference, Setting, Window
@@ -74,7 +75,9 @@ class CyclerTask:
             for step in program["steps"]
         )
         safety = SafetyLimits(**program["safety"])
-        return cls(token, int(asked["channel"]), CyclerProgram(program["name"], steps, safety))
+        loops = tuple(Loop(**loop) for loop in program.get("loops", ()))
+        again = CyclerProgram(program["name"], steps, safety, loops, program.get("capacity"))
+        return cls(token, int(asked["channel"]), again)
 
     def _settings(self) -> list[Setting]:
         safety, lines = self._program.safety, [Setting("channel", str(self._channel), EXACT.text, "the cell's own")]

@@ -20,7 +20,7 @@ from labctl.instruments.cycler import CyclerProgram, Reading
 from labctl.instruments.faults import CannotSay, NotIdentified, NotReachable, OutOfRange, Refused
 from labctl_drivers.maccor import codes
 from labctl_drivers.maccor.channels import RESET, RESUME, SUSPEND, Channels
-from labctl_drivers.maccor.procedure import TesterStep, compile_program, read, write
+from labctl_drivers.maccor.procedure import Sensor, TesterStep, compile_program, one_c, read, write
 from labctl_drivers.maccor.readings import ChannelState, began, continues, remaining
 from labctl_drivers.maccor.session import ATTEMPTS, LINE_FAULTS, Session
 from labctl_drivers.maccor.starting import START_DEFAULTS, dry_start, launch, limits, make_ready, order, upload
@@ -112,7 +112,7 @@ class MaccorCycler:
             raise self._session.fault(Refused, f"'{token}' is no token: at most 25 of a-z, 0-9 and -")
         channels = self._channels
         spec = await channels.spec(channel)
-        steps = compile_program(program, spec.scale)
+        steps = compile_program(program, spec.scale, self._sensor())
         if (beyond := limits_message(spec, program)) is not None:
             raise channels.fault(OutOfRange, f"channel {channel}: {beyond}")
         started = self._context.clock.now().isoformat()
@@ -123,7 +123,7 @@ class MaccorCycler:
         await upload(self._session, token, write(steps))
         sent = limits(program.safety, spec)
         back = await channels.set_limits(channel, sent)
-        told = order(channels.wire(channel), token, program.name)
+        told = order(channels.wire(channel), token, program.name, one_c(program))
         await dry_start(self._session, channel, told)
         started = self._context.clock.now().isoformat()
         await launch(self._context, self._session, channels, token, channel, {**told, **START_DEFAULTS})
@@ -330,3 +330,7 @@ class MaccorCycler:
 
     def _file(self, handle: Handle) -> Path:
         return self._settings.export_folder / f"{handle.token}.{int(handle.place):03d}"
+
+    def _sensor(self) -> Sensor | None:
+        index = self._settings.temperature
+        return None if index is None else Sensor(index, self._settings.temperature_end)

@@ -27,6 +27,8 @@ from labctl_drivers.maccor.export_layouts import could_be_heading
 from labctl_drivers.maccor.export_reader import Reader, Records
 from labctl_drivers.maccor.procedure import TesterStep
 
+# Thermocouples and thermistors have a code each.
+_ENDS: Final = {END_VOLTAGE: "voltage", END_CURRENT: "current", 158: "temperature", 159: "temperature"}
 __all__ = ["ProgramView", "Records", "begun_at", "check_gaps", "csv_text", "how_ended", "parse", "program_view"]
 
 #: The test's clock may seem to go back by so much, s, where times are exported rounded.
@@ -197,7 +199,7 @@ def how_ended(records: Records, plan: Sequence[TesterStep]) -> tuple[str, bool]:
     Returns
     -------
     end : str
-        ``voltage``, ``current``, ``time``, ``aborted`` or ``fault``.
+        ``voltage``, ``current``, ``temperature``, ``time``, ``aborted`` or ``fault``.
     guard : bool
         Whether a time that should not have been what ended it did.
     """
@@ -212,9 +214,9 @@ def how_ended(records: Records, plan: Sequence[TesterStep]) -> tuple[str, bool]:
     step = plan[number - 1] if 0 < number <= len(plan) else None
     if code == END_TIME:
         if step is not None and step.confirm:
-            return "current", False
+            return "temperature" if step.kind == "Rest" else "current", False
         return "time", step is not None and step.guard
-    return {END_VOLTAGE: "voltage", END_CURRENT: "current"}.get(code, "fault"), False
+    return _ENDS.get(code, "fault"), False
 
 
 def csv_text(records: Records) -> str:

@@ -96,7 +96,6 @@ async def _statuses(session: Session, channels: Sequence[int]) -> dict[int, int]
     return {channel: found[channel] for channel in channels if channel in found}
 
 
-
 def _states_words(states: Mapping[int, int]) -> dict[int, str]:
     return {channel: _words(status) for channel, status in states.items()}
 

@@ -1,11 +1,9 @@
-"""From a cycler program to a MACCOR procedure file (``.000``), and back to what the driver needs to know of it.
+"""MACCOR procedure files (``.000``): written from the tester's steps, and read back to what the driver needs of them.
 
 A ``.000`` file is XML with texts of fixed width; the layout follows files that the vendor's BuildTest wrote. What the
 tester makes of one is checked by its own compiler, in the dry start, before any current flows.
 
-One step of a program can become several of the tester's: a rest beyond a day is split, and a condition that must hold
-for a while becomes a second step at the same voltage that goes back to the first if the condition is broken. The
-description field of the file says which program step each of the tester's steps belongs to, so that a driver which
+The description field of the file says which program step each of the tester's steps belongs to, so that a driver which
 never saw the program can still read its data.
 """
 
@@ -13,22 +11,20 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from labctl.instruments.cycler import CyclerProgram, CyclerStep, End, Mode
-from labctl.instruments.faults import OutOfRange
+from labctl_drivers.maccor.procedure_compile import LONGEST_REST, compile_program, one_c
+from labctl_drivers.maccor.procedure_steps import Exit, Sensor, TesterStep
+from labctl_drivers.maccor.procedure_texts import clock_seconds, clock_text, number_text
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-#: Rests are split here: times beyond 99 h have no verified spelling, and a day is easy on the eye.
-LONGEST_REST: Final = 24 * 3600.0
-_LONGEST: Final = 99 * 3600.0
-# The way back from a confirming step needs a value a hair above the limit, as the tester knows no "greater than".
-_BACK_ABOVE: Final = 1.001
+__all__ = ["LONGEST_REST", "Exit", "Sensor", "TesterStep", "compile_program", "one_c", "read", "write"]
+
 _TAG: Final = re.compile(r"labctl((?: \d+g?c?)+)\s*\Z")
+_NUMBERED: Final = re.compile(r"(Do|Loop) ([1-4])\Z")
 
 _HEAD: Final = """<?xml version="1.0" encoding="UTF-8"?>
 <?maccor-application progid="Maccor Procedure File"?>
@@ -37,220 +33,38 @@ _HEAD: Final = """<?xml version="1.0" encoding="UTF-8"?>
 <FileFormatVersion><BTVersion>11</BTVersion></FileFormatVersion><ProcDesc><desc>{desc}</desc></ProcDesc></header>
 <ProcSteps>
 """
-_END_STEP: Final = (
-    "<TestStep><StepType>  End   </StepType><StepMode>        </StepMode><StepValue></StepValue><Limits/><Ends/>"
-    "<Reports/>\n<Range></Range><Option1></Option1><Option2></Option2><Option3></Option3><StepNote></StepNote>"
-    "</TestStep>\n"
-)
 _TAIL: Final = "</ProcSteps></MaccorTestProcedure>\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """One way out of a tester step: ``what`` is Voltage, Current or StepTime; ``target`` a step number from 1."""
-
-    what: str
-    above: bool
-    value: float
-    target: int
-
-
-@dataclass(frozen=True, slots=True)
-class TesterStep:
-    """One step as the tester runs it.
-
-    Attributes
-    ----------
-    program : int
-        The program's step that it belongs to, from 1.
-    kind : str
-        ``Rest``, ``Charge`` or ``Dischrge``.
-    current, voltage : float or None
-        Set point or limit in A, and held voltage in V.
-    exits : tuple of Exit
-        Whichever comes first.
-    record_every, record_voltage_step : float
-        In s and V; 0 for none.
-    scale : str
-        Current range: ``1`` to ``4``, or ``A`` for automatic.
-    guard : bool
-        A time end that should not be what ends the step.
-    confirm : bool
-        It confirms that the condition of the step before it holds.
-    """
-
-    program: int
-    kind: str
-    current: float | None
-    voltage: float | None
-    exits: tuple[Exit, ...]
-    record_every: float
-    record_voltage_step: float
-    scale: str
-    guard: bool = False
-    confirm: bool = False
-
-    def limit(self, what: str) -> float | None:
-        """Value of the exit of this kind, if there is one."""
-        return next((way.value for way in self.exits if way.what == what), None)
-
-
-def clock_text(seconds: float) -> str:
-    """``HH:MM:SS``, rounded up to a whole second; 1 s at least.
-
-    Raises
-    ------
-    OutOfRange
-        Beyond 99 h.
-    """
-    whole = max(1, math.ceil(seconds - 1e-6))
-    if whole > _LONGEST:
-        raise OutOfRange(f"a step of {seconds / 3600:.1f} h is longer than the tester's 99 h; split it")
-    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
-
-
-def _seconds(text: str) -> float:
-    hours, minutes, seconds = (float(part or 0) for part in text.split(":"))
-    return 3600 * hours + 60 * minutes + seconds
-
-
-def number_text(value: float) -> str:
-    """Write a plain decimal number: the tester's spelling of powers of ten is unverified."""
-    text = f"{value:.10f}".rstrip("0")
-    return text + "0" if text.endswith(".") else text
-
-
-def compile_program(program: CyclerProgram, scale: Callable[[float], str]) -> tuple[TesterStep, ...]:
-    """Turn a program into the tester's steps.
-
-    Parameters
-    ----------
-    program : CyclerProgram
-        At least one step; every step with at least one end.
-    scale : callable
-        Gives the current range for a current in A; raises ``OutOfRange``.
-
-    Raises
-    ------
-    OutOfRange
-        The tester cannot do what a step asks for.
-    """
-    if not program.steps:
-        raise OutOfRange("the program has no steps")
-    widths = [_width(step) for step in program.steps]
-    steps: list[TesterStep] = []
-    for index, step in enumerate(program.steps):
-        after = len(steps) + widths[index] + 1
-        steps += _tester_steps(index + 1, step, len(steps) + 1, after, scale)
-    if len(steps) > 998:
-        raise OutOfRange(f"the program needs {len(steps)} tester steps; 998 is the most")
-    return tuple(steps)
-
-
-def _width(step: CyclerStep) -> int:
-    if step.mode is Mode.REST:
-        time = next((end.value for end in step.ends if end.what == "time"), 0.0)
-        return max(1, math.ceil(time / LONGEST_REST - 1e-9))
-    return 2 if any(end.held for end in step.ends) else 1
-
-
-def _tester_steps(
-    program: int, step: CyclerStep, first: int, after: int, scale: Callable[[float], str]
-) -> list[TesterStep]:
-    if not step.ends:
-        raise OutOfRange(f"step {program} has no end")
-    if step.mode is Mode.REST:
-        return _rests(program, step, first, after, scale)
-    if not step.current > 0:
-        raise OutOfRange(f"step {program}: a {step.mode.value} needs a current above zero, not {step.current:g} A")
-    if step.mode is Mode.HOLD:
-        return _hold(program, step, first, after, scale)
-    if step.voltage is not None or any(end.held for end in step.ends):
-        raise OutOfRange(
-            f"step {program}: a constant-current {step.mode.value} can neither hold a voltage nor wait for a "
-            "condition to last; put a hold after it"
-        )
-    kind = "Charge" if step.mode is Mode.CHARGE else "Dischrge"
-    exits = tuple(_exit(end, after) for end in step.ends)
-    one = TesterStep(
-        program,
-        kind,
-        step.current,
-        None,
-        exits,
-        step.record_every,
-        step.record_voltage_step,
-        scale(step.current),
-        guard=_guarded(step),
-    )
-    return [one]
-
-
-def _rests(program: int, step: CyclerStep, first: int, after: int, scale: Callable[[float], str]) -> list[TesterStep]:
-    left = next((end.value for end in step.ends if end.what == "time"), None)
-    others = tuple(_exit(end, after) for end in step.ends if end.what != "time")
-    count = after - first
-    rests = []
-    for number in range(first, after):
-        exits = others
-        if left is not None:
-            part = LONGEST_REST if number < after - 1 else left - (count - 1) * LONGEST_REST
-            exits = (Exit("StepTime", True, part, number + 1), *others)
-        rests.append(
-            TesterStep(
-                program,
-                "Rest",
-                None,
-                None,
-                exits,
-                step.record_every,
-                step.record_voltage_step,
-                scale(step.current),
-                guard=_guarded(step),
-            )
-        )
-    return rests
-
-
-def _hold(program: int, step: CyclerStep, first: int, after: int, scale: Callable[[float], str]) -> list[TesterStep]:
-    if step.voltage is None:
-        raise OutOfRange(f"step {program}: a hold needs the voltage to hold")
-    scale(step.current)
-    kind = "Dischrge" if step.discharging else "Charge"
-    lasting = [end for end in step.ends if end.held]
-    if any(end.what != "current" or end.above for end in lasting) or len(lasting) > 1:
-        raise OutOfRange(f"step {program}: only one condition, a current that has fallen, can be asked to last")
-    exits = tuple(_exit(end, first + 1 if end.held else after) for end in step.ends)
-    reports = (step.record_every, step.record_voltage_step)
-    steps = [TesterStep(program, kind, step.current, step.voltage, exits, *reports, "A", guard=_guarded(step))]
-    for end in lasting:
-        ways = (
-            Exit("Current", True, float(number_text(end.value * _BACK_ABOVE)), first),
-            Exit("StepTime", True, end.held, after),
-        )
-        steps.append(TesterStep(program, kind, step.current, step.voltage, ways, *reports, "A", confirm=True))
-    return steps
-
-
-def _guarded(step: CyclerStep) -> bool:
-    return any(end.guard and end.what == "time" for end in step.ends)
-
-
-def _exit(end: End, target: int) -> Exit:
-    what = {"voltage": "Voltage", "current": "Current", "time": "StepTime"}[end.what]
-    return Exit(what, end.above or end.what == "time", end.value, target)
-
-
 def write(steps: Sequence[TesterStep]) -> bytes:
-    """Write a ``.000`` file: UTF-8, ending with an End step that every last exit leads to."""
+    """Write a ``.000`` file: UTF-8, ending with an End step that every last exit leads to.
+
+    The same steps give the same bytes.
+    """
     tags = "".join(f" {step.program}{'g' if step.guard else ''}{'c' if step.confirm else ''}" for step in steps)
-    return (_HEAD.format(desc=f"labctl{tags}") + "".join(map(_step_text, steps)) + _END_STEP + _TAIL).encode()
+    body = "".join(_step_text(step) if step.acts else _passing_text(step) for step in steps)
+    end = _passing_text(TesterStep(0, "End", None, None, (), 0.0, 0.0, ""))
+    return (_HEAD.format(desc=f"labctl{tags}") + body + end + _TAIL).encode()
+
+
+def _passing_text(step: TesterStep) -> str:
+    """Write a step that does nothing with the cell."""
+    kind = f"{step.kind} {step.label}" if step.label else step.kind
+    ends = "".join(map(_exit_text, step.exits))
+    return (
+        f"<TestStep><StepType>{kind:^8}</StepType><StepMode>        </StepMode><StepValue></StepValue><Limits/>"
+        f"{f'<Ends>{ends}</Ends>' if ends else '<Ends/>'}<Reports/>\n"
+        "<Range></Range><Option1></Option1><Option2></Option2><Option3></Option3><StepNote></StepNote></TestStep>\n"
+    )
 
 
 def _step_text(step: TesterStep) -> str:
     held = step.voltage is not None
     mode = "        " if step.kind == "Rest" else ("Voltage " if held else "Current ")
     value = step.voltage if held else step.current
+    setting = "" if value is None else number_text(value)
+    if step.c_rate is not None:
+        setting = f"{number_text(step.c_rate)}C"
     limits = f"<Limits><Current>{number_text(step.current or 0.0)}</Current></Limits>" if held else "<Limits/>"
     ends = "".join(map(_exit_text, step.exits))
     wanted = {"StepTime": clock_text(step.record_every)}
@@ -262,7 +76,7 @@ def _step_text(step: TesterStep) -> str:
     )
     return (
         f"<TestStep><StepType>{step.kind:^8}</StepType><StepMode>{mode}</StepMode>"
-        f"<StepValue>{'' if value is None else number_text(value)}</StepValue>{limits}\n"
+        f"<StepValue>{setting}</StepValue>{limits}\n"
         f"<Ends>{ends}</Ends>\n<Reports>{reports}</Reports>\n"
         f"<Range>{step.scale}</Range><Option1>N</Option1><Option2>N</Option2><Option3>N</Option3>"
         "<StepNote></StepNote></TestStep>\n"
@@ -272,6 +86,8 @@ def _step_text(step: TesterStep) -> str:
 def _exit_text(way: Exit) -> str:
     if way.what == "StepTime":
         sign, value = " = ", clock_text(way.value)
+    elif way.what == "Loop Cnt":
+        sign, value = " = ", str(round(way.value))
     else:
         sign, value = ("&gt;= " if way.above else "&lt;= "), number_text(way.value)
     return (
@@ -309,30 +125,37 @@ def _read_step(step: Element, mark: str) -> TesterStep:
         return (step.findtext(path) or "").strip()
 
     held = text("StepMode") == "Voltage"
-    value = float(text("StepValue")) if text("StepValue") else None
-    limit = text("Limits/Current")
-    exits = []
-    for entry in step.iterfind("Ends/EndEntry"):
-        what = (entry.findtext("EndType") or "").strip()
-        raw = entry.findtext("Value") or "0"
-        amount = _seconds(raw) if what == "StepTime" else float(raw)
-        if not math.isfinite(amount):
-            raise ValueError(f"an end at '{raw}' is none")
-        above = (entry.findtext("Oper") or "").strip() != "<="
-        exits.append(Exit(what, above, amount, int(entry.findtext("Step") or 0)))
+    setting, limit = text("StepValue"), text("Limits/Current")
+    rate = float(setting[:-1]) if setting.endswith("C") else None
+    value = float(setting) if setting and rate is None else None
     reports = {
         (entry.findtext("ReportType") or "").strip(): entry.findtext("Value") or "0"
         for entry in step.iterfind("Reports/ReportEntry")
     }
+    kind, label = text("StepType"), 0
+    if numbered := _NUMBERED.match(kind):
+        kind, label = numbered[1], int(numbered[2])
     return TesterStep(
         int(mark.rstrip("gc")),
-        text("StepType"),
+        kind,
         (float(limit) if limit else None) if held else value,
         value if held else None,
-        tuple(exits),
-        _seconds(reports.get("StepTime", "::0")),
+        tuple(_read_exit(entry) for entry in step.iterfind("Ends/EndEntry")),
+        clock_seconds(reports.get("StepTime", "::0")),
         float(reports.get("Voltage", "0")),
         text("Range"),
         guard="g" in mark,
         confirm="c" in mark,
+        label=label,
+        c_rate=rate,
     )
+
+
+def _read_exit(entry: Element) -> Exit:
+    what = (entry.findtext("EndType") or "").strip()
+    raw = entry.findtext("Value") or "0"
+    amount = clock_seconds(raw) if what == "StepTime" else float(raw)
+    if not math.isfinite(amount):
+        raise ValueError(f"an end at '{raw}' is none")
+    above = (entry.findtext("Oper") or "").strip() != "<="
+    return Exit(what, above, amount, int(entry.findtext("Step") or 0))

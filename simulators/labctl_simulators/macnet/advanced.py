@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from labctl_simulators.macnet import codes
-from labctl_simulators.macnet.channel import Test
+from labctl_simulators.macnet import codes, orders
 from labctl_simulators.macnet.codes import outcome
 from labctl_simulators.macnet.members import Answer, Params, channel, number, text, whole
 from labctl_simulators.macnet.procedure import CompileError, Step, compile_procedure
+from labctl_simulators.macnet.running import Test
 from labctl_simulators.macnet.steering import SteeredChannel
 from labctl_simulators.macnet.tester import SELECTED, Tester
 
@@ -59,7 +59,8 @@ def _start(tester: Tester, one: SteeredChannel, params: Params) -> None:
         return
     name = tester.fresh(text(params, "TestName"))
     procedure = text(params, "ProcName")
-    content, steps = _compiled(tester, procedure)
+    one_c = orders.one_c(params)
+    content, steps = _compiled(tester, procedure, one_c)
     step = _beginning(steps, whole(params, "TestStep", -1))
     if isinstance(name, int):
         raise _Declined(_OTHER)
@@ -69,6 +70,7 @@ def _start(tester: Tester, one: SteeredChannel, params: Params) -> None:
         str(params.get("Comment", ""))[:80],
         content,
         steps,
+        one_c,
         step=step,
         cycle=max(0, whole(params, "Cycle", -1)),
         loops=_loops(params, steps, [0, 0, 0, 0]),
@@ -82,7 +84,7 @@ def _restart(tester: Tester, one: SteeredChannel, params: Params) -> None:
     file = None if kept is None else tester.exports / kept["file"]
     if kept is None or file is None or not file.is_file():
         raise _Declined(_NO_FILE)
-    content, steps = _compiled(tester, kept["procedure"])
+    content, steps = _compiled(tester, kept["procedure"], kept["one_c"])
     step = _beginning(steps, whole(params, "TestStep", -1), kept["step"])
     now = tester.laboratory.time()
 
@@ -108,17 +110,18 @@ def _restart(tester: Tester, one: SteeredChannel, params: Params) -> None:
         records=kept["records"] - removed,
         ended=now,
         written=written,
+        one_c=kept["one_c"],
         **sums,
     )
     one.take_up(test, steps)
 
 
-def _compiled(tester: Tester, procedure: str) -> tuple[bytes, tuple[Step, ...]]:
+def _compiled(tester: Tester, procedure: str, one_c: float) -> tuple[bytes, tuple[Step, ...]]:
     content = tester.procedure(procedure)
     if content is None:
         raise _Declined(_NO_PROCEDURE)
     try:
-        return content, compile_procedure(content)
+        return content, compile_procedure(content, one_c)
     except CompileError as error:
         raise _Declined(_OTHER) from error
 

@@ -11,17 +11,17 @@ A driving step with nothing on the leads ends after one tick as a problem with c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from datetime import timedelta
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from labctl_simulators.cell import Current, Rest, Voltage
-from labctl_simulators.macnet import export
-from labctl_simulators.macnet.procedure import SCALES, Step, compile_procedure
-from labctl_simulators.macnet.segment import TICK, Flat, Segment, make
+from labctl_simulators.macnet.export import USUAL, Dialect
+from labctl_simulators.macnet.procedure import Step, compile_procedure
+from labctl_simulators.macnet.projection import ahead, regulated_otherwise
+from labctl_simulators.macnet.running import LETTER, Recorder, Test
+from labctl_simulators.macnet.segment import Segment
 
 AVAILABLE, ACTIVE, SUSPENDED, COMPLETED, PROBLEM = 0, 2, 3, 4, 5
 STATES: Final = {ACTIVE: "active", SUSPENDED: "suspended", COMPLETED: "completed", PROBLEM: "problem"}
@@ -41,36 +41,10 @@ CURRENT_ERROR: Final = 0.001
 """Standard deviation between channels of true over reported current, relative: invented, the vendor's accuracy."""
 
 _DOING: Final = {"Charge": 1, "Dischrge": 2, "AdvCycle": 3, "Rest": 4, "End": 7}
-_LETTER: Final = {"Charge": "C", "Dischrge": "D", "Rest": "R"}
-_HORIZON: Final = 100 * 3600.0
 # A step is projected anew when the cell's temperature has moved by more than this, K.
 _WARMER: Final = 0.5
-# The export grows by so many records, or after so many seconds.
-_BLOCK: Final = 100
-_BLOCK_TIME: Final = 3600.0
-# More steps than this within one look means a procedure that goes in circles without taking time.
+# More steps than this without time passing mean a procedure that goes in circles.
 _CIRCLES: Final = 20000
-
-
-@dataclass
-class Test:
-    """A test on a channel. Times are laboratory time; those of starts move along with every suspension."""
-
-    name: str
-    procedure: str
-    comment: str
-    content: str
-    began: float
-    file: str
-    step: int = 1
-    step_began: float = 0.0
-    cycle: int = 0
-    loops: list[int] = field(default_factory=lambda: [0, 0, 0, 0])
-    records: int = 0
-    charge: float = 0.0
-    energy: float = 0.0
-    ended: float | None = None
-    written: int = 0
 
 
 class Channel:
@@ -84,14 +58,13 @@ class Channel:
         folder: Path,
         archive: Callable[[str, int], None],
         current_error: float = CURRENT_ERROR,
-        dialect: export.Dialect = export.USUAL,
+        dialect: Dialect = USUAL,
     ) -> None:
-        self._dialect = dialect
         self._laboratory = laboratory
         self._name = name
         self.number = number
-        self._folder = folder
         self._archive = archive
+        self._recorder = Recorder(laboratory, folder, dialect)
         self.source = f"{name}/{number}"
         self.stat, self.doing, self.reason = AVAILABLE, 0, 0
         self.test: Test | None = None
@@ -105,8 +78,6 @@ class Channel:
         self._blind = self._stubborn = False
         self._at = 0.0
         self._not_before = 0.0
-        self._lines: list[str] = []
-        self._flushed = -_BLOCK_TIME
         self._gain = {
             kind: 1.0 + float(laboratory.rng(name, f"channel {number} {kind}").normal(0.0, current_error))
             for kind in ("Charge", "Dischrge")
@@ -114,18 +85,25 @@ class Channel:
 
     # What a client can ask for
 
-    def start(self, name: str, procedure: str, comment: str, content: bytes, steps: tuple[Step, ...]) -> None:
+    def start(
+        self,
+        name: str,
+        procedure: str,
+        comment: str,
+        content: bytes,
+        steps: tuple[Step, ...],
+        one_c: float = 1.0,
+    ) -> None:
         """Start a compiled procedure; the caller has checked that the channel is free and the name unused."""
         now = self._laboratory.time()
         file = f"{name}.{self.number:03d}"
-        self.test = Test(name, procedure, comment, content.decode("utf-8", "replace"), now, file)
+        self.test = Test(name, procedure, comment, content.decode("utf-8", "replace"), now, file, one_c=one_c)
         self._steps = steps
         self._at = now
         self.stat, self.reason = ACTIVE, 0
         cell = self._laboratory.cell_on(self._name, self.number)
         self._note("started", test=name, procedure=procedure, cell=None if cell is None else cell.id)
-        began = self._laboratory.at(now)
-        self._lines.append(self._dialect.heading(Path(file), began, began, procedure, comment))
+        self._recorder.begin(self.test)
         self._enter(1, now)
         self.advance(now)
 
@@ -220,12 +198,13 @@ class Channel:
 
     def advance(self, t: float) -> None:
         """Do everything that is due until laboratory time ``t``."""
-        for _ in range(_CIRCLES):
-            if self.stat != ACTIVE or self.test is None or t < self._at:
-                break
+        idle = 0
+        while self.stat == ACTIVE and self.test is not None and t >= self._at and idle < _CIRCLES:
+            before = self._at
             if not self._one(t):
                 break
-        else:
+            idle = idle + 1 if self._at == before else 0
+        if idle >= _CIRCLES:
             self._fault(198)
         self._flush()
 
@@ -235,10 +214,13 @@ class Channel:
         if test is None:
             return False
         step = self._steps[test.step - 1]
-        if step.kind not in _LETTER:
+        if step.kind not in LETTER:
             return self._passing(step, test)
         cell = self._laboratory.cell_on(self._name, self.number)
         segment = self._segment
+        if segment is not None and regulated_otherwise(self._laboratory, segment, t):
+            self._carry(segment, test, self._at)
+            segment = None
         if segment is None or segment.cell is not cell:
             if step.drives and cell is None:
                 self._fault(LOST_CONTROL)
@@ -256,7 +238,7 @@ class Channel:
             return False
         values = segment.values(segment.end)
         if segment.target:
-            self._row(test, segment.end, _LETTER[step.kind], segment.code, values)
+            self._row(test, segment.end, LETTER[step.kind], segment.code, values)
         self._carry(segment, test, segment.end)
         if segment.code == 0:
             return True
@@ -277,16 +259,16 @@ class Channel:
         target = test.step + 1
         if step.kind == "AdvCycle":
             test.cycle += 1
+        elif step.kind == "Do":
+            test.loops[step.label - 1] = 0
         elif step.kind == "Loop":
             test.loops[step.label - 1] += 1
-            over = next(way for way in step.exits if way.what == "Loop Cnt")
+            over = step.exits[0]
             if test.loops[step.label - 1] >= over.value:
                 test.loops[step.label - 1] = 0
                 target = over.target
             else:
-                target = 2 + next(
-                    index for index, one in enumerate(self._steps) if one.kind == "Do" and one.label == step.label
-                )
+                target = step.again
         self._enter(target, self._at)
         return True
 
@@ -296,22 +278,8 @@ class Channel:
         safety = self.safety
         if self._blind:
             step, safety = replace(step, exits=()), dict.fromkeys(SAFETY, 1e9) | {"VSafeMin": -1e9}
-        timed = [test.step_began + way.value for way in step.exits if way.what == "StepTime"]
-        horizon = max(min([*timed, start + _HORIZON]) - start, 0.0) + 2 * TICK
         gain = self._gain.get(step.kind, 1.0)
-        if cell is None:
-            return make(step, Flat.of(start, horizon), None, 0.0, gain, test.step_began, safety)
-        temperature = float(self._laboratory.temperature_of(cell))
-        course = cell.project(self._drive(step, gain), start, horizon, temperature)
-        return make(step, course, cell, temperature, gain, test.step_began, safety)
-
-    def _drive(self, step: Step, gain: float) -> Any:
-        if not step.drives:
-            return Rest()
-        limit = (step.current if step.current is not None else SCALES.get(step.scale, SCALES["4"])) * gain
-        if step.voltage is not None:
-            return Voltage(step.voltage, limit)
-        return Current(limit if step.kind == "Charge" else -limit)
+        return ahead(self._laboratory, step, cell, start, test.step_began, gain, safety)
 
     def _enter(self, number: int, t: float) -> None:
         test = self.test
@@ -326,9 +294,9 @@ class Channel:
         self.doing = _DOING.get(step.kind, 0)
         self._begin_drive()
         cell = self._laboratory.cell_on(self._name, self.number)
-        if step.kind in _LETTER and (cell is not None or not step.drives):
+        if step.kind in LETTER and (cell is not None or not step.drives):
             segment = self._segment = self._project(step, test, cell)
-            self._row(test, t, _LETTER[step.kind], 0, segment.values(t))
+            self._row(test, t, LETTER[step.kind], 0, segment.values(t))
 
     def _begin_drive(self) -> None:
         if self.test is None or not self._steps[self.test.step - 1].drives:
@@ -364,7 +332,7 @@ class Channel:
     def _carry(self, segment: Segment, test: Test, t: float) -> None:
         """Book a segment that ends here into the cell and into the step's counters."""
         self._follow(segment, t)
-        self._render(segment, test)
+        self._recorder.render(test, self._steps, segment)
         _, _, charge, energy = segment.values(t)
         test.charge += float(charge)
         test.energy += float(energy)
@@ -409,63 +377,13 @@ class Channel:
             segment.done = last
             self.reason = int(segment.codes[last - 1])
 
-    def _render(self, segment: Segment, test: Test) -> None:
-        """Turn the records made since the last time into lines."""
-        if segment.done > segment.written:
-            chosen = slice(segment.written, segment.done)
-            times = segment.times[chosen]
-            segment.written = segment.done
-            first = test.records - len(times) + 1
-            self._rows(test, first, times, self._letter(test), segment.codes[chosen], segment.values(times))
-
-    def _letter(self, test: Test) -> str:
-        return _LETTER.get(self._steps[test.step - 1].kind, "O")
-
     def _row(self, test: Test, t: float, letter: str, code: int, values: Any) -> None:
-        if self._segment is not None:
-            self._render(self._segment, test)
-        test.records += 1
-        voltage, current, charge, energy = (np.atleast_1d(value) for value in values)
-        self._rows(test, test.records, np.array([t]), letter, np.array([code]), (voltage, current, charge, energy))
-
-    def _rows(
-        self, test: Test, first: int, times: Any, letter: str, codes: Any, values: tuple[Any, Any, Any, Any]
-    ) -> None:
-        voltage, current, charge, energy = values
-        self._lines.append(
-            self._dialect.rows(
-                first,
-                test.cycle,
-                test.step,
-                letter,
-                codes,
-                times - test.began,
-                times - test.step_began,
-                (voltage, current, charge + test.charge, energy + test.energy),
-                self._laboratory.at(0.0) + timedelta(seconds=test.began),
-                (test.loops[0], test.loops[1], test.loops[2], test.loops[3]),
-                self._steps[test.step - 1].scale,
-            )
-        )
+        self._recorder.row(test, self._steps, self._segment, t, letter, code, values)
 
     def _flush(self, *, now: bool = False) -> None:
-        """Write the export: when a test stops, and in between as the tester does, a block at a time."""
-        if self.test is None:
-            return
-        segment = self._segment
-        waiting = 0 if segment is None else segment.done - segment.written
-        if self.stat == ACTIVE and not now and waiting < _BLOCK and self._at < self._flushed + _BLOCK_TIME:
-            return
-        if segment is not None:
-            self._render(segment, self.test)
-        self._flushed = self._at
-        if not self._lines:
-            return
-        data = "".join(self._lines).encode("latin-1", "replace")
-        self._lines.clear()
-        with (self._folder / self.test.file).open("ab", buffering=0) as file:
-            file.write(data)
-        self.test.written += len(data)
+        """Write the export: when a test stops, and in between as the tester does."""
+        if self.test is not None:
+            self._recorder.flush(self.test, self._steps, self._segment, self._at, now=now or self.stat != ACTIVE)
 
     # Between two runs
 
@@ -498,10 +416,7 @@ class Channel:
         self.test = None if state["test"] is None else Test(**state["test"])
         if self.test is None:
             return
-        self._steps = compile_procedure(self.test.content.encode())
-        file = self._folder / self.test.file
-        if file.is_file() and file.stat().st_size > self.test.written:
-            with file.open("rb+") as export_file:
-                export_file.truncate(self.test.written)
+        self._steps = compile_procedure(self.test.content.encode(), self.test.one_c)
+        self._recorder.cut(self.test)
         if self.stat == ACTIVE:
             self._begin_drive()

@@ -71,6 +71,11 @@ def _in_range(params: Params) -> bool:
     return all(low <= whole(params, key, low) <= high for key, (low, high) in _RANGES.items())
 
 
+def one_c(params: Params) -> float:
+    """Read what a start calls 1C, A."""
+    return single(number(params, "Crate", 1.0))
+
+
 def start(tester: Tester, params: Params) -> Answer:
     """Answer (6,2)."""
     channels = _addressed(tester, params)
@@ -81,7 +86,7 @@ def start(tester: Tester, params: Params) -> Answer:
         # There are none on this tester.
         code = codes.NO_PROCEDURE
     else:
-        code = tester.start_together(channels, test, procedure, comment, whole(params, "ChamberNum", 0))
+        code = tester.start_together(channels, test, procedure, comment, whole(params, "ChamberNum", 0), one_c(params))
     return {"Chan": whole(params, "Chan"), "Result": outcome(code, codes.REFUSALS)}
 
 
@@ -89,7 +94,7 @@ def check(tester: Tester, params: Params) -> Answer:
     """Answer (6,11)."""
     channels = _addressed(tester, params)
     chamber = whole(params, "ChamberNum", 0)
-    code = tester.check(channels, text(params, "TestName"), text(params, "ProcName"), chamber)
+    code = tester.check(channels, text(params, "TestName"), text(params, "ProcName"), chamber, one_c(params))
     return {"Chan": whole(params, "Chan"), "Result": outcome(code, codes.CHECKS)}
 
 

@@ -106,7 +106,7 @@ def end_status(tester: Tester, params: Params) -> Answer:
     one.advance(tester.laboratory.time())
     if one.test is None:
         return {"Chan": one.number - 1, "NumOfEnds": 0, "EndNum": 0}
-    steps = compile_procedure(one.test.content.encode())
+    steps = compile_procedure(one.test.content.encode(), one.test.one_c)
     ends = [index for index, step in enumerate(steps, start=1) if step.kind == "End"]
     reached = 1 + ends.index(one.test.step) if one.stat == COMPLETED else 0
     return {"Chan": one.number - 1, "NumOfEnds": len(ends), "EndNum": reached}

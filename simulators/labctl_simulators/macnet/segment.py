@@ -19,7 +19,7 @@ Array = np.ndarray
 TICK: Final = 0.01
 """Seconds that a step lasts at least: the tester looks at its ends every 10 ms."""
 
-TIME, CURRENT, VOLTAGE, UNSAFE = 129, 132, 133, 197
+TIME, CURRENT, VOLTAGE, WARMTH, UNSAFE = 129, 132, 133, 158, 197
 RECORD_TIME, RECORD_CURRENT, RECORD_VOLTAGE = 1, 4, 5
 
 
@@ -57,6 +57,8 @@ class Segment:
         True current over reported current.
     end, code, target : float, int, int
         Laboratory time at which it ends, why (0: the projection goes no further), and to which step number.
+    warmth : pair of ndarray or None
+        Laboratory times and temperatures in K that its ends look at, if they do.
     times, codes : ndarray
         Laboratory times of the records before the end, and their ES codes.
     energy : ndarray
@@ -76,6 +78,7 @@ class Segment:
     times: Array
     codes: Array
     energy: Array
+    warmth: tuple[Array, Array] | None = None
     done: int = 0
     written: int = 0
 
@@ -106,7 +109,14 @@ class Segment:
 
 
 def make(
-    step: Step, course: Any, cell: Any, temperature: float, gain: float, began: float, safety: Mapping[str, float]
+    step: Step,
+    course: Any,
+    cell: Any,
+    temperature: float,
+    gain: float,
+    began: float,
+    safety: Mapping[str, float],
+    warmth: tuple[Array, Array] | None = None,
 ) -> Segment:
     """Find the end of ``step``, which began at laboratory time ``began``, on ``course``, and its records."""
     start = float(course.t[0])
@@ -115,9 +125,13 @@ def make(
     for way in step.exits:
         if way.what == "StepTime":
             ends.append((max(began + way.value, start + TICK), TIME, way.target))
-        else:
-            values, code = (course.voltage, VOLTAGE) if way.what == "Voltage" else (reported, CURRENT)
-            at = crossing(course.t, values, way.above, way.value, max(start, began + TICK))
+        elif not way.warmth or warmth is not None:
+            times, values, code = course.t, course.voltage, VOLTAGE
+            if way.warmth and warmth is not None:
+                times, values, code = *warmth, WARMTH
+            elif way.what == "Current":
+                values, code = reported, CURRENT
+            at = crossing(times, values, way.above, way.value, max(start, began + TICK))
             if at is not None:
                 ends.append((at, code, way.target))
     if cell is not None:
@@ -132,10 +146,10 @@ def make(
                 ends.append((at, UNSAFE, 0))
     ends.append((float(course.t[-1]), 0, 0))
     end, code, target = min(ends, key=lambda one: one[0])
-    times, codes = _reports(step, course, began, start, end, reported)
+    when, why = _reports(step, course, began, start, end, reported)
     power = np.abs(course.voltage * reported)
     energy = np.concatenate(([0.0], np.cumsum(np.diff(course.t) * (power[1:] + power[:-1]) / 2)))
-    return Segment(course, cell, step.drives, temperature, gain, end, code, target, times, codes, energy)
+    return Segment(course, cell, step.drives, temperature, gain, end, code, target, when, why, energy, warmth)
 
 
 def crossing(t: Array, values: Array, above: bool, limit: float, earliest: float) -> float | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from labctl_simulators.macnet.channel import ACTIVE, SUSPENDED, Channel, Test
+from labctl_simulators.macnet.channel import ACTIVE, SUSPENDED, Channel
 from labctl_simulators.macnet.procedure import Step
+from labctl_simulators.macnet.running import Test
 
 
 class SteeredChannel(Channel):
@@ -29,11 +30,18 @@ class SteeredChannel(Channel):
         self.advance(now)
 
     def start_in_the_middle(
-        self, name: str, procedure: str, comment: str, content: bytes, steps: tuple[Step, ...], **counters: Any
+        self,
+        name: str,
+        procedure: str,
+        comment: str,
+        content: bytes,
+        steps: tuple[Step, ...],
+        one_c: float,
+        **counters: Any,
     ) -> None:
         """Start like :meth:`start`, but with other counters of the test: ``step``, ``cycle``, ``loops``."""
         self._beginning = counters
-        self.start(name, procedure, comment, content, steps)
+        self.start(name, procedure, comment, content, steps, one_c)
 
     def _enter(self, number: int, t: float) -> None:
         beginning, self._beginning = self._beginning, None

@@ -29,7 +29,19 @@ VERSION: Final = (2, 0, 2041)
 _FORBIDDEN: Final = set('\\/:*?"<>|')
 _LONGEST: Final = 250
 # Of an archived test, for a restart.
-_KEPT: Final = ("procedure", "comment", "file", "step", "cycle", "loops", "records", "charge", "energy", "written")
+_KEPT: Final = (
+    "procedure",
+    "comment",
+    "file",
+    "step",
+    "cycle",
+    "loops",
+    "records",
+    "charge",
+    "energy",
+    "written",
+    "one_c",
+)
 
 
 def legal(name: str) -> bool:
@@ -90,7 +102,9 @@ class Tester:
             return None
         return path.read_bytes()
 
-    def check(self, channels: Sequence[SteeredChannel], test: str, procedure: str, chamber: int = 0) -> int:
+    def check(
+        self, channels: Sequence[SteeredChannel], test: str, procedure: str, chamber: int = 0, one_c: float = 1.0
+    ) -> int:
         """Dry start, (6,11): 0 where a start would succeed."""
         for channel in channels:
             channel.advance(self.laboratory.time())
@@ -107,14 +121,20 @@ class Tester:
                 return 5
         if not 0 <= chamber <= self.settings.chambers:
             return 6
-        return 7 if self._compiled(channels, content) is None else 0
+        return 7 if self._compiled(channels, content, one_c) is None else 0
 
-    def start(self, channel: SteeredChannel, test: str, procedure: str, comment: str) -> int:
+    def start(self, channel: SteeredChannel, test: str, procedure: str, comment: str, one_c: float = 1.0) -> int:
         """Start a test on one channel: 0, or a code."""
-        return self.start_together([channel], test, procedure, comment)
+        return self.start_together([channel], test, procedure, comment, one_c=one_c)
 
     def start_together(
-        self, channels: Sequence[SteeredChannel], test: str, procedure: str, comment: str, chamber: int = 0
+        self,
+        channels: Sequence[SteeredChannel],
+        test: str,
+        procedure: str,
+        comment: str,
+        chamber: int = 0,
+        one_c: float = 1.0,
     ) -> int:
         """Start one test on these channels, (6,2): 0, or a code."""
         for channel in channels:
@@ -131,11 +151,11 @@ class Tester:
             return NO_PROCEDURE
         if not 0 <= chamber <= self.settings.chambers:
             return INVALID
-        steps = self._compiled(channels, content)
+        steps = self._compiled(channels, content, one_c)
         if steps is None:
             return INVALID
         for channel in channels:
-            channel.start(name, procedure, comment[:80], content, steps)
+            channel.start(name, procedure, comment[:80], content, steps, one_c)
         return 0
 
     def fresh(self, test: str) -> str | int:
@@ -148,9 +168,9 @@ class Tester:
             return INVALID
         return NOT_UNIQUE if self.known(test) else test
 
-    def _compiled(self, channels: Sequence[SteeredChannel], content: bytes) -> tuple[Step, ...] | None:
+    def _compiled(self, channels: Sequence[SteeredChannel], content: bytes, one_c: float) -> tuple[Step, ...] | None:
         try:
-            return compile_procedure(content)
+            return compile_procedure(content, one_c)
         except CompileError as error:
             for channel in channels:
                 self.complaints[channel.number] = list(error.lines)
