@@ -3,4 +3,5 @@
 from hypothesis import settings
 
 settings.register_profile("labctl", deadline=None)
+settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile("labctl")

@@ -84,7 +84,7 @@ def fragment(blocks: Sequence[Block]) -> Fragment:
 class Course:
     """One step of the fragment as it went: from, to, why it ended, and its samples; charge as a magnitude, C.
 
-    ``spread`` is how far the voltage moves within the resolution of the record's time, V.
+    ``spread`` is how far voltage and current move within the resolution of the record's time, V and A.
     """
 
     how: str
@@ -201,8 +201,8 @@ def directly(planned: Sequence[PlannedOperation], wanted: Sequence[np.ndarray]) 
             if at is not None and at < ended:
                 how, ended = "current", at + math.ceil(parameters.end_current_for - 1e-6)
         voltage, current, _ = course.at(np.clip(times, t, ended))
-        near = [course.at(np.clip(times + shift, t, ended))[0] - voltage for shift in (-RESOLUTION, RESOLUTION)]
-        spread = np.abs(near).max(axis=0)
+        near = [course.at(np.clip(times + shift, t, ended))[:2] for shift in (-RESOLUTION, RESOLUTION)]
+        spread = np.abs(np.array(near) - [voltage, current]).max(axis=0)
         # Projected to its very end, the charge there is no value between two points.
         whole = cell.project(_drive(operation.kind, parameters), t, ended - t, AMBIENT_K)
         found.append(Course(how, t, ended, abs(float(whole.charge[-1])), times, voltage, current, spread))
