@@ -25,6 +25,7 @@ from labctl_drivers.maccor.procedure import Sensor, TesterStep, compile_program,
 from labctl_simulators.cell import Current, Rest, VirtualCell, Voltage
 from labctl_simulators.laboratory import AMBIENT_K, Laboratory
 from labctl_simulators.macnet.channel import ACTIVE, COMPLETED
+from labctl_simulators.macnet.settings import Settings
 from labctl_simulators.macnet.tester import Tester
 
 SEED = 7
@@ -125,7 +126,7 @@ def _started(
     clock: Any, folder: Path, content: bytes, program: CyclerProgram, description: Mapping[str, Any]
 ) -> tuple[Laboratory, Tester]:
     laboratory = Laboratory(description, folder=folder, seed=SEED, clock=clock, log=Quiet())
-    tester = Tester(laboratory, "maccor", 1, folder, folder, current_error=0.0)
+    tester = Tester(laboratory, "maccor", 1, folder, folder, Settings(current_error=0.0))
     (folder / "fragment.000").write_bytes(content)
     channel, safety = tester.channels[0], program.safety
     laboratory.register_source(channel.source, channel.bring_up)

@@ -23,6 +23,7 @@ from labctl_simulators.laboratory import Laboratory
 from labctl_simulators.macnet import tester as machine
 from labctl_simulators.macnet.channel import ACTIVE, COMPLETED
 from labctl_simulators.macnet.procedure import CompileError, compile_procedure
+from labctl_simulators.macnet.settings import Settings
 
 # --- any protocol fragment -------------------------------------------------------------------------------------------
 
@@ -150,7 +151,7 @@ def test_a_tester_that_is_saved_in_a_loop_goes_on_with_its_counts_and_its_c_rate
         laboratory, tester = started(clock, tmp_path, program)
         await asyncio.sleep(1000)
         kept = tester.save()
-        again = machine.Tester(laboratory, "maccor", 1, tmp_path, tmp_path, current_error=0.0)
+        again = machine.Tester(laboratory, "maccor", 1, tmp_path, tmp_path, Settings(current_error=0.0))
         again.restore(kept)
         assert again.channels[0].reading()["I"] == pytest.approx(5e-4)
         await asyncio.sleep(1699)
