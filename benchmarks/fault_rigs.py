@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import csv
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -376,7 +377,7 @@ class JulaboRig(Rig):
         entry: dict[str, Any] = {"simulate": {"steady": True}}
         self.simulator = JulaboSimulator("oven", entry, self.laboratory)
         port = int((await self.simulator.start())["address"].rpartition(":")[2])
-        port = await self.proxied(port, "julabo", self.simulator.lose_power)
+        port = await self.proxied(port, "julabo", partial(self.laboratory.break_down, "oven", "mains lost"))
         entry["address"] = f"socket://127.0.0.1:{port}"
         self.plant = self.laboratory.chamber("oven")
         self.driver = JulaboChamber(self.context("oven", entry))
