@@ -76,6 +76,7 @@ def test_a_command_is_carried_out_by_the_next_orchestrator_where_the_first_died_
             until(lambda: terminal.step("coated-01") == "c000/02-rest", "the charge is left out")
             assert "goes on" in terminal.ask("resume", cell="bare-01", id="resume")["will"], "the answer that was lost"
             assert terminal.state("bare-01") == "charging"
+            until(lambda: terminal.events(channels["coated-01"]).count("started") > 1, "the rest has begun")
             started = [terminal.events(channel).count("started") for channel in channels.values()]
             assert started == [1, 1, 2]
             assert terminal.events(1).count("suspended") == terminal.events(1).count("resumed") == 1

@@ -219,7 +219,7 @@ class GatewayLink:
             raise self.fault(Garbled, f"the gateway could not read '{op}': {reply.get('msg')}")
         if reply.get("id") != self._id:
             raise self.fault(Garbled, f"the answer to '{op}' carries id {reply.get('id')} instead of {self._id}")
-        if reply["ok"] and (lacking := misshapen(op, reply)) is not None:
+        if reply["ok"] and (lacking := misshapen(op, fields, reply)) is not None:
             raise self.fault(Garbled, f"the answer to '{op}' has no {lacking} that could be read")
         return reply
 

@@ -216,7 +216,7 @@ class Operations:
         return {"name": name, "expno": expno}
 
     async def _status(self, request: Mapping[str, Any]) -> Reply:
-        reply: Reply = {"expnos": {}}
+        reply: Reply = {}
         if "name" in request:
             name = _name(request)
             expnos = [_expno(request)] if "expno" in request else self._expnos(name)

@@ -8,10 +8,12 @@ from typing import Any, Final
 _Check = Callable[[Any], bool]
 
 
-def misshapen(op: str, reply: Mapping[str, Any]) -> str | None:
+def misshapen(op: str, fields: Mapping[str, Any], reply: Mapping[str, Any]) -> str | None:
     """Name the first member of a good answer to ``op`` that is missing or of another kind, or nothing."""
     for member, fits in _MEMBERS.get(op, {}).items():
-        if not fits(reply.get(member)):
+        # Of which dataset nobody asked, none is told.
+        told = member in reply or member != "expnos" or "name" in fields
+        if told and not fits(reply.get(member)):
             return member
     return None
 
