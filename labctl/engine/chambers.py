@@ -67,6 +67,8 @@ class Oven:
         self._clock = clock
         self._members: dict[str, Limits | None] = {}
         self._relying: set[str] = set()
+        self._claims: set[str] = set()
+        self._heard = asyncio.Event()
         self._wanted: float | None = None
         self._told: Limits | None = None
         self._lock = asyncio.Lock()
@@ -79,11 +81,13 @@ class Oven:
     def restore(self, operation: str, relied_on: float | None = None) -> None:
         """Know, after a restart, of an operation that needs the chamber.
 
-        ``relied_on`` is the temperature (K) at which it had settled for it; None where it had not yet.
+        ``relied_on`` is the temperature (K) at which it had settled for it; None where it had not yet. Whether it
+        still relies on that is known with its first look: it may have ended, and the chamber have been stopped for
+        that, with nobody left to write it down.
         """
         self._members.setdefault(operation, None)
         if relied_on is not None:
-            self._relying.add(operation)
+            self._claims.add(operation)
             self._wanted = relied_on
 
     async def join(self, operation: str, temperature: float, limits: Limits | None = None) -> None:
@@ -105,6 +109,8 @@ class Oven:
             It did not settle before its deadline, or it stands although others rely on it.
         """
         self._members[operation] = limits
+        self._settle_claim(operation)
+        await self._hear_claims()
         async with self._lock:
             reading = await self._read()
             self._judge(reading, others_than=operation)
@@ -135,6 +141,9 @@ class Oven:
         """
         if operation in self._members:
             self._members[operation] = limits
+        if self._settle_claim(operation):
+            self._relying.add(operation)
+            self._next_look = 0.0
         now = self._seconds()
         if not self._relying or self._lock.locked() or now < self._next_look:
             return
@@ -157,12 +166,38 @@ class Oven:
     async def leave(self, operation: str) -> None:
         """Stop regulating when nobody needs it any more. Where it can't be stopped, leaving can be repeated."""
         self._relying.discard(operation)
+        self._settle_claim(operation)
         if set(self._members) == {operation}:
             async with self._lock:
                 if set(self._members) == {operation}:
                     await self._chamber.stop()
                     self._wanted = self._told = self._astray = None
         self._members.pop(operation, None)
+
+    def _settle_claim(self, operation: str) -> bool:
+        if operation not in self._claims:
+            return False
+        self._claims.discard(operation)
+        self._heard.set()
+        return True
+
+    async def _hear_claims(self) -> None:
+        """Wait until all who relied on the chamber before a restart have shown whether they still do.
+
+        Who has not by the time that settling may take can't be asked, and counts as relying on it.
+        """
+        try:
+            async with asyncio.timeout(self._settled.at_most):
+                while self._claims:
+                    async with self._lock:
+                        if (await self._read()).running:
+                            return
+                    self._heard.clear()
+                    if self._claims:
+                        await self._heard.wait()
+        except TimeoutError:
+            self._relying |= self._claims
+            self._claims.clear()
 
     def _seconds(self) -> float:
         return (self._clock.now() - self._began).total_seconds()

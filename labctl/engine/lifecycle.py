@@ -354,12 +354,13 @@ class LifeCycle:
         watch, doubt = Watch(job.bounds(row)), False
         began = self._clock.now()
         while True:
-            await job.look_around(row)
             progress = await action.poll(handle)
             look.clear()
             self._seen(row, job, progress)
             if progress.state is not State.RUNNING:
                 return progress
+            # Only now: what has ended may have had its surroundings stopped for it before a restart.
+            await job.look_around(row)
             await self._recorder.look(row, action, handle, partial(self._rescue.folder, row, job))
             elapsed = (self._clock.now() - began).total_seconds()
             suspended = row.operation in self.suspended or progress.message.startswith("suspended")

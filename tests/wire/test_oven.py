@@ -85,9 +85,36 @@ def test_a_restart_does_not_hide_that_the_chamber_stood_meanwhile() -> None:
     async def test(bench: Bench, oven: Oven) -> None:
         oven.restore("a", WARM)
         oven.restore("b")
-        await asyncio.sleep(1.0)
+        joining = asyncio.create_task(oven.join("b", WARM))
+        await asyncio.sleep(10.0)
+        with pytest.raises(VendorAlarm, match="stands"):
+            await oven.look("a")
+        with pytest.raises(VendorAlarm, match="stands"):
+            await joining
+        assert not bench.laboratory.chamber("oven").running
+
+    in_oven(test)
+
+
+def test_a_chamber_stopped_for_a_step_that_had_ended_holds_nobody_after_a_restart() -> None:
+    async def test(bench: Bench, oven: Oven) -> None:
+        oven.restore("a", WARM)
+        oven.restore("b")
+        joining = asyncio.create_task(oven.join("b", WARM))
+        await asyncio.sleep(10.0)
+        await oven.leave("a")
+        await joining
+        assert bench.laboratory.chamber("oven").running
+
+    in_oven(test)
+
+
+def test_a_step_that_cannot_be_asked_after_a_restart_counts_as_relying_on_a_chamber_that_stands() -> None:
+    async def test(bench: Bench, oven: Oven) -> None:
+        oven.restore("a", WARM)
         with pytest.raises(VendorAlarm, match="stands"):
             await oven.join("b", WARM)
+        assert 7200.0 <= bench.laboratory.time() < 7300.0
 
     in_oven(test)
 
@@ -108,7 +135,7 @@ def test_a_restart_does_not_hide_that_the_set_point_was_changed_meanwhile() -> N
         await bench.driver.regulate(WARM + 5.0)
         oven.restore("a", WARM)
         with pytest.raises(VendorAlarm, match=r"is set to 45 degC, although 40 degC was asked"):
-            await oven.look()
+            await oven.look("a")
 
     in_oven(test)
 
