@@ -8,10 +8,22 @@ no chamber has is never taken.
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Final
 
 from labctl.errors import InstrumentError
-from labctl.instruments import ChamberReading, DriverContext, Garbled, Identity, NotIdentified, Refused, TimedOut
+from labctl.instruments import (
+    ChamberReading,
+    DriverContext,
+    Garbled,
+    Identity,
+    Inspection,
+    NotIdentified,
+    Refused,
+    TimedOut,
+)
+from labctl_drivers import device_clock
+from labctl_drivers.binder_inspection import told_time, unverified
 from labctl_drivers.binder_map import ORDERS, decode, encode, load_map, plausible
 from labctl_drivers.link import ATTEMPTS, Link
 from labctl_drivers.modbus_line import DONE, EXCEPTIONS, WORDS, ModbusLine
@@ -25,6 +37,7 @@ LOOKS: Final = 5
 LOOK: Final = 0.5
 _ZERO_CELSIUS: Final = 273.15
 _PROBE: Final = "probe"
+_BY_HAND: Final = "set by hand at its safety controller; no register for them is known"
 
 
 class BinderChamber:
@@ -35,10 +48,12 @@ class BinderChamber:
     context : DriverContext
         Settings: ``address`` (``192.0.2.15:502`` for Modbus TCP; ``COM3``, ``/dev/ttyUSB0`` or ``socket://host:port``
         for RTU), ``map`` (``mb2``, ``mb1``, or a ``.json`` file), ``unit`` (1), ``word_order`` (``probe``, ``low
-        first``, ``high first``), ``serial`` (``9600 8N1``).
+        first``, ``high first``), ``serial`` (``9600 8N1``), ``instrument_clock`` (what its clock is ahead of UTC).
     """
 
     role = "chamber"
+    #: Distributions that it needs beyond labctl's own code.
+    needs = ("pymodbus", "pyserial")
 
     def __init__(self, context: DriverContext) -> None:
         settings = context.settings
@@ -81,6 +96,37 @@ class BinderChamber:
                 "limits": "in registers of the map" if self._map.limits else "set by hand at its safety controller",
             }
         return Identity("Binder", self._map.title.removeprefix("Binder "), "", "", self._address, details)
+
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Tell values, limits, clock and what is unverified; with ``exercise``, its set-points written as they were."""
+        from labctl_drivers.chamber_inspection import Seen, inspect
+
+        async with self._turn:
+            running, _ = await self._running()
+            manual = await self._temperature(self._map.set_points[0])
+            followed = await self._temperature(self._map.active_set_point)
+            bounds = [await self._temperature(register) for register in self._map.limits or ()]
+            seen = Seen(
+                {"register map": self._map.title, "word order": self._order, "manual set-point": f"{manual:.4g} degC"},
+                {"limits": f"{bounds[0]:.2f} to {bounds[1]:.2f} degC" if bounds else _BY_HAND},
+                await device_clock.offset(self._context, self._told_time, cut_off=1.0),
+                program=running and abs(followed - manual) > TOLERANCE,
+            )
+        doubts = unverified(self._map, self._asked_order)
+        return await inspect(self, doubts, seen=seen, rewrite=self._rewrite if exercise else None)
+
+    async def _rewrite(self, set_point: float) -> None:
+        """Write every set-point register as it stands, whichever of them is followed."""
+        del set_point
+        async with self._turn:
+            for register in self._map.set_points:
+                await self._write_float(register, await self._temperature(register))
+
+    async def _told_time(self) -> datetime | None:
+        if self._map.clock is None:
+            return None
+        words = _words((await self._link.ask(f"read {self._map.clock:04X} 6", WORDS))[0])
+        return None if words is None else told_time(words)
 
     async def read(self) -> ChamberReading:
         """Look once: actual value, set-point, whether it runs.

@@ -10,6 +10,7 @@ import asyncio
 import math
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from labctl.errors import InstrumentError
@@ -19,11 +20,14 @@ from labctl.instruments import (
     DriverContext,
     Garbled,
     Identity,
+    Inspection,
     OutOfRange,
     Refused,
     TimedOut,
     VendorAlarm,
 )
+from labctl_drivers import device_clock
+from labctl_drivers.espec_inspection import DATE, LOCK, TIME, UNVERIFIED, told_time
 from labctl_drivers.link import ATTEMPTS, Link
 from labctl_drivers.serial_line import ANSWER_WITHIN, SerialLine
 
@@ -58,7 +62,8 @@ _TAKEN = re.compile(rf"OK: ?(?:TEMP|MODE).*{_DECLINED}")
 
 #: Refusals that pass by themselves.
 _PASSING: Final = ("CHB NOT READY", "DATA NOT READY")
-_RUNS: Final = ("CONSTANT", "RUN", "RMT RUN")
+_PROGRAMS: Final = ("RUN", "RMT RUN")
+_RUNS: Final = ("CONSTANT", *_PROGRAMS)
 
 _PORT_OF_A_PC = re.compile(r"COM\d+|[/\\].+", re.IGNORECASE)
 _HOST = re.compile(r"(?:(?:socket|tcp)://)?([^:/\s]+)(?::(\d+))?")
@@ -82,10 +87,13 @@ class EspecChamber:
     context : DriverContext
         Settings: ``address`` (``192.0.2.16`` with port 10001, ``192.0.2.16:10001``, ``COM3``, ``/dev/ttyUSB0``),
         ``controller`` (``P-300`` or ``SCP-220``), ``serial`` (by the controller), ``unit`` (its number on RS-485),
-        ``answer_within_s`` (0.9; up to 3 for a slow controller, which may then take longer to be found absent).
+        ``answer_within_s`` (0.9; up to 3 for a slow controller, which may then take longer to be found absent),
+        ``instrument_clock`` (what its clock is ahead of UTC).
     """
 
     role = "chamber"
+    #: Distributions that it needs beyond labctl's own code.
+    needs = ("pyserial",)
 
     def __init__(self, context: DriverContext) -> None:
         settings = context.settings
@@ -135,6 +143,51 @@ class EspecChamber:
             }
         return Identity("ESPEC", self._controller, "", rom.strip(), self._address, details)
 
+    async def inspect(self, *, exercise: bool) -> Inspection:
+        """Tell values, limits, clock, key lock, what is unverified; with ``exercise``, its set-point written again."""
+        from labctl_drivers.chamber_inspection import Seen, inspect
+
+        async with self._turn:
+            values = await self._values()
+            mode, _ = await self._monitor(values)
+            lock = await self._optional("KEYPROTECT?", LOCK)
+            limits = f"{values.low:.1f} to {values.high:.1f} degC"
+            outside = f"it is at {values.actual:.1f} degC, outside of its own limits {limits}; set them, or wait"
+            seen = Seen(
+                {"highest temperature": f"{self._highest:.1f} degC"},
+                {"limits": f"{limits}, watched by the chamber", "keys locked": lock[0].lower() if lock else "not told"},
+                await device_clock.offset(self._context, self._told_time, cut_off=1.0),
+                () if values.low <= values.actual <= values.high else (outside,),
+                program=mode.startswith(_PROGRAMS),
+            )
+        return await inspect(self, UNVERIFIED, seen=seen, rewrite=self._rewrite if exercise else None)
+
+    async def _rewrite(self, set_point: float) -> None:
+        del set_point
+        async with self._turn:
+            await self._set(await self._values(), with_limits=False)
+
+    async def _told_time(self) -> datetime | None:
+        """Ask for date, time, and the date again, so that midnight between them shows."""
+        for _ in range(2):
+            date = await self._optional("DATE?", DATE)
+            clock = await self._optional("TIME?", TIME) if date else None
+            again = await self._optional("DATE?", DATE) if clock else None
+            if date is None or clock is None or again is None:
+                return None
+            if date[0] == again[0]:
+                return told_time(date, clock)
+        return None
+
+    async def _optional(self, command: str, answer: re.Pattern[str]) -> re.Match[str] | None:
+        """Ask for something that not every controller knows; None where it declines or keeps silent."""
+        try:
+            match = await self._link.ask(f"{self._prefix}{command}", answer, repeat=False)
+        except (TimedOut, Garbled) as fault:
+            self._context.log.warning("a question without an answer", question=command, fault=str(fault))
+            return None
+        return None if match["declined"] else match
+
     async def read(self) -> ChamberReading:
         """Look once: actual value, set-point, mode.
 
@@ -176,7 +229,7 @@ class EspecChamber:
             mode, alarms = await self._monitor(before)
             if alarms:
                 await self._raise_alarm()
-            if mode.startswith(("RUN", "RMT RUN")):
+            if mode.startswith(_PROGRAMS):
                 raise self._link.fault(Refused, f"runs a program ('{mode}')", "end the program at its panel")
             if celsius > self._highest:
                 raise self._link.fault(OutOfRange, f"{celsius:.1f} degC is above its {self._highest:.1f} degC")

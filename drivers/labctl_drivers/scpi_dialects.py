@@ -53,6 +53,8 @@ class Dialect:
         Those by which none closes.
     forget : str
         Switches that off.
+    clock : str
+        Asks for date, time of day, and the date again; empty where that is not known.
     """
 
     slots: Mapping[str, int]
@@ -68,6 +70,7 @@ class Dialect:
     recall_answer: re.Pattern[str]
     harmless: re.Pattern[str]
     forget: str
+    clock: str = ""
 
 
 _MATRIX: Final = Module(
@@ -95,6 +98,7 @@ KEYSIGHT: Final = Dialect(
     recall_answer=re.compile(r"[+-]?[01]"),
     harmless=re.compile(r"[+-]?0"),
     forget="MEM:STAT:REC:AUTO OFF",
+    clock="SYST:DATE?;:SYST:TIME?;:SYST:DATE?",
 )
 
 KEITHLEY: Final = Dialect(

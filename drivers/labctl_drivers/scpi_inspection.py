@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Final, Protocol
 
 from labctl.instruments import DriverContext, Inspection
+from labctl_drivers import device_clock
 
 #: Operations after which a relay has had its life at the full load, by the vendor's data sheet of the 34903A.
 _WORN: Final = 100_000
@@ -20,6 +21,7 @@ UNVERIFIED: Final = (
     "uninterruptible supply",
     "the numbering of matrix modules and the names of modules; close one relay by hand and see which it is",
 )
+_NO_CLOCK: Final = "its clock is not told; compare it with this PC's at its panel, if it has one"
 
 
 class Switch(Protocol):
@@ -35,7 +37,9 @@ class Switch(Protocol):
         """Open all of ``group``, then close one."""
 
 
-async def inspect(switch: Switch, context: DriverContext, recall: str, *, exercise: bool) -> Inspection:
+async def inspect(
+    switch: Switch, context: DriverContext, recall: str, clock_offset: float | None, *, exercise: bool
+) -> Inspection:
     """Ask; see :class:`labctl.instruments.Inspectable`. ``recall`` is what connecting found of it."""
     wired = sorted(context.wired)
     closed = await switch.closed(wired)
@@ -53,9 +57,11 @@ async def inspect(switch: Switch, context: DriverContext, recall: str, *, exerci
     worn = [relay for relay, count in wear.items() if count > _WORN]
     if worn:
         unsafe.append(f"relays {', '.join(map(str, worn))} have moved more than {_WORN:,} times; renew the module")
+    unsafe += device_clock.findings(clock_offset)
+    doubts = UNVERIFIED if clock_offset is not None else (*UNVERIFIED, _NO_CLOCK)
     if exercise:
         facts["exercised"] = await _exercised(switch, closed, context.free)
-    return Inspection(facts, {"power-fail recall": recall}, None, tuple(unsafe), UNVERIFIED)
+    return Inspection(facts, {"power-fail recall": recall}, clock_offset, tuple(unsafe), doubts)
 
 
 async def _exercised(switch: Switch, closed: Collection[int], free: Collection[int]) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 #: One entry of an error queue; the text may hold commas.
 ERROR: Final = re.compile(r"([+-]?\d+),(.*)")
 #: The answer to ``*OPC?``.
 DONE: Final = re.compile(r"[+-]?1")
+_DATE: Final = r"\+?\d{4},\+?\d{1,2},\+?\d{1,2}"
+#: The answer to date, time of day, and the date again: ``2026,01,05;09,30,00.000;2026,01,05``.
+CLOCK: Final = rf"{_DATE};\+?\d{{1,2}},\+?\d{{1,2}},\+?\d{{1,2}}(?:\.\d*)?;{_DATE}"
 
 
 def state_of(count: int) -> re.Pattern[str]:
@@ -47,3 +51,17 @@ def _runs(channels: Sequence[int]) -> Iterator[str]:
 def words(relays: Iterable[int]) -> str:
     """List relays for people."""
     return ", ".join(str(relay) for relay in sorted(relays)) or "none"
+
+
+def told_time(answer: str) -> datetime | None:
+    """Read :data:`CLOCK`; None where it is no time, or midnight fell between its parts."""
+    date, clock, again = answer.split(";")
+    year, month, day = (int(part) for part in date.split(","))
+    hour, minute, second = (float(part) for part in clock.split(","))
+    if date != again or hour >= 24 or minute >= 60 or second >= 61:
+        return None
+    try:
+        midnight = datetime(year, month, day)  # noqa: DTZ001 - the unit tells no time zone
+    except ValueError:
+        return None
+    return midnight + timedelta(hours=hour, minutes=minute, seconds=second)

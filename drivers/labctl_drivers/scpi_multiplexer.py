@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Collection
+from datetime import datetime
 from typing import Final
 
 from labctl.instruments import (
@@ -25,8 +26,19 @@ from labctl.instruments import (
     TimedOut,
     VendorAlarm,
 )
+from labctl_drivers import device_clock
 from labctl_drivers.link import ATTEMPTS, Link
-from labctl_drivers.scpi_lists import DONE, ERROR, after_done, channel_list, no_error, state_of, words
+from labctl_drivers.scpi_lists import (
+    CLOCK,
+    DONE,
+    ERROR,
+    after_done,
+    channel_list,
+    no_error,
+    state_of,
+    told_time,
+    words,
+)
 from labctl_drivers.scpi_unit import SwitchUnit
 from labctl_drivers.visa_line import VisaLine, where
 
@@ -50,7 +62,7 @@ class ScpiMultiplexer:
         Settings: ``address`` (``TCPIP::host::port::SOCKET``), ``model`` (by default whatever it calls itself),
         ``module`` (by default whatever its slots hold), ``also`` (channels that move with each relay, counted from it),
         ``power_fail_recall`` (``refuse`` or ``warn``), ``serial`` (rate and frame), ``leads`` (what the relays
-        connect).
+        connect), ``instrument_clock`` (what its clock is ahead of UTC).
     """
 
     role = "multiplexer"
@@ -121,10 +133,22 @@ class ScpiMultiplexer:
             return self._unit.relays(wanted, await self._seen_twice(wanted))
 
     async def inspect(self, *, exercise: bool) -> Inspection:
-        """Tell closed relays, wear and recall; with ``exercise``, one free relay moved and put back."""
+        """Tell closed relays, wear, recall and clock; with ``exercise``, one free relay moved and put back."""
         from labctl_drivers.scpi_inspection import inspect
 
-        return await inspect(self, self._context, self._recall, exercise=exercise)
+        async with self._turn:
+            clock = await device_clock.offset(self._context, self._told_time)
+        return await inspect(self, self._context, self._recall, clock, exercise=exercise)
+
+    async def _told_time(self) -> datetime | None:
+        """Ask for its clock; twice where midnight fell between date and time."""
+        for _ in range(2):
+            question = self._unit.dialect.clock
+            answer = await self._optional(question, CLOCK) if question else None
+            told = told_time(answer) if answer else None
+            if answer is None or told is not None:
+                return told
+        return None
 
     async def wear(self, relays: Collection[int]) -> dict[int, int]:
         """How often each relay has switched in its life; the most used of its channels counts. Empty if not told.

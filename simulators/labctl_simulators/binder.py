@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from labctl_simulators.cabinet import Cabinet
@@ -57,7 +58,8 @@ class BinderSimulator:
     settings : mapping
         The station's entry: ``unit``. ``simulate`` may hold ``model`` (``mb2`` or ``mb1``), ``rtu`` (true: Modbus RTU
         behind a serial server), ``word_order`` (``low first``), ``program`` (degC that a program follows, whatever is
-        set), ``floats`` (further registers that only remember, address to number) and what
+        set), ``floats`` (further registers that only remember, address to number), ``clock_ahead_s`` (what its clock is
+        ahead of UTC) and what
         :class:`labctl_simulators.cabinet.Cabinet` takes.
     laboratory : Laboratory
         Gives time, the thermal plant and the public port.
@@ -76,6 +78,7 @@ class BinderSimulator:
         self._rtu = bool(options.get("rtu", False))
         self._low_first = options.get("word_order", "low first") == "low first"
         program = options.get("program")
+        self._clock_ahead = timedelta(seconds=float(options.get("clock_ahead_s", 0.0)))
         self._program = None if program is None else float(program)
         self._server = ModbusServer(
             self._read,
@@ -143,7 +146,7 @@ class BinderSimulator:
         registers[model.switch] = self._word | (model.run if self._plant.running else model.stand)
         registers[model.switch_now] = registers[model.switch]
         if model.clock is not None:
-            now = self._laboratory.now()
+            now = self._laboratory.now() + self._clock_ahead
             clock = (now.year, now.month, now.day, now.hour, now.minute, now.second)
             registers |= {model.clock + place: word for place, word in enumerate(clock)}
         return registers

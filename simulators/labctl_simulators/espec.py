@@ -1,7 +1,8 @@
 """An ESPEC chamber with a P-300 or SCP-220 controller at the wire: its ASCII commands over TCP, round one plant.
 
 As seen in two third-party clients: the commands, the form of the answers, CR LF both ways, the words of a refusal, one
-decimal, ``MON?,DETAIL`` on the P-300 alone, the number in front of a command on RS-485.
+decimal, ``MON?,DETAIL`` on the P-300 alone, the number in front of a command on RS-485, ``DATE?`` and ``TIME?`` with
+two digits of the year, ``KEYPROTECT?``.
 
 Guessed: a limit that is passed while the chamber runs raises alarm 6 (high) or 7 (low) and stops it, which is noticed
 here when it is next spoken to; while an alarm stands, running is declined with ``NA:CHB NOT READY``; limits that do not
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from labctl_simulators.cabinet import Cabinet
@@ -45,7 +47,8 @@ class EspecSimulator:
         The station's name of the instrument, and of its thermal plant in the laboratory.
     settings : mapping
         The station's entry: ``controller``, ``unit``. ``simulate`` may hold ``highest`` (degC, 160), ``limits`` (degC,
-        what stands in it at first), ``protected`` (true: writing is locked), ``program`` (true: a program runs) and
+        what stands in it at first), ``protected`` (true: writing is locked), ``program`` (true: a program runs),
+        ``clock_ahead_s`` (what its clock is ahead of UTC), ``clock`` (false: it knows no ``DATE?`` and ``TIME?``) and
         what :class:`labctl_simulators.cabinet.Cabinet` takes.
     laboratory : Laboratory
         Gives time, the thermal plant and the public port.
@@ -78,6 +81,11 @@ class EspecSimulator:
             "MODE?": self._said,
             "ALARM?": lambda: ",".join([str(len(self._alarms())), *self._alarms()]),
         }
+        self._clock_ahead = timedelta(seconds=float(options.get("clock_ahead_s", 0.0)))
+        self._queries["KEYPROTECT?"] = lambda: "ON" if self._protected else "OFF"
+        if options.get("clock", True):
+            self._queries["DATE?"] = lambda: f"{self._clock():%y.%m/%d}"
+            self._queries["TIME?"] = lambda: f"{self._clock():%H:%M:%S}"
         if self._detailed:
             self._queries["MON?,DETAIL"] = self._queries["MON?"]
             self._queries["MODE?,DETAIL"] = self._said
@@ -120,6 +128,10 @@ class EspecSimulator:
 
     def _actual(self) -> float:
         return float(self._plant.temperature) - _ZERO_CELSIUS
+
+    def _clock(self) -> datetime:
+        now: datetime = self._laboratory.now()
+        return now + self._clock_ahead
 
     def _alarms(self) -> list[str]:
         return self._cabinet.alarm.split(",") if self._cabinet.alarm else []

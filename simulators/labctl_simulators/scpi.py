@@ -3,20 +3,22 @@
 From the vendors' manuals, some as quoted in public programs. Keysight 34970A family: commands, long and short forms,
 channel numbers ``scc``, an error queue of ten entries whose last becomes -350 when it overflows, one error per illegal
 channel with nothing performed, silence in answer to a query that was refused, relays read back from firmware rather
-than from contacts, power-fail recall, the form of ``SYST:CTYP?``. Keithley 2700: ``ROUT:MULT`` commands, states parted
-by comma and space, ``*OPT?``, closure counts, -222 for a channel that it does not have.
+than from contacts, power-fail recall, the forms of ``SYST:CTYP?``, ``SYST:DATE?`` and ``SYST:TIME?``. Keithley 2700:
+``ROUT:MULT`` commands, states parted by comma and space, ``*OPT?``, closure counts, -222 for a channel that it does not
+have.
 
 Guessed: the numbers 111 and 112 for illegal slots and channels, the answer of ``SYST:CTYP?`` for an empty slot, that
 ``ROUT:CLOS:EXCL`` opens the slots that it names channels of, that ``*RST`` opens everything, that relays latch; of the
 Keithley the length of its queue, ``SYST:POS?``, and that a socket stands in for its serial line.
 
-Left out: scanning, monitoring, measuring, registers beyond ``*ESR?``. Relays move at once: instruments behind
-blocking libraries answer at once.
+Left out: scanning, monitoring, measuring, setting the clock, the Keithley's clock, registers beyond ``*ESR?``. Relays
+move at once: instruments behind blocking libraries answer at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from labctl_simulators.lines import LineServer
@@ -53,8 +55,9 @@ class ScpiMultiplexerSimulator:
         The station's name of the instrument; the laboratory keeps its closed relays under it.
     settings : mapping
         The station's entry: ``model``, ``module``, ``also``. ``simulate`` may hold ``slots`` (those with a card),
-        ``cards`` (slot to card, where they differ), ``power_fail_recall`` (true: as shipped) and ``broken`` (kind to
-        list of relays, kinds as in :meth:`labctl_simulators.scpi_cards.Cards.break_relay`).
+        ``cards`` (slot to card, where they differ), ``power_fail_recall`` (true: as shipped), ``clock_ahead_s``
+        (what its clock is ahead of UTC) and ``broken`` (kind to list of relays, kinds as in
+        :meth:`labctl_simulators.scpi_cards.Cards.break_relay`).
     laboratory : Laboratory
         Gives the set of relays that lead through, and the public port. Breakdowns: those of a relay, with ``relay``;
         and ``recall`` with ``on``, which switches power-fail recall.
@@ -78,6 +81,7 @@ class ScpiMultiplexerSimulator:
         laboratory.register_breakdowns(name, self._break_down)
         self._server = LineServer(self._hear, end_received=b"\n", end_sent=b"\n")
         self._recall = bool(options.get("power_fail_recall", False))
+        self._clock_ahead = timedelta(seconds=float(options.get("clock_ahead_s", 0.0)))
         self._errors: list[tuple[int, str]] = []
         self._events = _POWER_ON
         self._commands = Commands(self._common() | (self._of_keithley() if self._keithley else self._of_keysight()))
@@ -106,6 +110,8 @@ class ScpiMultiplexerSimulator:
             "MEMory:STATe:RECall:AUTO": self._set_recall,
             "MEMory:STATe:RECall:AUTO?": lambda text: str(int(self._recall)),
             "DIAGnostic:RELay:CYCLes?": self._wear,
+            "SYSTem:DATE?": lambda text: self._clock(text, "%Y,%m,%d"),
+            "SYSTem:TIME?": lambda text: self._clock(text, "%H,%M,%S.%f")[:-3],
         }
 
     def _of_keithley(self) -> dict[str, Answer]:
@@ -246,6 +252,11 @@ class ScpiMultiplexerSimulator:
             raise ScpiError(*ILLEGAL_PARAMETER)
         card = self._cards.slots.get(int(text) // 100)
         return f"HEWLETT-PACKARD,{card},0,1.0" if card else "HEWLETT-PACKARD,0,0,0"
+
+    def _clock(self, text: str, form: str) -> str:
+        _nothing(text)
+        now: datetime = self._laboratory.now() + self._clock_ahead
+        return now.strftime(form)
 
     def _set_recall(self, text: str) -> None:
         switch: Callable[[str], bool | None] = {"ON": True, "1": True, "OFF": False, "0": False}.get
