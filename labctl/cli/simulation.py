@@ -21,7 +21,7 @@ from labctl.engine import lock
 from labctl.errors import LabctlError
 from labctl.instruments import Clock, Log
 from labctl.results.bundle import write_json
-from labctl.station import Cells, Station
+from labctl.station import Cells, Station, impossible
 
 SAVED: Final = "labctl.simulation/1"
 #: Of the file: it holds the instruments' tokens.
@@ -91,12 +91,25 @@ class Simulation:
         )
 
     async def start(self, saved: Mapping[str, Any] | None = None) -> None:
-        """Start everything, from a saved state if there is one."""
+        """Start everything, from a saved state if there is one.
+
+        Raises
+        ------
+        InvalidFile
+            A value under ``simulate`` is none that its simulator takes; nothing listens then.
+        """
         if saved is not None:
             self.laboratory.restore(saved["laboratory"])
         await self.laboratory.start()
         for name, entry in self._station.entries().items():
-            made = plugins.simulator(entry["driver"])(name, entry, self.laboratory)
+            try:
+                made = plugins.simulator(entry["driver"])(name, entry, self.laboratory)
+            except (ValueError, TypeError, LookupError, AttributeError) as error:
+                await self._close()
+                mistake = impossible(self._station, name, error)
+                if mistake is None:
+                    raise
+                raise mistake from error
             if saved is not None:
                 made.restore(saved["instruments"][name])
             self._simulators[name] = made
@@ -176,12 +189,15 @@ class Simulation:
         instruments = {name: simulator.save() for name, simulator in self._simulators.items()}
         laboratory = self.laboratory.save()
         write_json(self._folder / "truth.json", self.truth())
+        await self._close()
+        self._note("saved", clock=self._clock.now().isoformat(), laboratory=laboratory, instruments=instruments)
+
+    async def _close(self) -> None:
         for gateway in self._gateways:
             await gateway.stop()
         for simulator in self._simulators.values():
             await simulator.stop()
         await self.laboratory.stop()
-        self._note("saved", clock=self._clock.now().isoformat(), laboratory=laboratory, instruments=instruments)
 
 
 def found_in(folder: Path) -> tuple[int, str] | None:

@@ -10,6 +10,7 @@ from labctl.station.files import (
 )
 from labctl.station.instruments import KNOWN_DRIVERS, Settled
 from labctl.station.models import AMBIENT, Cell, Cells, Place, SocFactor, Station, SwitchedLeads
+from labctl.station.simulated import impossible
 
 __all__ = [
     "AMBIENT",
@@ -22,6 +23,7 @@ __all__ = [
     "Station",
     "SwitchedLeads",
     "cells_schema",
+    "impossible",
     "load_cells",
     "load_station",
     "read_cells",

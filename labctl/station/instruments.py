@@ -26,6 +26,20 @@ class Settled(Model):
     at_most: Duration = Field(default=7200.0, description="Then the attempt has failed.", examples=["2 h"])
 
 
+SettledTemperature = Annotated[
+    Settled,
+    Field(
+        description="When the temperature counts as settled.",
+        examples=["{tolerance: 0.3 K, for: 10 min, at_most: 2 h}"],
+    ),
+]
+InstrumentClock = Annotated[
+    float,
+    Quantity("duration"),
+    Field(description="How far the instrument's clock runs ahead of UTC.", examples=["1 h"]),
+]
+
+
 class EnvironmentSecret(Model):
     """A credential from the environment."""
 
@@ -191,11 +205,50 @@ class Julabo(Entry):
     serial: Text = Field(default="4800 7E1", description="Rate and frame of the line.", examples=["4800 7E1"])
     probe: Literal["internal", "external"] = Field(default="internal", description="Which sensor counts.")
     handshake: Literal["rtscts", "none"] = Field(default="rtscts", description="Hardware handshake.")
-    settled: Settled = Field(
-        default_factory=Settled,
-        description="When the temperature counts as settled.",
-        examples=["{tolerance: 0.3 K, for: 10 min, at_most: 2 h}"],
+    settled: SettledTemperature = Field(default_factory=Settled)
+
+
+class Binder(Entry):
+    """Binder chamber over Modbus."""
+
+    driver: Literal["binder"] = Field(description="Binder chamber over Modbus.")
+    address: Text = Field(
+        description="Host and port for Modbus TCP; serial port or 'socket://host:port' for RTU.",
+        examples=["192.0.2.15:502"],
     )
+    map: Text = Field(default="mb2", description="Register map: mb2, mb1, or a .json file.", examples=["mb2"])
+    unit: Annotated[int, Field(strict=True, ge=0, le=255)] = Field(default=1, description="Modbus address.")
+    word_order: Literal["probe", "low first", "high first"] = Field(
+        default="probe", description="Which word of a float comes first.", examples=["low first"]
+    )
+    serial: Text = Field(
+        default="9600 8N1", description="Rate and frame, where the address is a serial port.", examples=["9600 8N1"]
+    )
+    instrument_clock: InstrumentClock = 0.0
+    settled: SettledTemperature = Field(default_factory=Settled)
+
+
+class Espec(Entry):
+    """ESPEC chamber with a P-300 or SCP-220 controller."""
+
+    driver: Literal["espec"] = Field(description="ESPEC chamber with a P-300 or SCP-220 controller.")
+    address: Text = Field(
+        description="Host, with a port if it is not 10001; or a serial port.", examples=["192.0.2.16"]
+    )
+    controller: Literal["P-300", "SCP-220"] = Field(default="P-300", description="Which controller it has.")
+    serial: Text | None = Field(
+        default=None,
+        description="Rate and frame of a serial port; by default the controller's.",
+        examples=["19200 8N1"],
+    )
+    unit: Annotated[int, Field(strict=True, ge=0, le=255)] | None = Field(
+        default=None, description="Its number on RS-485; nothing for TCP and RS-232.", examples=[1]
+    )
+    answer_within_s: Annotated[float, Field(ge=0.1, le=3.0)] = Field(
+        default=0.9, description="Seconds for an answer, 0.1 to 3.", examples=[0.9]
+    )
+    instrument_clock: InstrumentClock = 0.0
+    settled: SettledTemperature = Field(default_factory=Settled)
 
 
 class ScpiMultiplexer(Entry):
@@ -218,6 +271,7 @@ class ScpiMultiplexer(Entry):
     serial: Text = Field(
         default="9600 8N1", description="Rate and frame, where the address is a serial port.", examples=["9600 8N1"]
     )
+    instrument_clock: InstrumentClock = 0.0
 
 
 class Assisted(Entry):
@@ -273,7 +327,9 @@ class OtherInstrument(Entry):
         description="Which driver speaks to it.",
         examples=["biologic"],
         json_schema_extra={
-            "not": {"enum": ["maccor", "bruker", "zahner", "julabo", "scpi-multiplexer", "assisted"]},
+            "not": {
+                "enum": ["maccor", "bruker", "zahner", "julabo", "binder", "espec", "scpi-multiplexer", "assisted"]
+            },
         },
     )
     settled: Settled | None = Field(default=None, description="When a chamber counts as settled.")
@@ -284,6 +340,8 @@ _KNOWN = {
     "bruker": Bruker,
     "zahner": Zahner,
     "julabo": Julabo,
+    "binder": Binder,
+    "espec": Espec,
     "scpi-multiplexer": ScpiMultiplexer,
     "assisted": Assisted,
 }
@@ -308,6 +366,8 @@ InstrumentEntry = Annotated[
     | Annotated[Bruker, Tag("bruker")]
     | Annotated[Zahner, Tag("zahner")]
     | Annotated[Julabo, Tag("julabo")]
+    | Annotated[Binder, Tag("binder")]
+    | Annotated[Espec, Tag("espec")]
     | Annotated[ScpiMultiplexer, Tag("scpi-multiplexer")]
     | Annotated[Assisted, Tag("assisted")]
     | Annotated[OtherInstrument, Tag("other")],

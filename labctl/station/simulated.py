@@ -1,0 +1,75 @@
+"""A value under ``simulate`` that a simulator does not take, as a mistake at its place in the station file.
+
+What stands there is the simulator's own business, so it is known to be wrong only when the simulator is made.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from labctl.documents import Path
+from labctl.errors import InvalidFile
+from labctl.station.models import Station
+
+_RIGHT: Final = "its driver's page in docs/drivers says what 'simulate' may hold"
+
+
+def impossible(station: Station, instrument: str, error: Exception) -> InvalidFile | None:
+    """Make the mistake of what a simulator said about its options; None where the file gives it none.
+
+    Parameters
+    ----------
+    station : Station
+        The file.
+    instrument : str
+        Its name of what was to be simulated.
+    error : Exception
+        What the simulator raised.
+    """
+    options = {key: value for key, value in _options(station, instrument).items() if key != "faults"}
+    if not options:
+        return None
+    reason = _reason(error)
+    path, key = _place(options, reason)
+    found = f"'{instrument}' can't be simulated like this: {reason}"
+    document = station.document
+    return InvalidFile([document.mistake(("instruments", instrument, "simulate", *path), found, _RIGHT, key=key)])
+
+
+def _options(station: Station, instrument: str) -> dict[str, Any]:
+    return dict(station.document.data["instruments"][instrument].get("simulate") or {})
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"'{error.args[0]}' is not known" if error.args else "something is not known"
+    if isinstance(error, ValueError):
+        return str(error)
+    return f"a value is of the wrong kind ({error})"
+
+
+def _place(options: dict[str, Any], reason: str) -> tuple[Path, bool]:
+    """Find what the reason speaks of: a value that it names, or else a key, the innermost; and whether it is a key."""
+    values, keys = [], []
+    for path, value in _walk(options, ()):
+        if not isinstance(value, (dict, list)) and _named(str(value), reason):
+            values.append(path)
+        if _named(str(path[-1]), reason):
+            keys.append(path)
+    for found, is_key in ((values, False), (keys, True)):
+        if found:
+            return max(found, key=len), is_key
+    return (), True
+
+
+def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield (*path, key), one
+        yield from _walk(one, (*path, key))
+
+
+def _named(word: str, reason: str) -> bool:
+    return bool(word) and re.search(rf"(?<!\w){re.escape(word)}(?!\w)", reason) is not None
