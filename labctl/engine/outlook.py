@@ -92,20 +92,21 @@ def _running(now: Situation) -> str:
     if planned.on_controller_loss == "stop":
         return f"{instrument}'s watchdog ends the step, and the cell is left at open circuit. {_AFTERWARDS}"
     if planned.kind is Kind.EIS:
-        relay = f" and its relay in {now.multiplexer} stays closed" if now.multiplexer is not None else ""
+        relay = f" and {now.closed} stays closed" if now.closed is not None else ""
         return (
             f"The sweep goes on in {instrument} to its end, and its file stays there; only {instrument}'s own limits "
             f"watch over it. Its source stays as the sweep leaves it{relay} until labctl runs again and fetches the "
             "file"
         )
+    relay = f"; {now.closed} stays closed" if now.closed is not None else ""
     if planned.kind is Kind.REST:
         return (
-            f"Nothing flows: {instrument} goes on with the rest by its own program, which ends it {ends(planned)}. "
-            f"{_AFTERWARDS}"
+            f"Nothing flows: {instrument} goes on with the rest by its own program, which ends it "
+            f"{ends(planned)}{relay}. {_AFTERWARDS}"
         )
     return (
         f"{instrument}'s own program and its own limits go on: it is {doing(planned).partition(',')[0]} and ends that "
-        f"{ends(planned)}; then the cell stands at open circuit. {_AFTERWARDS}"
+        f"{ends(planned)}; then the cell stands at open circuit{relay}. {_AFTERWARDS}"
     )
 
 

@@ -109,8 +109,10 @@ class Situation:
         A move that is asked for or under way.
     last : OperationRow or None
         The step before, however it ended.
-    instrument, channel, chamber, multiplexer : str or None
+    instrument, channel, chamber : str or None
         What the step holds.
+    multiplexer : str or None
+        Through which the instrument's leads reach the cell.
     temperature : float or None
         Set-point of the chamber in K.
     assisted : bool
@@ -119,6 +121,8 @@ class Situation:
         Whether an orchestrator runs.
     interrupted : bool
         Whether the step that runs was interrupted to open circuit, by a person's hold or at the instrument.
+    relay : int or None
+        Which relay of the multiplexer that is, where the station says.
     """
 
     cell: str
@@ -138,6 +142,7 @@ class Situation:
     assisted: bool
     running: bool
     interrupted: bool = False
+    relay: int | None = None
 
     @property
     def status(self) -> Status | None:
@@ -146,13 +151,21 @@ class Situation:
 
     @property
     def where(self) -> str | None:
-        """``on maccor channel 3``, ``in topspin``."""
+        """``on maccor channel 3``, ``with zahner behind relay 101 of mux``, ``in topspin``."""
         if self.instrument is None:
             return None
+        behind = f" behind relay {self.relay} of {self.multiplexer}" if self.relay is not None else ""
         if self.channel is not None:
-            return f"on {self.instrument} channel {self.channel}"
+            return f"on {self.instrument} channel {self.channel}{behind}"
         inside = self.planned is None or ROLE_OF[self.planned.kind] == "spectrometer"
-        return f"in {self.instrument}" if inside else f"with {self.instrument}"
+        return f"in {self.instrument}" if inside else f"with {self.instrument}{behind}"
+
+    @property
+    def closed(self) -> str | None:
+        """The relay that is closed while the step runs: ``relay 101 of mux``; None without a multiplexer."""
+        if self.multiplexer is None:
+            return None
+        return f"{'its relay' if self.relay is None else f'relay {self.relay}'} of {self.multiplexer}"
 
 
 def is_behind(row: OperationRow) -> bool:
@@ -189,6 +202,7 @@ def situation(
     kind = planned.kind.value if planned is not None else step.kind if step is not None else ""
     instrument, channel = _instrument(held, kind, roles)
     chamber, _, setting = next((name.partition("=") for name in held if "=" in name), ("", "", ""))
+    multiplexer, relay = _relay(held, instrument, station)
     entry = station.instruments.get(instrument) if station is not None and instrument is not None else None
     state = state or (said.state if said is not None else UNDER_WAY)
     return Situation(
@@ -205,11 +219,21 @@ def situation(
         channel=channel,
         chamber=chamber or None,
         temperature=float(setting.split()[0]) if setting else None,
-        multiplexer=next((name for name in held if roles.get(name) == "multiplexer"), None),
+        multiplexer=multiplexer or next((name for name in held if roles.get(name) == "multiplexer"), None),
         assisted=entry is not None and entry.driver == "assisted",
         running=running,
         interrupted=step is not None and step.status is Status.RUNNING and _interrupted(kind, state, said, look),
+        relay=relay,
     )
+
+
+def _relay(held: Collection[str], instrument: str | None, station: Station | None) -> tuple[str | None, int | None]:
+    """Find multiplexer and relay between an instrument and the slot that an operation holds, by the station."""
+    for place, _, number in (name.partition("/") for name in held if "/" in name):
+        wiring = station.places[place].leads.get(instrument or "") if station and place in station.places else None
+        if wiring is not None and wiring.through is not None:
+            return wiring.through, wiring.leads[int(number) - 1]
+    return None, None
 
 
 def _interrupted(kind: str, state: str, said: CellState | None, look: Look | None) -> bool:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from explained import CELL, Laboratory, Told
+from explained import CELL, GOOD, Laboratory, Told
 
 from labctl.engine.explain import explain
 from labctl.errors import UsageError
 from labctl.instruments import TransferRequest
+from labctl.station import read_station
 
 KEYS = {
     "schema",
@@ -89,7 +90,11 @@ def test_every_kind_in_every_status_is_answered_in_whole_sentences(
         ),
         ("nutation", "calibrating the pulse for 'charged' in topspin, 8 pulse lengths of 64 scans, about 4.29 min"),
         ("nmr", "taking the 7Li NMR spectrum 'pristine' in topspin, 1024 scans, about 8.59 min"),
-        ("eis", "taking the impedance spectrum 'charged' with zahner, 300 kHz to 0.1 Hz after 30 min of rest"),
+        (
+            "eis",
+            "taking the impedance spectrum 'charged' with zahner behind relay 101 of mux, 300 kHz to 0.1 Hz after "
+            "30 min of rest",
+        ),
     ],
 )
 def test_a_running_step_is_said_with_its_instrument_and_its_units(
@@ -109,13 +114,23 @@ def test_a_running_step_is_said_with_its_instrument_and_its_units(
         ("hold", ["ends that below 1 uA, or after 24 h", "oven keeps 40 degC", "ages"]),
         ("nmr", ["open circuit in the probe", "the acquisition goes on in topspin", "fetched at the next start"]),
         ("nutation", ["measured to its end in topspin", "the others wait for labctl"]),
-        ("eis", ["goes on in zahner to its end", "relay in mux stays closed", "only zahner's own limits"]),
+        ("eis", ["goes on in zahner to its end", "relay 101 of mux stays closed", "only zahner's own limits"]),
     ],
 )
 def test_without_power_each_kind_of_step_goes_its_own_way(laboratory: Laboratory, kind: str, parts: list[str]) -> None:
     for told in (at(laboratory, kind, "running"), laboratory.last_word()):
         for part in parts:
             assert part in told["if_power_fails"]
+
+
+@pytest.mark.parametrize("kind", ["rest", "charge"])
+def test_the_relay_of_a_cycler_behind_a_multiplexer_is_named(laboratory: Laboratory, kind: str) -> None:
+    text = (GOOD / "station.yaml").read_text()
+    text = text.replace("{maccor: 1-8, zahner", "{maccor: {through: mux, relays: 201-208, channels: 1-8}, zahner")
+    laboratory.station = read_station(text, "station.yaml")
+    for told in (at(laboratory, kind, "running"), laboratory.last_word()):
+        assert "on maccor channel 1 behind relay 201 of mux" in told["doing"]
+        assert "relay 201 of mux stays closed" in told["if_power_fails"]
 
 
 def test_a_step_that_is_to_stop_without_labctl_says_so(laboratory: Laboratory) -> None:
