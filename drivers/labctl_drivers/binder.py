@@ -66,13 +66,14 @@ class BinderChamber:
             raise InstrumentError(f"word_order: '{order}' is unknown", instrument=context.name, hint=hint)
         self._asked_order = order
         self._order = self._map.word_order
+        unit = int(settings.get("unit", 1))
         line = ModbusLine(
             context,
             self._address,
-            unit=int(settings.get("unit", 1)),
+            unit=unit,
             frame=str(settings.get("serial", "9600 8N1")),
         )
-        self._link = Link(context, self._address, line, self._identify, PACE)
+        self._link = Link(context, self._address, line, self._identify, PACE, f"unit {unit}")
         self._turn = asyncio.Lock()
         self._regulating = False
 

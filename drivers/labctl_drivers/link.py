@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeVar
 
 from labctl.errors import InstrumentError
 from labctl.instruments import DriverContext, Garbled, Hiccup, NotIdentified, NotReachable, TimedOut
+from labctl_drivers.resource_lock import ResourceLock
 from labctl_drivers.worker import Worker
 
 #: Consecutive failures after which a fault is raised; together with the sessions' own time-outs this stays below 5 s.
@@ -58,6 +59,8 @@ class Link:
         Asks who answers; called after every opening. Raises ``NotIdentified``.
     pace : float
         Seconds of the loop that must pass after one exchange before the next.
+    unit : str
+        Which of several instruments behind one address this is, where each may have a session of its own.
     """
 
     def __init__(
@@ -67,8 +70,10 @@ class Link:
         session: Session,
         identify: Callable[[], Awaitable[None]],
         pace: float = 0.0,
+        unit: str = "",
     ) -> None:
         self._context = context
+        self._lock = ResourceLock(context, address, unit)
         self._address = address
         self._session = session
         self._identify = identify
@@ -87,6 +92,8 @@ class Link:
             Nobody is at the address, or nobody there says a word.
         NotIdentified
             Somebody else answers.
+        Busy
+            Another session of labctl has this address.
         """
         try:
             await self._persist(self._rebuild)
@@ -153,6 +160,7 @@ class Link:
         try:
             await self._worker.run(self._session.close)
         finally:
+            self._lock.release()
             self._worker.close()
 
     async def _persist(self, once: Callable[[], Awaitable[T]]) -> T:
@@ -183,6 +191,7 @@ class Link:
             await self._worker.run(self._session.close)
             await asyncio.sleep(self._context.clock.patience(REOPEN_AFTER))
         self._opened_before = True
+        self._lock.take()
         await self._worker.run(self._session.open)
         if self._last is None:
             # What another program sent just before is not known: the pace holds from the opening.

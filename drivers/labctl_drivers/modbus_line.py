@@ -14,7 +14,8 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from labctl.errors import InstrumentError
-from labctl.instruments import DriverContext, Garbled, NotReachable, TimedOut
+from labctl.instruments import Busy, DriverContext, Garbled, NotReachable, TimedOut
+from labctl_drivers.resource_lock import ASK_WHO, taken
 from labctl_drivers.serial_line import line_settings
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class ModbusLine:
         self._client: ModbusTcpClient | ModbusSerialClient | None = None
 
     def open(self) -> None:
-        """Connect. Raises ``NotReachable``."""
+        """Connect. Raises ``NotReachable``; ``Busy`` where another program has the port."""
         from pymodbus import FramerType
         from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 
@@ -99,6 +100,11 @@ class ModbusLine:
             connected = client.connect()
         except (OSError, ValueError, _terminal_error) as error:
             raise self._fault(NotReachable, f"no connection ({error})") from error
+        if not connected and _PORT_OF_A_PC.fullmatch(self._address):
+            if taken(self._address):
+                message = "another program has the port open"
+                raise Busy(message, instrument=self._name, address=self._address, hint=ASK_WHO)
+            raise self._fault(NotReachable, "the port can't be opened")
         if not connected:
             raise self._fault(NotReachable, "nobody answers there")
         self._client = client

@@ -7,7 +7,8 @@ import socket
 from typing import TYPE_CHECKING, Any, Final
 
 from labctl.errors import InstrumentError
-from labctl.instruments import DriverContext, Garbled, NotReachable, TimedOut
+from labctl.instruments import Busy, DriverContext, Garbled, NotReachable, TimedOut
+from labctl_drivers.resource_lock import ASK_WHO, taken
 
 if TYPE_CHECKING:
     from serial import SerialBase
@@ -83,7 +84,7 @@ class SerialLine:
         self._port: SerialBase | None = None
 
     def open(self) -> None:
-        """Open the port. Raises ``NotReachable``."""
+        """Open the port. Raises ``NotReachable``; ``Busy`` where another program has it."""
         import serial
 
         try:
@@ -99,6 +100,9 @@ class SerialLine:
                     **self._settings,
                 )
         except (OSError, ValueError, _terminal_error) as error:
+            if not self._address.startswith("socket://") and taken(self._address):
+                message = "another program has the port open"
+                raise Busy(message, instrument=self._name, address=self._address, hint=ASK_WHO) from error
             raise self._fault(NotReachable, f"the port can't be opened ({error})") from error
 
     def exchange(self, command: str, answers: bool) -> str:

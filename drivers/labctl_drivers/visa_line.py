@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from labctl.errors import InstrumentError
-from labctl.instruments import DriverContext, Garbled, NotReachable, TimedOut
+from labctl.instruments import Busy, DriverContext, Garbled, NotReachable, TimedOut
+from labctl_drivers.resource_lock import ASK_WHO, claim
 from labctl_drivers.serial_line import line_settings
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ ANSWER_WITHIN: Final = 800
 _LONGEST_LINE: Final = 4096
 
 _SILENT: Final = -1073807339  # VI_ERROR_TMO
+_SERIAL = re.compile(r"ASRL(.+)::INSTR", re.IGNORECASE)
 _SOCKET = re.compile(r"TCPIP\d*::([^:]+)::(\d+)::SOCKET", re.IGNORECASE)
 _managers: dict[str, ResourceManager] = {}
 _making = threading.Lock()
@@ -66,9 +70,19 @@ class VisaLine:
         self._address = address
         self._frame = line_settings(frame)
         self._resource: Any = None
+        self._claim: int | None = None
 
     def open(self) -> None:
-        """Open the resource. A port where nobody listens shows only when something is sent."""
+        """Open the resource. A port where nobody listens shows only when something is sent.
+
+        Raises
+        ------
+        NotReachable
+            It can't be opened.
+        Busy
+            It is a serial port that another program has open.
+        """
+        self._claim_port()
         try:
             # Both ends of line are needed: without the one for reading, a good answer still ends in a time-out.
             self._resource = _manager().open_resource(
@@ -85,8 +99,21 @@ class VisaLine:
             reason = "the host is silent" if str(_SILENT) in said else said
             raise self._fault(NotReachable, f"no connection ({reason})") from error
 
+    def _claim_port(self) -> None:
+        """Have a serial port to ourselves: the back end would open it beside any other program."""
+        match = _SERIAL.fullmatch(self._address)
+        if match is None or self._claim is not None:
+            return
+        try:
+            self._claim = claim(match[1])
+        except BlockingIOError as error:
+            message = "another program has the port open"
+            raise Busy(message, instrument=self._name, address=self._address, hint=ASK_WHO) from error
+        except OSError as error:
+            raise self._fault(NotReachable, f"the port can't be opened ({error})") from error
+
     def _serial_port(self) -> dict[str, Any]:
-        if not self._address.upper().startswith("ASRL"):
+        if _SERIAL.fullmatch(self._address) is None:
             return {}
         from pyvisa.constants import Parity, StopBits
 
@@ -150,11 +177,12 @@ class VisaLine:
 
         resource, self._resource = self._resource, None
         if resource is not None:
-            try:
+            # What can't be closed any more is closed.
+            with suppress(OSError, pyvisa.Error):
                 resource.close()
-            except (OSError, pyvisa.Error):
-                # What can't be closed any more is closed.
-                return
+        held, self._claim = self._claim, None
+        if held is not None:
+            os.close(held)
 
     def _fault(self, kind: type[InstrumentError], message: str) -> InstrumentError:
         return kind(message, instrument=self._name, address=where(self._address))

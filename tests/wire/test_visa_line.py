@@ -39,9 +39,11 @@ def test_questions_asked_at_once_get_their_own_answers() -> None:
 def test_one_unit_that_is_closed_leaves_the_others_connected() -> None:
     async def test(bench: Bench) -> None:
         await bench.driver.connect()
-        another = ScpiMultiplexer(context_of(bench.clock, "mux-2", {"address": bench.driver._unit.address}, []))
+        unit = ScpiMultiplexerSimulator("mux-2", {}, bench.laboratory)
+        another = ScpiMultiplexer(context_of(bench.clock, "mux-2", await unit.start(), []))
         await another.connect()
         await another.close()
+        await unit.stop()
         assert await bench.driver.closed([101]) == frozenset()
         assert not bench.hiccups
 
