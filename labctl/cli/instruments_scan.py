@@ -6,6 +6,7 @@ device nobody can say. VISA itself calls for instruments on the local network (V
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,9 +24,15 @@ if TYPE_CHECKING:
     from pyvisa import ResourceManager
     from pyvisa.resources import MessageBasedResource
 
+try:
+    from termios import error as _terminal_error
+except ImportError:  # Windows has none
+    _terminal_error = OSError  # type: ignore[misc,assignment]
+
 SCHEMA: Final = "labctl.instruments-scan/1"
 #: Real milliseconds for one answer to ``*IDN?``.
 _ANSWER: Final = 1000
+_LONGEST: Final = 1000
 _SERIAL_RESOURCE: Final = re.compile(r"ASRL(.+)::INSTR", re.IGNORECASE)
 
 
@@ -129,13 +136,32 @@ def _manager() -> ResourceManager:
 
 def _identified(found: Sequence[Found]) -> list[Found]:
     manager = _manager()
-    return [replace(one, answer=_answer(manager, one)) for one in found]
+    return [
+        replace(one, answer=_port_answer(one.address) if one.kind == "serial" else _answer(manager, one.address))
+        for one in found
+    ]
 
 
-def _answer(manager: ResourceManager, one: Found) -> str:
+def _port_answer(port: str) -> str:
+    """Ask at a serial port, which must be nobody else's meanwhile: VISA would speak into another program's words."""
+    import serial
+
+    within = _ANSWER / 1000
+    try:
+        with serial.Serial(port, timeout=within, write_timeout=within, exclusive=True) as line:
+            line.write(b"*IDN?\n")
+            said: bytes = line.read_until(b"\n", _LONGEST)
+    except serial.SerialTimeoutException:
+        return "no answer"
+    except (OSError, ValueError, _terminal_error) as error:
+        taken = isinstance(error, OSError) and error.errno in (errno.EAGAIN, errno.EWOULDBLOCK)
+        return "not asked: another program has it open" if taken else f"can't be asked ({error})"
+    return said.decode("ascii", errors="replace").strip() if said.endswith(b"\n") else "no answer"
+
+
+def _answer(manager: ResourceManager, name: str) -> str:
     import pyvisa
 
-    name = f"ASRL{one.address}::INSTR" if one.kind == "serial" else one.address
     try:
         resource: MessageBasedResource
         with manager.open_resource(name, open_timeout=_ANSWER, timeout=_ANSWER) as resource:  # type: ignore[assignment]

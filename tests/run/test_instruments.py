@@ -211,6 +211,13 @@ def test_a_scan_sends_nothing_unless_it_is_to_identify(labctl, monkeypatch):
     instrument.join()
     [found] = json.loads(out)["found"]
     assert (code, got, found["answer"]) == (0, [b"*IDN?\n"], "ACME,balance,7,1.0")
+
+    with serial.Serial(name, exclusive=True):
+        code, out, _ = labctl("scan", "--identify", "--json")
+    os.set_blocking(device, False)
+    with pytest.raises(BlockingIOError):
+        os.read(device, 1)
+    assert (code, json.loads(out)["found"][0]["answer"]) == (0, "not asked: another program has it open")
     os.close(device)
     os.close(line)
 
