@@ -25,7 +25,7 @@ from labctl.instruments import (
     VendorAlarm,
 )
 from labctl_drivers.link import ATTEMPTS, Link
-from labctl_drivers.serial_line import ANSWER_WITHIN, SerialLine
+from labctl_drivers.serial_line import SerialLine
 
 #: Seconds between commands. No source says how many it needs; three in a second hurt nobody.
 PACE: Final = 0.3
@@ -52,8 +52,8 @@ _DECLINED: Final = r"|NA:\s*(?P<declined>.+)"
 _TYPE = re.compile(rf"(?P<sensors>.+),(?P<highest>\d{{1,3}}\.\d){_DECLINED}")
 _ROM = re.compile(rf"(?!NA:)(?P<rom>.+){_DECLINED}")
 _TEMP = re.compile(rf"{_DEGREES}, ?{_DEGREES}, ?{_DEGREES}, ?{_DEGREES}{_DECLINED}")
-_MON = re.compile(rf"{_DEGREES}, ?([\d.]*), ?([A-Z][A-Z ]*), ?(\d+){_DECLINED}")
-_ALARM = re.compile(rf"(\d+)((?:, ?\d+)*){_DECLINED}")
+_MON = re.compile(rf"{_DEGREES}, ?([\d.]*), ?([A-Z][A-Z ]*), ?(\d{{1,3}}){_DECLINED}")
+_ALARM = re.compile(rf"(\d{{1,3}})((?:, ?\d+)*){_DECLINED}")
 _TAKEN = re.compile(rf"OK: ?(?:TEMP|MODE).*{_DECLINED}")
 
 #: Refusals that pass by themselves.
@@ -105,7 +105,7 @@ class EspecChamber:
             handshake=False,
             end_sent=b"\r\n",
             end_received=b"\r\n",
-            answer_within=_seconds(settings.get("answer_within_s", ANSWER_WITHIN), context.name),
+            answer_within=_seconds(settings.get("answer_within_s"), context.name),
         )
         self._link = Link(context, self._address, line, self._identify, PACE)
         self._turn = asyncio.Lock()
@@ -264,7 +264,9 @@ class EspecChamber:
         raise self._link.fault(Refused, f"answered 'MODE,{mode}' with OK and is in mode '{found}'")
 
 
-def _seconds(value: object, instrument: str) -> float:
+def _seconds(value: object, instrument: str) -> float | None:
+    if value is None:
+        return None
     if not isinstance(value, int | float) or not SHORTEST <= value <= LONGEST:
         hint = f"seconds from {SHORTEST:g} to {LONGEST:g}"
         raise InstrumentError(f"answer_within_s: {value!r} is not possible", instrument=instrument, hint=hint)

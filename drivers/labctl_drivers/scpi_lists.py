@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 #: One entry of an error queue; the text may hold commas.
-ERROR: Final = re.compile(r"([+-]?\d+),(.*)")
+ERROR: Final = re.compile(r"([+-]?\d{1,6}),(.*)")
 #: The answer to ``*OPC?``.
 DONE: Final = re.compile(r"[+-]?1")
 
 
 def state_of(count: int) -> re.Pattern[str]:
     """Give the form of an error and the state of so many channels; a refused query leaves the second part out."""
-    return re.compile(rf'([+-]?\d+,"[^"]*")(?:;((?:[01], ?){{{count - 1}}}[01]))?')
+    return re.compile(rf'([+-]?\d{{1,6}},"[^"]*")(?:;((?:[01], ?){{{count - 1}}}[01]))?')
 
 
 def after_done(answer: str) -> re.Pattern[str]:

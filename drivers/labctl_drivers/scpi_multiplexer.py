@@ -38,7 +38,8 @@ LONGEST_QUEUE: Final = 50
 POWER_ON: Final = 128
 
 _IDENTITY = re.compile(r"([^,]*),([^,]*),([^,]*),(.*)")
-_COUNTS = r"[+-]?\d+(?:, ?[+-]?\d+)*"
+# As many digits as such a number may have: beyond thousands, they are none that Python reads.
+_COUNTS = r"[+-]?\d{1,12}(?:, ?[+-]?\d{1,12})*"
 
 
 class ScpiMultiplexer:
@@ -217,7 +218,7 @@ class ScpiMultiplexer:
             # Reading the status register would clear it, and a person may still want to see the errors.
             self._check_recall((await self._link.ask_once(dialect.recall, dialect.recall_answer))[0])
             return
-        form = re.compile(rf"[+-]?(\d+);({dialect.recall_answer.pattern})")
+        form = re.compile(rf"[+-]?(\d{{1,5}});({dialect.recall_answer.pattern})")
         answer = await self._link.ask_once(f"*ESR?;*CLS;:{dialect.recall}", form)
         if self._known and int(answer[1]) & POWER_ON:
             message = "was switched off and on again: what was closed before is not closed any more"
