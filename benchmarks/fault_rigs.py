@@ -233,7 +233,8 @@ class ScpiRig(Rig):
     model = "34970A"
 
     async def open(self) -> None:
-        entry: dict[str, Any] = {"model": self.model}
+        leads = [{"relay": relay, "slot": f"cabinet/{relay - 100}", "instrument": "zahner"} for relay in self.group]
+        entry: dict[str, Any] = {"model": self.model, "leads": leads}
         self.simulator = ScpiMultiplexerSimulator("mux", entry, self.laboratory)
         port = int((await self.simulator.start())["address"].split("::")[2])
         port = await self.proxied(port, "scpi", self.simulator.lose_power)
@@ -251,6 +252,18 @@ class ScpiRig(Rig):
         await self.driver.switch(103, self.group)
         if self.laboratory.relays("mux") != {103} and self.plan.met != "reboot":
             self.doubts.append(f"{sorted(self.laboratory.relays('mux'))} closed instead of 103")
+
+    async def before(self, phase: str) -> None:
+        await super().before(phase)
+        if phase == "connect":
+            # Somebody else left one closed, which connecting must see.
+            self.simulator.restore({**self.simulator.save(), "memory": [102], "contacts": [102]})
+
+    async def connect(self) -> None:
+        identity = await self.driver.connect()
+        seen, true = identity.details["closed"], ", ".join(map(str, sorted(self.laboratory.relays("mux")))) or "none"
+        if seen != true and self.plan.met != "reboot":
+            self.shown.append(f"closed {seen} instead of {true}")
 
     async def poll(self) -> State | None:
         seen, true = await self.driver.closed(self.group), self.laboratory.relays("mux")

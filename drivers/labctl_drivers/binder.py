@@ -11,7 +11,17 @@ import asyncio
 from typing import Final
 
 from labctl.errors import InstrumentError
-from labctl.instruments import Busy, ChamberReading, DriverContext, Garbled, Identity, NotIdentified, Refused, TimedOut
+from labctl.instruments import (
+    Busy,
+    ChamberReading,
+    DriverContext,
+    Garbled,
+    Hiccup,
+    Identity,
+    NotIdentified,
+    Refused,
+    TimedOut,
+)
 from labctl_drivers.binder_map import ORDERS, decode, encode, load_map, plausible
 from labctl_drivers.link import ATTEMPTS, Link
 from labctl_drivers.modbus_line import BUSY, DONE, EXCEPTIONS, NO_REGISTER, WORDS, ModbusLine
@@ -176,12 +186,15 @@ class BinderChamber:
             celsius = decode((high, low), self._order)
             if plausible(celsius):
                 if first is not None:
-                    self._link.survived(first)
+                    self._doubted(first)
                 return celsius
             fault = self._link.fault(Garbled, f"register {register:04X} holds {celsius:g}, which is no temperature")
             if first is not None:
                 raise fault
             first = fault
+
+    def _doubted(self, fault: InstrumentError) -> None:
+        self._context.report(Hiccup(self._context.name, fault.category, f"{fault.message}; asked again"))
 
     async def _running(self) -> tuple[bool, int]:
         """Say whether it runs, with the word that says so."""
@@ -225,7 +238,7 @@ class BinderChamber:
             first, (found,) = found, await self._words(register, 1)
             if found == first:
                 return found
-            self._link.survived(self._changed(register, first, found))
+            self._doubted(self._changed(register, first, found))
         raise self._changed(register, first, found)
 
     def _changed(self, register: int, first: int, second: int) -> InstrumentError:

@@ -18,6 +18,7 @@ from labctl.instruments import (
     ChamberReading,
     DriverContext,
     Garbled,
+    Hiccup,
     Identity,
     OutOfRange,
     Refused,
@@ -124,8 +125,7 @@ class EspecChamber:
         async with self._turn:
             await self._link.connect()
             rom = (await self._ask("ROM?", _ROM))["rom"]
-            values = await self._values()
-            mode, alarms = await self._monitor(values)
+            values, mode, alarms = await self._look()
             details = {
                 "sensors and controller": self._sensors,
                 "highest temperature": f"{self._highest:.1f} degC",
@@ -143,11 +143,10 @@ class EspecChamber:
         VendorAlarm
             With the codes of the alarms that stand.
         Garbled
-            The controller's two ways to say the temperature disagree.
+            The controller's two ways to say the temperature disagree, twice.
         """
         async with self._turn:
-            values = await self._values()
-            mode, alarms = await self._monitor(values)
+            values, mode, alarms = await self._look()
             running = mode.startswith(_RUNS)
             if self._regulating and not running:
                 self._regulating = False
@@ -172,8 +171,7 @@ class EspecChamber:
         """
         celsius = round(temperature - _ZERO_CELSIUS, 1)
         async with self._turn:
-            before = await self._values()
-            mode, alarms = await self._monitor(before)
+            before, mode, alarms = await self._look()
             if alarms:
                 await self._raise_alarm()
             if mode.startswith(("RUN", "RMT RUN")):
@@ -190,14 +188,14 @@ class EspecChamber:
             await self._set(wanted, with_limits=limits is not None)
             await self._switch("CONSTANT")
             self._regulating = True
-            if (await self._monitor(await self._values()))[1]:
+            if (await self._look())[2]:
                 await self._raise_alarm()
 
     async def stop(self) -> None:
         """Stop regulating: stand by. Idempotent. Raises ``Refused`` where it declines."""
         async with self._turn:
             self._regulating = False
-            if (await self._monitor(await self._values()))[0].startswith(_RUNS):
+            if (await self._look())[1].startswith(_RUNS):
                 await self._switch("STANDBY")
 
     async def close(self) -> None:
@@ -221,12 +219,23 @@ class EspecChamber:
         match = await self._ask("TEMP?", _TEMP)
         return _Values(*(float(match[number]) for number in (1, 2, 3, 4)))
 
-    async def _monitor(self, values: _Values) -> tuple[str, int]:
-        """Give mode and number of alarms, provided that the temperature agrees with the one just read."""
-        match = await self._ask("MON?", _MON)
-        if abs(float(match[1]) - values.actual) > AGREE:
-            raise self._link.fault(Garbled, f"says {values.actual:.1f} degC and {match[1]} degC in one breath")
-        return match[3].strip(), int(match[4])
+    async def _look(self) -> tuple[_Values, str, int]:
+        """Give values, mode and number of alarms, provided that both commands say the same temperature.
+
+        Where they don't, once more: one of the two may have been spoilt on its way.
+        """
+        first: InstrumentError | None = None
+        while True:
+            values = await self._values()
+            match = await self._ask("MON?", _MON)
+            if abs(float(match[1]) - values.actual) <= AGREE:
+                if first is not None:
+                    self._context.report(Hiccup(self._context.name, first.category, f"{first.message}; asked again"))
+                return values, match[3].strip(), int(match[4])
+            fault = self._link.fault(Garbled, f"says {values.actual:.1f} degC and {match[1]} degC in one breath")
+            if first is not None:
+                raise fault
+            first = fault
 
     async def _raise_alarm(self) -> None:
         match = await self._ask("ALARM?", _ALARM)
@@ -243,7 +252,9 @@ class EspecChamber:
         for _ in range(ATTEMPTS):
             await self._ask(command, _TAKEN)
             found = await self._values()
-            pairs = ((found.set_point, wanted.set_point), (found.high, wanted.high), (found.low, wanted.low))
+            pairs = [(found.set_point, wanted.set_point)]
+            if with_limits:
+                pairs += [(found.high, wanted.high), (found.low, wanted.low)]
             if all(abs(one - other) <= TOLERANCE for one, other in pairs):
                 return
         message = (
@@ -255,7 +266,7 @@ class EspecChamber:
     async def _switch(self, mode: str) -> None:
         await self._ask(f"MODE,{mode}", _TAKEN)
         for _ in range(LOOKS):
-            found, alarms = await self._monitor(await self._values())
+            _, found, alarms = await self._look()
             if found.startswith(mode):
                 return
             if alarms:

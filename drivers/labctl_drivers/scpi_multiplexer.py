@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from labctl.instruments import (
@@ -87,16 +87,16 @@ class ScpiMultiplexer:
         async with self._turn:
             await self._link.connect()
             if not self._unit.cards:
-                self._unit.cards = await self._cards()
+                self._unit.cards = await self._cards_seen_twice()
             wired = self._unit.checked(self._unit.wired)
-            closed = self._unit.relays(wired, await self._state(wired)) if wired else frozenset()
+            closed = self._unit.relays(wired, await self._seen_twice(wired)) if wired else frozenset()
             if wrong := self._unit.against(closed):
                 opening = self._command(self._unit.dialect.open, closed)
                 raise self._link.fault(Refused, wrong, f"stop all currents, then open them: {opening}")
             counts = await self._wear(wired) if wired else {}
             self._known = True
         vendor, model, serial, firmware = self._identity
-        details = {"power_fail_recall": self._recall, "cards": self._said_cards()}
+        details = {"power_fail_recall": self._recall, "cards": _said(self._unit.cards)}
         if wired:
             details |= {"closed": words(closed), "wear": _most_used(counts)}
         return Identity(vendor, model, "" if serial == "0" else serial, firmware, where(self._unit.address), details)
@@ -238,6 +238,19 @@ class ScpiMultiplexer:
         if self._recall != before:
             self._context.log.warning("power-fail recall is on", address=where(self._unit.address), hint=hint)
 
+    async def _cards_seen_twice(self) -> dict[int, str]:
+        """Ask until two looks agree: what is taken now decides for good which relays there are."""
+        found = await self._cards()
+        for _ in range(ATTEMPTS):
+            if not found:
+                return found
+            first, found = found, await self._cards()
+            if found == first:
+                return found
+            message = f"slots read back as {_said(first)}, and as {_said(found)} on a second look"
+            self._context.report(Hiccup(self._context.name, Garbled.category, message))
+        raise self._link.fault(Garbled, "what its slots hold is another at every look")
+
     async def _cards(self) -> dict[int, str]:
         """Ask what the slots hold; nothing where it can't say."""
         dialect, found = self._unit.dialect, []
@@ -249,11 +262,6 @@ class ScpiMultiplexer:
         if len(found) != self._unit.slots:
             return {}
         return {slot: "" if card in ("0", "NONE") else card for slot, card in enumerate(found, start=1)}
-
-    def _said_cards(self) -> str:
-        if not self._unit.cards:
-            return "not told"
-        return ", ".join(f"slot {slot}: {card or 'empty'}" for slot, card in self._unit.cards.items())
 
     async def _wear(self, relays: Collection[int]) -> dict[int, int]:
         channels = sorted(self._unit.channels(relays))
@@ -355,6 +363,11 @@ class ScpiMultiplexer:
             found.append(entry)
             entry = (await self._link.ask("SYST:ERR?", ERROR))[0]
         return found
+
+
+def _said(cards: Mapping[int, str]) -> str:
+    """Say what the slots hold."""
+    return ", ".join(f"slot {slot}: {card or 'empty'}" for slot, card in cards.items()) or "not told"
 
 
 def _most_used(counts: dict[int, int], shown: int = 3) -> str:
