@@ -255,8 +255,8 @@ class ScpiRig(Rig):
 
     async def before(self, phase: str) -> None:
         await super().before(phase)
-        if phase == "connect":
-            # Somebody else left one closed, which connecting must see.
+        if phase in ("connect", "identify"):
+            # Somebody else left one closed, which must be seen.
             self.simulator.restore({**self.simulator.save(), "memory": [102], "contacts": [102]})
 
     async def connect(self) -> None:

@@ -240,10 +240,9 @@ class ScpiMultiplexer:
 
     async def _cards_seen_twice(self) -> dict[int, str]:
         """Ask until two looks agree: what is taken now decides for good which relays there are."""
-        found = await self._cards()
+        if not (found := await self._cards()):
+            return found
         for _ in range(ATTEMPTS):
-            if not found:
-                return found
             first, found = found, await self._cards()
             if found == first:
                 return found

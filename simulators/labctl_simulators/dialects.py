@@ -239,15 +239,19 @@ class Scpi(Dialect):
 
     _STATES: Final = re.compile(rb"(.*;)?([01](?:, ?[01])+)\r?\n", re.DOTALL)
     _MOVES: Final = re.compile(rb"ROUT\w*:(?:MULT\w*:)?(?:OPEN|CLOS)\w* ")
+    _ASKED: Final = re.compile(rb"(SYST:ERR\?|\*OPC\?);:")
     _NO_ERROR: Final = re.compile(rb'\+?0,"No error"')
 
     def __init__(self) -> None:
         self._complains = False
 
     def declined(self, request: bytes, *, busy: bool) -> Instead | None:
-        """Not move relays and complain, or answer late."""
+        """Not move relays and complain, leave out the refused part of an answer and complain, or answer late."""
         if busy:
             return Instead(back=HELD)
+        if asked := self._ASKED.match(request):
+            self._complains = True
+            return Instead(onward=asked[1] + b"\n")
         if not self._MOVES.match(request):
             return None
         self._complains = True
