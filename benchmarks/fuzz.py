@@ -5,7 +5,7 @@
 
 *Simulators* hear mutated requests on connections of their own; after every tenth message a valid question on a new
 connection must be answered. *Drivers* ask their simulator through a proxy that mutates three replies of four (fewer
-where a frame's own checks catch nearly all); what they return must be the truth, or must stand literally in a reply
+where many sound ones are needed in a row); what they return must be the truth, or must stand literally in a reply
 that was delivered (a number that is only another one cannot be told from a true one), and what is fetched must be what
 was measured. *Readers* get mutated files.
 
@@ -48,7 +48,7 @@ from labctl_simulators.mutations import mutated
 LONGEST_S = 2.0
 _SHARE = 0.75
 #: Where many sound answers are needed before anything is read.
-_SHARES = {"binder": 0.3, "binder-rtu": 0.3}
+_SHARES = {"binder": 0.45, "binder-rtu": 0.45, "scpi-multiplexer": 0.6, "scpi-keithley": 0.6}
 _MOST_FINDINGS = 20
 _LONGEST_BODY = 250
 
