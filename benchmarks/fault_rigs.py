@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import csv
-from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from benchmarks.chamber_rigs import BinderRig, BinderRtuRig, EspecRig, JulaboRig
+from benchmarks.rig import PHASES, Rig
 from labctl.errors import LabctlError
 from labctl.instruments import (
     AcquisitionRequest,
     CyclerProgram,
     CyclerStep,
-    DriverContext,
     End,
-    Handle,
-    Hiccup,
     ImpedanceRequest,
     Mode,
     SafetyLimits,
@@ -29,157 +26,13 @@ from labctl.instruments import (
 )
 from labctl_drivers.bruker import BrukerSpectrometer
 from labctl_drivers.bruker.gateway import Gateway
-from labctl_drivers.julabo import JulaboChamber
 from labctl_drivers.maccor import MaccorCycler
 from labctl_drivers.scpi_multiplexer import ScpiMultiplexer
 from labctl_drivers.zahner import ZahnerPotentiostat
-from labctl_simulators.dialects import DIALECTS, Dialect
-from labctl_simulators.faults import FaultPlan, FaultProxy
-from labctl_simulators.julabo import JulaboSimulator
-from labctl_simulators.laboratory import Laboratory
 from labctl_simulators.macnet import MacnetSimulator
 from labctl_simulators.scpi import ScpiMultiplexerSimulator
 from labctl_simulators.thales import ThalesSimulator
 from labctl_simulators.topspin import TopspinSimulator
-
-PHASES = ("connect", "identify", "command", "poll", "fetch")
-_REQUESTS = ("busy", "refuse")
-
-
-class Quiet:
-    """A logger that nobody reads."""
-
-    def debug(self, event: str, **fields: Any) -> None: ...
-
-    info = warning = error = debug
-
-
-class Aimed(FaultPlan):
-    """Spoils the n-th reply (or request) after it was armed, or the first after that which the fault suits."""
-
-    def __init__(self, seed: int | str) -> None:
-        super().__init__(seed)
-        self.kind, self.nth, self.seconds = "", 0, 0.0
-        self.replies = self.requests = 0
-        self.fired = self.spoils_values = False
-
-    def arm(self, kind: str, nth: int, seconds: float) -> None:
-        self.kind, self.nth, self.seconds = kind, nth, seconds
-        self.spoils_values = kind in ("wrong-channel", "wrong-value")
-        self.replies = self.requests = 0
-        self.fired = False
-
-    def take(self) -> tuple[str, float] | None:
-        self.replies += 1
-        return self._due(self.replies, of_requests=False)
-
-    def take_for_request(self) -> tuple[str, float] | None:
-        self.requests += 1
-        return self._due(self.requests, of_requests=True)
-
-    def put_back(self, kind: str, seconds: float) -> None:
-        self.kind, self.seconds = kind, seconds
-
-    def _due(self, count: int, *, of_requests: bool) -> tuple[str, float] | None:
-        if not self.kind or (self.kind in _REQUESTS) is not of_requests or count < self.nth:
-            return None
-        kind, self.kind = self.kind, ""
-        return kind, self.seconds
-
-
-class Rig:
-    """One driver, one simulator, one plan.
-
-    ``doubts`` collects what a driver accepted although it is not so, ``shown`` what it showed only.
-    """
-
-    #: Seconds that timed faults last: longer than the driver's time-out.
-    seconds = 5.0
-    phases = PHASES
-    description: ClassVar[dict[str, Any]] = {}
-
-    def __init__(self, clock: Any, folder: Path, seed: int | str) -> None:
-        self.clock, self.folder = clock, folder
-        self.plan = Aimed(seed)
-        self.laboratory = Laboratory(self.description, folder=folder, seed=7, clock=clock, log=Quiet())
-        self.hiccups: list[Hiccup] = []
-        self.doubts: list[str] = []
-        self.shown: list[str] = []
-        self.handle: Handle | None = None
-        self.driver: Any = None
-        #: What knows the language of a wire, by its name.
-        self.dialects: Mapping[str, Callable[[], Dialect]] = DIALECTS
-        #: Of the simulator itself, by the name of the wire.
-        self.ports: dict[str, int] = {}
-        self._proxies: list[FaultProxy] = []
-
-    async def proxied(self, port: int, wire: str, restart: Callable[[], Awaitable[None] | None] | None = None) -> int:
-        restarting: list[asyncio.Future[None]] = []
-        self.ports[wire] = port
-
-        def noticed(kind: str) -> None:
-            self.plan.fired = True
-            if kind == "reboot" and restart is not None and (lost := restart()) is not None:
-                restarting.append(asyncio.ensure_future(lost))
-
-        proxy = FaultProxy(port, self.plan, noticed=noticed, patience=self.clock.patience, dialect=self.dialects[wire])
-        self._proxies.append(proxy)
-        return await proxy.start()
-
-    def context(self, name: str, settings: dict[str, Any]) -> DriverContext:
-        return DriverContext(name, settings, self.clock, Quiet(), self.hiccups.append, str, self.folder)
-
-    async def open(self) -> None:
-        """Start the simulator and make the driver; nothing is said on the wire yet."""
-        raise NotImplementedError
-
-    async def shut(self) -> None:
-        await self.driver.close()
-        for proxy in self._proxies:
-            await proxy.stop()
-        await self.laboratory.stop()
-
-    def cut(self) -> None:
-        """Pull the cable and put it back."""
-        self.plan.reboot(float("-inf"))
-
-    async def connect(self) -> None:
-        await self.driver.connect()
-
-    async def identify(self) -> None:
-        """Something that identifies again after a cut."""
-        raise NotImplementedError
-
-    async def command(self) -> None:
-        raise NotImplementedError
-
-    async def poll(self) -> State | None:
-        raise NotImplementedError
-
-    async def fetch(self) -> None:
-        raise NotImplementedError
-
-    async def before(self, phase: str) -> None:
-        """Bring about what must be so before ``phase``."""
-        if phase == "connect":
-            return
-        await self.driver.connect()
-        if phase == "identify":
-            self.cut()
-            await asyncio.sleep(0)
-        elif phase in ("poll", "fetch"):
-            await self.command()
-            if phase == "fetch":
-                await self.ended()
-
-    async def ended(self) -> None:
-        """Wait for the end of what runs."""
-        while (await self.driver.poll(self.handle)).state is State.RUNNING:
-            await asyncio.sleep(30.0)
-
-    async def aftermath(self, phase: str, *, failed: bool) -> None:
-        """Go on to the end with a wire that is sound again, and compare with the truth; adds to ``doubts``."""
-        raise NotImplementedError
 
 
 class _Started(Rig):
@@ -368,58 +221,6 @@ class BrukerRig(_Started):
         return sum(entry.get("command") == "zg" for entry in self.laboratory.records("topspin"))
 
 
-class JulaboRig(Rig):
-    phases = ("connect", "identify", "command", "poll")
-    seconds = 1.2
-    wanted = 313.15
-
-    async def open(self) -> None:
-        entry: dict[str, Any] = {"simulate": {"steady": True}}
-        self.simulator = JulaboSimulator("oven", entry, self.laboratory)
-        port = int((await self.simulator.start())["address"].rpartition(":")[2])
-        port = await self.proxied(port, "julabo", partial(self.laboratory.break_down, "oven", "mains lost"))
-        entry["address"] = f"socket://127.0.0.1:{port}"
-        self.plant = self.laboratory.chamber("oven")
-        self.driver = JulaboChamber(self.context("oven", entry))
-
-    async def shut(self) -> None:
-        await super().shut()
-        await self.simulator.stop()
-
-    async def identify(self) -> None:
-        await self.poll()
-
-    async def command(self) -> None:
-        await self.driver.regulate(self.wanted)
-        # A reboot after the last answer is for the next look to find.
-        if not self.plan.fired and not (self.plant.running and abs(self.plant.set_point - self.wanted) < 0.006):
-            self.doubts.append(f"regulating at {self.plant.set_point} K, running {self.plant.running}")
-
-    async def before(self, phase: str) -> None:
-        await super().before(phase)
-        # A bath that has arrived does not move during a look.
-        await asyncio.sleep(4 * 3600.0)
-
-    async def poll(self) -> State | None:
-        seen = await self.driver.read()
-        for what, value, true in (
-            ("temperature", seen.temperature, self.plant.temperature),
-            ("running", seen.running, self.plant.running),
-        ):
-            if abs(value - true) > 0.05:
-                self.shown.append(f"{what} {value:g} instead of {true:g}")
-        return None
-
-    async def aftermath(self, phase: str, *, failed: bool) -> None:
-        await asyncio.sleep(self.seconds + 0.5)
-        if phase == "command" and not failed and not self.plant.running and (await self.driver.read()).running:
-            self.doubts.append("stands, and reads as running")
-        self.plan.fired = False
-        await self.driver.connect()
-        await self.command()
-        await self.poll()
-
-
 class ScpiRig(Rig):
     phases = ("connect", "identify", "command", "poll")
     seconds = 1.2
@@ -429,8 +230,11 @@ class ScpiRig(Rig):
         "places": {"cabinet": {"count": 4, "leads": {"zahner": {"through": "mux", "relays": list(group)}}}},
     }
 
+    model = "34970A"
+
     async def open(self) -> None:
-        entry: dict[str, Any] = {"model": "34970A"}
+        leads = [{"relay": relay, "slot": f"cabinet/{relay - 100}", "instrument": "zahner"} for relay in self.group]
+        entry: dict[str, Any] = {"model": self.model, "leads": leads}
         self.simulator = ScpiMultiplexerSimulator("mux", entry, self.laboratory)
         port = int((await self.simulator.start())["address"].split("::")[2])
         port = await self.proxied(port, "scpi", self.simulator.lose_power)
@@ -446,8 +250,20 @@ class ScpiRig(Rig):
 
     async def command(self) -> None:
         await self.driver.switch(103, self.group)
-        if self.laboratory.relays("mux") != {103} and not self.plan.fired:
+        if self.laboratory.relays("mux") != {103} and self.plan.met != "reboot":
             self.doubts.append(f"{sorted(self.laboratory.relays('mux'))} closed instead of 103")
+
+    async def before(self, phase: str) -> None:
+        await super().before(phase)
+        if phase in ("connect", "identify"):
+            # Somebody else left one closed, which must be seen.
+            self.simulator.restore({**self.simulator.save(), "memory": [102], "contacts": [102]})
+
+    async def connect(self) -> None:
+        identity = await self.driver.connect()
+        seen, true = identity.details["closed"], ", ".join(map(str, sorted(self.laboratory.relays("mux")))) or "none"
+        if seen != true and self.plan.met != "reboot":
+            self.shown.append(f"closed {seen} instead of {true}")
 
     async def poll(self) -> State | None:
         seen, true = await self.driver.closed(self.group), self.laboratory.relays("mux")
@@ -459,7 +275,7 @@ class ScpiRig(Rig):
         await asyncio.sleep(self.seconds + 0.2)
         if len(self.laboratory.relays("mux")) > 1:
             self.doubts.append("two relays closed")
-        self.plan.fired = False
+        self.plan.met = ""
         await self.driver.connect()
         if await self.driver.closed(self.group) != self.laboratory.relays("mux"):
             self.doubts.append("relays read back wrong")
@@ -468,10 +284,20 @@ class ScpiRig(Rig):
             self.doubts.append("relays left closed")
 
 
+class KeithleyRig(ScpiRig):
+    model = "2700"
+
+
+__all__ = ["PHASES", "RIGS", "Rig"]
+
 RIGS: dict[str, type[Rig]] = {
     "maccor": MaccorRig,
     "zahner": ZahnerRig,
     "bruker": BrukerRig,
     "julabo": JulaboRig,
+    "binder": BinderRig,
+    "binder-rtu": BinderRtuRig,
+    "espec": EspecRig,
     "scpi-multiplexer": ScpiRig,
+    "scpi-keithley": KeithleyRig,
 }

@@ -16,6 +16,7 @@ from labctl.instruments import CyclerProgram, CyclerStep, End, Mode, SafetyLimit
 from labctl_drivers.bruker import dataset
 from labctl_drivers.maccor import export, procedure
 from labctl_drivers.zahner import ism, replies
+from labctl_simulators.modbus import checksum
 from labctl_simulators.thales import ism as simulated_ism
 
 
@@ -49,6 +50,29 @@ def _registration(name: bytes) -> bytes:
 
 def _telegram(channel: int, payload: bytes) -> bytes:
     return len(payload).to_bytes(2, "little") + bytes((channel,)) + payload
+
+
+def _modbus(function: str, number: int = 7, unit: int = 1) -> bytes:
+    body = bytes((unit,)) + bytes.fromhex(function)
+    return struct.pack(">HHH", number, 0, len(body)) + body
+
+
+def _modbus_rtu(function: str, unit: int = 1) -> bytes:
+    body = bytes((unit,)) + bytes.fromhex(function)
+    return body + checksum(body)
+
+
+#: Function, register, and what follows: actual value, set-point, clock, both ways of writing, one bad function.
+_MODBUS = (
+    "0310040002",
+    "03114C0002",
+    "0312920001",
+    "03134A0006",
+    "0611580000",
+    "10114C00020400004220",
+    "10115800010200FF",
+    "0110040001",
+)
 
 
 def _gateway(**fields: object) -> bytes:
@@ -151,6 +175,56 @@ REQUESTS: dict[str, Question] = {
         ),
         b"version\r",
         re.compile(rb"JULABO"),
+    ),
+    "modbus-tcp": Question(
+        "binder",
+        "modbus-tcp",
+        tuple(_modbus(function) for function in _MODBUS),
+        _modbus("0310040002"),
+        re.compile(rb"\x00\x07\x00\x00\x00\x07\x01\x03\x04....$", re.DOTALL),
+    ),
+    "modbus-rtu": Question(
+        "binder-rtu",
+        "modbus-rtu",
+        tuple(_modbus_rtu(function) for function in _MODBUS),
+        _modbus_rtu("0310040002"),
+        re.compile(rb"\x01\x03\x04......$", re.DOTALL),
+    ),
+    "espec": Question(
+        "espec",
+        "espec",
+        (
+            b"TYPE?\r\n",
+            b"ROM?\r\n",
+            b"TEMP?\r\n",
+            b"MON?\r\n",
+            b"MON?,DETAIL\r\n",
+            b"MODE?\r\n",
+            b"ALARM?\r\n",
+            b"TEMP, S40.0 H60.0 L-10.0\r\n",
+            b"TEMP,S40.0\r\n",
+            b"MODE,CONSTANT\r\n",
+            b"MODE,STANDBY\r\n",
+            b"POWER,ON\r\n",
+        ),
+        b"\r\nTYPE?\r\n",
+        re.compile(rb"T,T,S2,160\.0\r\n"),
+    ),
+    "scpi-keithley": Question(
+        "scpi-keithley",
+        "scpi",
+        (
+            b"*IDN?\n",
+            b"*OPT?\n",
+            b"*ESR?;*CLS;:SYST:POS?\n",
+            b"ROUT:MULT:OPEN (@101:104);*OPC?\n",
+            b"ROUT:MULT:CLOS (@103);*OPC?\n",
+            b"SYST:ERR?;:ROUT:MULT:CLOS:STAT? (@101:104,201)\n",
+            b"ROUT:MULT:CLOS?\n",
+            b"ROUT:CLOS:COUN? (@101)\n",
+        ),
+        b"\n*IDN?\n",
+        re.compile(rb"MODEL 2700"),
     ),
     "scpi": Question(
         "scpi-multiplexer",

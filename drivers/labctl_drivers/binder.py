@@ -13,9 +13,11 @@ from typing import Final
 
 from labctl.errors import InstrumentError
 from labctl.instruments import (
+    Busy,
     ChamberReading,
     DriverContext,
     Garbled,
+    Hiccup,
     Identity,
     Inspection,
     NotIdentified,
@@ -26,7 +28,7 @@ from labctl_drivers import device_clock
 from labctl_drivers.binder_inspection import told_time, unverified
 from labctl_drivers.binder_map import ORDERS, decode, encode, load_map, plausible
 from labctl_drivers.link import ATTEMPTS, Link
-from labctl_drivers.modbus_line import DONE, EXCEPTIONS, WORDS, ModbusLine
+from labctl_drivers.modbus_line import BUSY, DONE, EXCEPTIONS, NO_REGISTER, WORDS, ModbusLine
 
 #: Seconds between exchanges.
 PACE: Final = 0.05
@@ -184,7 +186,10 @@ class BinderChamber:
         """Find the order of words in which all temperatures of the map make sense."""
         found = []
         for register in (self._map.actual, self._map.active_set_point, *self._map.set_points):
-            words = _words((await self._link.ask_once(f"read {register:04X} 2", WORDS))[0])
+            match = await self._link.ask_once(f"read {register:04X} 2", WORDS)
+            words = _words(match[0])
+            if words is None and int(match[2]) != NO_REGISTER:
+                raise self._declined(f"reading register {register:04X}", match[2], NotIdentified)
             if words is None:
                 raise self._link.fault(
                     NotIdentified, f"has no register {register:04X}, as {self._map.title} would", "see 'map'"
@@ -220,12 +225,15 @@ class BinderChamber:
             celsius = decode((high, low), self._order)
             if plausible(celsius):
                 if first is not None:
-                    self._link.survived(first)
+                    self._doubted(first)
                 return celsius
             fault = self._link.fault(Garbled, f"register {register:04X} holds {celsius:g}, which is no temperature")
             if first is not None:
                 raise fault
             first = fault
+
+    def _doubted(self, fault: InstrumentError) -> None:
+        self._context.report(Hiccup(self._context.name, fault.category, f"{fault.message}; asked again"))
 
     async def _running(self) -> tuple[bool, int]:
         """Say whether it runs, with the word that says so."""
@@ -250,7 +258,7 @@ class BinderChamber:
     async def _turn_on(self, *, on: bool) -> None:
         """Have it run or stand. The word holds other switches too, which stay as they are."""
         switch = self._map.switch
-        (before,) = await self._words(switch.write, 1)
+        before = await self._switches()
         wanted = (before & ~switch.mask) | (switch.run if on else switch.stand)
         await self._write(switch.write, (wanted,))
         for _ in range(LOOKS):
@@ -260,6 +268,21 @@ class BinderChamber:
             await asyncio.sleep(LOOK)
         message = f"{'stands' if on else 'runs'} although told otherwise (register {switch.read:04X} holds {word:04X})"
         raise self._link.fault(Refused, message, "see whether it is locked, has an alarm or runs a program")
+
+    async def _switches(self) -> int:
+        """Give the word that is about to be written back; seen twice, because no value tells that it is a wrong one."""
+        register = self._map.switch.write
+        (found,) = await self._words(register, 1)
+        for _ in range(ATTEMPTS):
+            first, (found,) = found, await self._words(register, 1)
+            if found == first:
+                return found
+            self._doubted(self._changed(register, first, found))
+        raise self._changed(register, first, found)
+
+    def _changed(self, register: int, first: int, second: int) -> InstrumentError:
+        message = f"register {register:04X} holds {first:04X}, and {second:04X} on a second look"
+        return self._link.fault(Garbled, message)
 
     async def _follows(self, celsius: float) -> None:
         for _ in range(LOOKS):
@@ -279,9 +302,10 @@ class BinderChamber:
         year, month, day, hour, minute, second = words
         return f"{year:04d}-{month:02d}-{day:02d} {hour:02d}:{minute:02d}:{second:02d}"
 
-    def _declined(self, what: str, code: str) -> InstrumentError:
+    def _declined(self, what: str, code: str, kind: type[InstrumentError] | None = None) -> InstrumentError:
         reason = EXCEPTIONS.get(int(code), "no reason known")
-        return self._link.fault(Refused, f"declined {what}: exception {code}, {reason}")
+        usual = Busy if int(code) == BUSY else Refused
+        return self._link.fault(kind or usual, f"declined {what}: exception {code}, {reason}")
 
 
 def _words(answer: str) -> tuple[int, ...] | None:

@@ -19,6 +19,7 @@ from labctl.instruments import (
     ChamberReading,
     DriverContext,
     Garbled,
+    Hiccup,
     Identity,
     Inspection,
     OutOfRange,
@@ -29,7 +30,7 @@ from labctl.instruments import (
 from labctl_drivers import device_clock
 from labctl_drivers.espec_inspection import DATE, LOCK, TIME, UNVERIFIED, told_time
 from labctl_drivers.link import ATTEMPTS, Link
-from labctl_drivers.serial_line import ANSWER_WITHIN, SerialLine
+from labctl_drivers.serial_line import SerialLine
 
 #: Seconds between commands. No source says how many it needs; three in a second hurt nobody.
 PACE: Final = 0.3
@@ -56,8 +57,8 @@ _DECLINED: Final = r"|NA:\s*(?P<declined>.+)"
 _TYPE = re.compile(rf"(?P<sensors>.+),(?P<highest>\d{{1,3}}\.\d){_DECLINED}")
 _ROM = re.compile(rf"(?!NA:)(?P<rom>.+){_DECLINED}")
 _TEMP = re.compile(rf"{_DEGREES}, ?{_DEGREES}, ?{_DEGREES}, ?{_DEGREES}{_DECLINED}")
-_MON = re.compile(rf"{_DEGREES}, ?([\d.]*), ?([A-Z][A-Z ]*), ?(\d+){_DECLINED}")
-_ALARM = re.compile(rf"(\d+)((?:, ?\d+)*){_DECLINED}")
+_MON = re.compile(rf"{_DEGREES}, ?([\d.]*), ?([A-Z][A-Z ]*), ?(\d{{1,3}}){_DECLINED}")
+_ALARM = re.compile(rf"(\d{{1,3}})((?:, ?\d+)*){_DECLINED}")
 _TAKEN = re.compile(rf"OK: ?(?:TEMP|MODE).*{_DECLINED}")
 
 #: Refusals that pass by themselves.
@@ -113,7 +114,7 @@ class EspecChamber:
             handshake=False,
             end_sent=b"\r\n",
             end_received=b"\r\n",
-            answer_within=_seconds(settings.get("answer_within_s", ANSWER_WITHIN), context.name),
+            answer_within=_seconds(settings.get("answer_within_s"), context.name),
         )
         self._link = Link(context, self._address, line, self._identify, PACE)
         self._turn = asyncio.Lock()
@@ -132,8 +133,7 @@ class EspecChamber:
         async with self._turn:
             await self._link.connect()
             rom = (await self._ask("ROM?", _ROM))["rom"]
-            values = await self._values()
-            mode, alarms = await self._monitor(values)
+            values, mode, alarms = await self._look()
             details = {
                 "sensors and controller": self._sensors,
                 "highest temperature": f"{self._highest:.1f} degC",
@@ -196,11 +196,10 @@ class EspecChamber:
         VendorAlarm
             With the codes of the alarms that stand.
         Garbled
-            The controller's two ways to say the temperature disagree.
+            The controller's two ways to say the temperature disagree, twice.
         """
         async with self._turn:
-            values = await self._values()
-            mode, alarms = await self._monitor(values)
+            values, mode, alarms = await self._look()
             running = mode.startswith(_RUNS)
             if self._regulating and not running:
                 self._regulating = False
@@ -225,8 +224,7 @@ class EspecChamber:
         """
         celsius = round(temperature - _ZERO_CELSIUS, 1)
         async with self._turn:
-            before = await self._values()
-            mode, alarms = await self._monitor(before)
+            before, mode, alarms = await self._look()
             if alarms:
                 await self._raise_alarm()
             if mode.startswith(_PROGRAMS):
@@ -243,14 +241,14 @@ class EspecChamber:
             await self._set(wanted, with_limits=limits is not None)
             await self._switch("CONSTANT")
             self._regulating = True
-            if (await self._monitor(await self._values()))[1]:
+            if (await self._look())[2]:
                 await self._raise_alarm()
 
     async def stop(self) -> None:
         """Stop regulating: stand by. Idempotent. Raises ``Refused`` where it declines."""
         async with self._turn:
             self._regulating = False
-            if (await self._monitor(await self._values()))[0].startswith(_RUNS):
+            if (await self._look())[1].startswith(_RUNS):
                 await self._switch("STANDBY")
 
     async def close(self) -> None:
@@ -274,12 +272,23 @@ class EspecChamber:
         match = await self._ask("TEMP?", _TEMP)
         return _Values(*(float(match[number]) for number in (1, 2, 3, 4)))
 
-    async def _monitor(self, values: _Values) -> tuple[str, int]:
-        """Give mode and number of alarms, provided that the temperature agrees with the one just read."""
-        match = await self._ask("MON?", _MON)
-        if abs(float(match[1]) - values.actual) > AGREE:
-            raise self._link.fault(Garbled, f"says {values.actual:.1f} degC and {match[1]} degC in one breath")
-        return match[3].strip(), int(match[4])
+    async def _look(self) -> tuple[_Values, str, int]:
+        """Give values, mode and number of alarms, provided that both commands say the same temperature.
+
+        Where they don't, once more: one of the two may have been spoilt on its way.
+        """
+        first: InstrumentError | None = None
+        while True:
+            values = await self._values()
+            match = await self._ask("MON?", _MON)
+            if abs(float(match[1]) - values.actual) <= AGREE:
+                if first is not None:
+                    self._context.report(Hiccup(self._context.name, first.category, f"{first.message}; asked again"))
+                return values, match[3].strip(), int(match[4])
+            fault = self._link.fault(Garbled, f"says {values.actual:.1f} degC and {match[1]} degC in one breath")
+            if first is not None:
+                raise fault
+            first = fault
 
     async def _raise_alarm(self) -> None:
         match = await self._ask("ALARM?", _ALARM)
@@ -296,7 +305,9 @@ class EspecChamber:
         for _ in range(ATTEMPTS):
             await self._ask(command, _TAKEN)
             found = await self._values()
-            pairs = ((found.set_point, wanted.set_point), (found.high, wanted.high), (found.low, wanted.low))
+            pairs = [(found.set_point, wanted.set_point)]
+            if with_limits:
+                pairs += [(found.high, wanted.high), (found.low, wanted.low)]
             if all(abs(one - other) <= TOLERANCE for one, other in pairs):
                 return
         message = (
@@ -308,7 +319,7 @@ class EspecChamber:
     async def _switch(self, mode: str) -> None:
         await self._ask(f"MODE,{mode}", _TAKEN)
         for _ in range(LOOKS):
-            found, alarms = await self._monitor(await self._values())
+            _, found, alarms = await self._look()
             if found.startswith(mode):
                 return
             if alarms:
@@ -317,7 +328,9 @@ class EspecChamber:
         raise self._link.fault(Refused, f"answered 'MODE,{mode}' with OK and is in mode '{found}'")
 
 
-def _seconds(value: object, instrument: str) -> float:
+def _seconds(value: object, instrument: str) -> float | None:
+    if value is None:
+        return None
     if not isinstance(value, int | float) or not SHORTEST <= value <= LONGEST:
         hint = f"seconds from {SHORTEST:g} to {LONGEST:g}"
         raise InstrumentError(f"answer_within_s: {value!r} is not possible", instrument=instrument, hint=hint)

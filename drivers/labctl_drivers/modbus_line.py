@@ -31,6 +31,9 @@ except ImportError:  # Windows has none
 ANSWER_WITHIN: Final = 0.9
 PORT: Final = 502
 
+#: Exceptions that mean something to a driver.
+NO_REGISTER: Final = 2
+BUSY: Final = 6
 #: What instruments mean by an exception.
 EXCEPTIONS: Final = {
     1: "it does not know this function",
@@ -42,6 +45,9 @@ EXCEPTIONS: Final = {
     8: "writing is denied",
     11: "nobody answers behind the gateway",
 }
+
+_READ: Final = 3
+_WRITE: Final = 16
 
 #: The form of every answer.
 WORDS: Final = re.compile(r"(?:([0-9A-F]{4}(?: [0-9A-F]{4})*)|exception (\d+))")
@@ -78,6 +84,9 @@ class ModbusLine:
         self._unit = unit
         self._settings = line_settings(frame)
         self._client: ModbusTcpClient | ModbusSerialClient | None = None
+        #: Bytes round the function and its data: the header of Modbus TCP; unit and checksum of RTU.
+        self._round = 3
+        self._heard = b""
 
     def open(self) -> None:
         """Connect. Raises ``NotReachable``; ``Busy`` where another program has the port."""
@@ -87,13 +96,23 @@ class ModbusLine:
         # Repeating is the link's business, which rebuilds the session first.
         client: ModbusTcpClient | ModbusSerialClient
         if _PORT_OF_A_PC.fullmatch(self._address):
-            client = ModbusSerialClient(self._address, timeout=ANSWER_WITHIN, retries=0, **self._settings)
+            client = ModbusSerialClient(
+                self._address, timeout=ANSWER_WITHIN, retries=0, trace_packet=self._listen, **self._settings
+            )
         elif server := _SERVER.fullmatch(self._address):
             client = ModbusTcpClient(
-                server[1], port=int(server[2]), framer=FramerType.RTU, timeout=ANSWER_WITHIN, retries=0
+                server[1],
+                port=int(server[2]),
+                framer=FramerType.RTU,
+                timeout=ANSWER_WITHIN,
+                retries=0,
+                trace_packet=self._listen,
             )
         elif host := _HOST.fullmatch(self._address):
-            client = ModbusTcpClient(host[1], port=int(host[2] or PORT), timeout=ANSWER_WITHIN, retries=0)
+            self._round = 7
+            client = ModbusTcpClient(
+                host[1], port=int(host[2] or PORT), timeout=ANSWER_WITHIN, retries=0, trace_packet=self._listen
+            )
         else:
             raise self._fault(NotReachable, "this is no host, no serial port and no 'socket://host:port'")
         try:
@@ -118,17 +137,17 @@ class ModbusLine:
         if client is None or not client.connected:
             # The library would connect again by itself, to whoever answers.
             raise self._fault(NotReachable, "the connection is closed")
-        verb, address, *rest = command.split()
+        verb, place, *rest = command.split()
+        address = int(place, 16)
         try:
             self._expect_silence(client)
+            self._heard = b""
             if verb == "read":
                 count = int(rest[0])
-                answer: ModbusPDU = client.read_holding_registers(int(address, 16), count=count, device_id=self._unit)
+                answer: ModbusPDU = client.read_holding_registers(address, count=count, device_id=self._unit)
             else:
-                count = 0
-                answer = client.write_registers(
-                    int(address, 16), [int(word, 16) for word in rest], device_id=self._unit
-                )
+                count = len(rest)
+                answer = client.write_registers(address, [int(word, 16) for word in rest], device_id=self._unit)
         except ConnectionException as error:
             raise self._fault(NotReachable, "the connection is gone") from error
         except ModbusException as error:
@@ -138,13 +157,30 @@ class ModbusLine:
         except (LookupError, ValueError, struct.error) as error:
             # The library takes apart whatever comes.
             raise self._fault(Garbled, f"the answer to '{command}' is no Modbus ({error})") from error
+        if not self._fits(answer, verb, address, count):
+            raise self._fault(Garbled, f"{self._heard[:40].hex(' ')} is no answer to '{command}'")
         if answer.isError():
             return f"exception {answer.exception_code}"
-        if verb != "read":
-            return "done"
-        if len(answer.registers) != count:
-            raise self._fault(Garbled, f"{len(answer.registers)} registers in answer to '{command}'")
-        return " ".join(f"{word:04X}" for word in answer.registers)
+        return " ".join(f"{word:04X}" for word in answer.registers) if verb == "read" else "done"
+
+    def _listen(self, sending: bool, data: bytes) -> bytes:
+        if not sending:
+            self._heard = data
+        return data
+
+    def _fits(self, answer: ModbusPDU, verb: str, address: int, count: int) -> bool:
+        """Whether it answers this question, with not a byte more than that takes.
+
+        The library takes any function's answer, and drops what stands before and behind one.
+        """
+        function = _READ if verb == "read" else _WRITE
+        if answer.isError():
+            return answer.function_code == function | 0x80 and len(self._heard) == self._round + 2
+        if answer.function_code != function:
+            return False
+        if verb == "read":
+            return len(answer.registers) == count and len(self._heard) == self._round + 2 + 2 * count
+        return (answer.address, answer.count) == (address, count) and len(self._heard) == self._round + 5
 
     def close(self) -> None:
         """Disconnect. Idempotent."""

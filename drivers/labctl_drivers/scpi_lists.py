@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 #: One entry of an error queue; the text may hold commas.
-ERROR: Final = re.compile(r"([+-]?\d+),(.*)")
+ERROR: Final = re.compile(r"([+-]?\d{1,6}),(.*)")
 #: The answer to ``*OPC?``.
 DONE: Final = re.compile(r"[+-]?1")
 _DATE: Final = r"\+?\d{4},\+?\d{1,2},\+?\d{1,2}"
@@ -18,7 +18,7 @@ CLOCK: Final = rf"{_DATE};\+?\d{{1,2}},\+?\d{{1,2}},\+?\d{{1,2}}(?:\.\d*)?;{_DAT
 
 def state_of(count: int) -> re.Pattern[str]:
     """Give the form of an error and the state of so many channels; a refused query leaves the second part out."""
-    return re.compile(rf'([+-]?\d+,"[^"]*")(?:;((?:[01], ?){{{count - 1}}}[01]))?')
+    return re.compile(rf'([+-]?\d{{1,6}},"[^"]*")(?:;((?:[01], ?){{{count - 1}}}[01]))?')
 
 
 def after_done(answer: str) -> re.Pattern[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -50,7 +50,8 @@ LONGEST_QUEUE: Final = 50
 POWER_ON: Final = 128
 
 _IDENTITY = re.compile(r"([^,]*),([^,]*),([^,]*),(.*)")
-_COUNTS = r"[+-]?\d+(?:, ?[+-]?\d+)*"
+# As many digits as such a number may have: beyond thousands, they are none that Python reads.
+_COUNTS = r"[+-]?\d{1,12}(?:, ?[+-]?\d{1,12})*"
 
 
 class ScpiMultiplexer:
@@ -98,16 +99,16 @@ class ScpiMultiplexer:
         async with self._turn:
             await self._link.connect()
             if not self._unit.cards:
-                self._unit.cards = await self._cards()
+                self._unit.cards = await self._cards_seen_twice()
             wired = self._unit.checked(self._unit.wired)
-            closed = self._unit.relays(wired, await self._state(wired)) if wired else frozenset()
+            closed = self._unit.relays(wired, await self._seen_twice(wired)) if wired else frozenset()
             if wrong := self._unit.against(closed):
                 opening = self._command(self._unit.dialect.open, closed)
                 raise self._link.fault(Refused, wrong, f"stop all currents, then open them: {opening}")
             counts = await self._wear(wired) if wired else {}
             self._known = True
         vendor, model, serial, firmware = self._identity
-        details = {"power_fail_recall": self._recall, "cards": self._said_cards()}
+        details = {"power_fail_recall": self._recall, "cards": _said(self._unit.cards)}
         if wired:
             details |= {"closed": words(closed), "wear": _most_used(counts)}
         return Identity(vendor, model, "" if serial == "0" else serial, firmware, where(self._unit.address), details)
@@ -241,7 +242,7 @@ class ScpiMultiplexer:
             # Reading the status register would clear it, and a person may still want to see the errors.
             self._check_recall((await self._link.ask_once(dialect.recall, dialect.recall_answer))[0])
             return
-        form = re.compile(rf"[+-]?(\d+);({dialect.recall_answer.pattern})")
+        form = re.compile(rf"[+-]?(\d{{1,5}});({dialect.recall_answer.pattern})")
         answer = await self._link.ask_once(f"*ESR?;*CLS;:{dialect.recall}", form)
         if self._known and int(answer[1]) & POWER_ON:
             message = "was switched off and on again: what was closed before is not closed any more"
@@ -261,6 +262,18 @@ class ScpiMultiplexer:
         if self._recall != before:
             self._context.log.warning("power-fail recall is on", address=where(self._unit.address), hint=hint)
 
+    async def _cards_seen_twice(self) -> dict[int, str]:
+        """Ask until two looks agree: what is taken now decides for good which relays there are."""
+        if not (found := await self._cards()):
+            return found
+        for _ in range(ATTEMPTS):
+            first, found = found, await self._cards()
+            if found == first:
+                return found
+            message = f"slots read back as {_said(first)}, and as {_said(found)} on a second look"
+            self._context.report(Hiccup(self._context.name, Garbled.category, message))
+        raise self._link.fault(Garbled, "what its slots hold is another at every look")
+
     async def _cards(self) -> dict[int, str]:
         """Ask what the slots hold; nothing where it can't say."""
         dialect, found = self._unit.dialect, []
@@ -272,11 +285,6 @@ class ScpiMultiplexer:
         if len(found) != self._unit.slots:
             return {}
         return {slot: "" if card in ("0", "NONE") else card for slot, card in enumerate(found, start=1)}
-
-    def _said_cards(self) -> str:
-        if not self._unit.cards:
-            return "not told"
-        return ", ".join(f"slot {slot}: {card or 'empty'}" for slot, card in self._unit.cards.items())
 
     async def _wear(self, relays: Collection[int]) -> dict[int, int]:
         channels = sorted(self._unit.channels(relays))
@@ -378,6 +386,11 @@ class ScpiMultiplexer:
             found.append(entry)
             entry = (await self._link.ask("SYST:ERR?", ERROR))[0]
         return found
+
+
+def _said(cards: Mapping[int, str]) -> str:
+    """Say what the slots hold."""
+    return ", ".join(f"slot {slot}: {card or 'empty'}" for slot, card in cards.items()) or "not told"
 
 
 def _most_used(counts: dict[int, int], shown: int = 3) -> str:

@@ -60,8 +60,8 @@ class SerialLine:
         Whether RTS/CTS are wired and used.
     end_sent, end_received : bytes
         What ends a line in each direction.
-    answer_within : float
-        Real seconds for a whole answer.
+    answer_within : float, optional
+        Real seconds for a whole answer; :data:`ANSWER_WITHIN` by default.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class SerialLine:
         handshake: bool,
         end_sent: bytes = b"\r",
         end_received: bytes = b"\n",
-        answer_within: float = ANSWER_WITHIN,
+        answer_within: float | None = None,
     ) -> None:
         self._name = context.name
         self._address = address
@@ -87,14 +87,15 @@ class SerialLine:
         """Open the port. Raises ``NotReachable``; ``Busy`` where another program has it."""
         import serial
 
+        answer_within = ANSWER_WITHIN if self._answer_within is None else self._answer_within
         try:
             # Time-outs are set once, at opening: some ports refuse any later change.
             if self._address.startswith("socket://"):
-                self._port = _server_port(self._address, self._answer_within)
+                self._port = _server_port(self._address, answer_within)
             else:
                 self._port = serial.serial_for_url(
                     self._address,
-                    timeout=self._answer_within,
+                    timeout=answer_within,
                     write_timeout=ANSWER_WITHIN,
                     exclusive=True,
                     **self._settings,

@@ -103,7 +103,8 @@ class BinderSimulator:
         if self._plant.running:
             self._set_point = self._plant.set_point - _ZERO_CELSIUS
         self._cabinet.start()
-        port = await self._laboratory.expose(self._name, await self._server.start())
+        wire = "modbus-rtu" if self._rtu else "modbus-tcp"
+        port = await self._laboratory.expose(self._name, await self._server.start(), wire)
         self._laboratory.register_restart(self._name, self._cabinet.lose_mains)
         return {"address": f"socket://127.0.0.1:{port}" if self._rtu else f"127.0.0.1:{port}"}
 

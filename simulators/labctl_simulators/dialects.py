@@ -5,8 +5,9 @@ changes one reply, or answers one request in the instrument's place; the request
 which is what a refusal means. Each method gives None where the bytes at hand are not what the fault needs, such as a
 reply without a number; the fault then waits for the next.
 
-What "busy" is, differs: the cycler and the gateway say so, the circulator does not see the command, the relay unit and
-Thales answer late. The texts are those that the simulators use; which of them are guessed, is said there.
+What "busy" is, differs: the cycler, the gateway, ESPEC and Modbus say so, the circulator does not see the command, the
+relay unit and Thales answer late. The texts are those that the simulators use; which of them are guessed, is said
+there.
 """
 
 from __future__ import annotations
@@ -15,78 +16,16 @@ import json
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-#: Stands in ``Instead.back`` for a request that is passed on, but later.
-HELD: Final = b"\0held"
-
-_NUMBER: Final = re.compile(rb"(?<![A-Za-z0-9_.])[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![A-Za-z0-9_.])")
-
-
-@dataclass(frozen=True, slots=True)
-class Instead:
-    """What happens in place of passing a request on.
-
-    Attributes
-    ----------
-    onward : bytes
-        What the instrument gets; nothing if empty.
-    back : bytes
-        What the client gets at once; :data:`HELD` for passing the request on after the fault's time.
-    """
-
-    onward: bytes = b""
-    back: bytes = b""
-
-
-class Dialect:
-    """A wire of which nothing is known: nothing can be told apart, so nothing with a meaning can be spoilt."""
-
-    def declined(self, request: bytes, *, busy: bool) -> Instead | None:
-        """Answer a request in the instrument's place, by a refusal or as busy."""
-        del request, busy
-        return None
-
-    def shifted(self, reply: bytes, random: Random) -> bytes | None:
-        """Give the reply as if it were about another channel, or to another question where there are no channels."""
-        del reply, random
-        return None
-
-    def falsified(self, reply: bytes, random: Random) -> bytes | None:
-        """Give the reply with one number in it changed."""
-        del reply, random
-        return None
-
-    def passing(self, reply: bytes) -> bytes:
-        """Look at a reply that passes unspoilt; a refusal that shows only later is told here."""
-        return reply
-
-
-def other_number(text: str, random: Random) -> str:
-    """Change a number: another digit, the other sign, or a decimal point that has slipped; never the same value."""
-    value = float(text)
-    whole = re.fullmatch(r"[+-]?\d+", text) is not None
-    places = [index for index, letter in enumerate(text) if letter.isdigit()]
-    while True:
-        way = random.choice(("digit", "digit", "sign", "slip"))
-        if way == "digit":
-            place = random.choice(places)
-            changed = text[:place] + random.choice("0123456789") + text[place + 1 :]
-        elif way == "sign":
-            changed = text[1:] if text[0] == "-" else "-" + text.removeprefix("+")
-        else:
-            changed = str(int(value) * 10) if whole else repr(value * 10)
-        if float(changed) != value:
-            return str(int(changed)) if whole else changed
-        if value == 0 and way == "slip":
-            return "10" if whole else "0.1"
+from labctl_simulators.chamber_dialects import Espec, Julabo, Modbus, ModbusRtu
+from labctl_simulators.dialect import HELD, NUMBER, Dialect, Instead, other_in, other_number
 
 
 def _is_number(key: Any, value: Any) -> bool:
     if isinstance(value, str):
-        return key == "data" or re.fullmatch(_NUMBER, value.encode()) is not None
+        return key == "data" or re.fullmatch(NUMBER, value.encode()) is not None
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -267,7 +206,7 @@ class Thales(Dialect):
         ways: list[tuple[int, bytes]] = []
         for index, (channel, payload) in enumerate(telegrams):
             if channel in (self._SCRIPT, self._DEVCLI, 129):
-                changed = _other_in(payload, random)
+                changed = other_in(payload, random)
                 if changed is not None:
                     ways.append((index, changed))
             elif channel == 131 and payload:
@@ -295,55 +234,25 @@ class Thales(Dialect):
         return found or None
 
 
-class Julabo(Dialect):
-    """Lines of a circulator: it says nothing to a command, and what it refused stands in its next ``status``."""
-
-    _REFUSED: Final = b"-09 COMMAND NOT ALLOWED IN CURRENT OPERATING MODE\n"
-
-    def __init__(self) -> None:
-        self._complains = False
-        self._before: bytes | None = None
-
-    def declined(self, request: bytes, *, busy: bool) -> Instead | None:
-        """Not see a line, or refuse a command; questions cannot be refused."""
-        if busy:
-            return Instead()
-        if not request.startswith(b"out_"):
-            return None
-        self._complains = True
-        return Instead()
-
-    def shifted(self, reply: bytes, random: Random) -> bytes | None:
-        """Give the answer to the question before."""
-        del random
-        return self._before if self._before != reply else None
-
-    def falsified(self, reply: bytes, random: Random) -> bytes | None:
-        """Change one number."""
-        return _other_in(reply, random)
-
-    def passing(self, reply: bytes) -> bytes:
-        """Complain in the next status, once."""
-        self._before = reply
-        if self._complains and re.match(rb"-?\d\d [A-Z]", reply):
-            self._complains = False
-            return self._REFUSED
-        return reply
-
-
 class Scpi(Dialect):
     """Lines of a relay unit. A refused command does nothing and leaves an entry in the error queue."""
 
-    _STATES: Final = re.compile(rb"(.*;)?([01](?:,[01])+)\r?\n", re.DOTALL)
+    _STATES: Final = re.compile(rb"(.*;)?([01](?:, ?[01])+)\r?\n", re.DOTALL)
+    _MOVES: Final = re.compile(rb"ROUT\w*:(?:MULT\w*:)?(?:OPEN|CLOS)\w* ")
+    _ASKED: Final = re.compile(rb"(SYST:ERR\?|\*OPC\?);:")
+    _NO_ERROR: Final = re.compile(rb'\+?0,"No error"')
 
     def __init__(self) -> None:
         self._complains = False
 
     def declined(self, request: bytes, *, busy: bool) -> Instead | None:
-        """Not move relays and complain, or answer late."""
+        """Not move relays and complain, leave out the refused part of an answer and complain, or answer late."""
         if busy:
             return Instead(back=HELD)
-        if not re.match(rb"ROUT\w*:(OPEN|CLOS)\w* ", request):
+        if asked := self._ASKED.match(request):
+            self._complains = True
+            return Instead(onward=asked[1] + b"\n")
+        if not self._MOVES.match(request):
             return None
         self._complains = True
         return Instead(onward=b"*OPC?\n" if b"*OPC?" in request else b"")
@@ -354,34 +263,33 @@ class Scpi(Dialect):
         match = self._STATES.fullmatch(reply)
         if match is None:
             return None
-        states = match[2].split(b",")
-        rotated = b",".join([states[-1], *states[:-1]])
+        between = self._between(match[2])
+        states = match[2].split(between)
+        rotated = between.join([states[-1], *states[:-1]])
         return None if rotated == match[2] else (match[1] or b"") + rotated + b"\n"
 
     def falsified(self, reply: bytes, random: Random) -> bytes | None:
         """Tell one relay as the opposite, or change a number."""
         match = self._STATES.fullmatch(reply)
         if match is None:
-            return _other_in(reply, random)
-        states = match[2].split(b",")
+            return other_in(reply, random)
+        between = self._between(match[2])
+        states = match[2].split(between)
         place = random.randrange(len(states))
         states[place] = b"0" if states[place] == b"1" else b"1"
-        return (match[1] or b"") + b",".join(states) + b"\n"
+        return (match[1] or b"") + between.join(states) + b"\n"
 
     def passing(self, reply: bytes) -> bytes:
         """Complain once, in the next reply that tells of errors."""
-        if self._complains and b'+0,"No error"' in reply:
+        if self._complains and self._NO_ERROR.search(reply):
             self._complains = False
-            return reply.replace(b'+0,"No error"', b'-221,"Settings conflict"', 1)
+            return self._NO_ERROR.sub(b'-221,"Settings conflict"', reply, count=1)
         return reply
 
-
-def _other_in(text: bytes, random: Random) -> bytes | None:
-    numbers = list(_NUMBER.finditer(text))
-    if not numbers:
-        return None
-    chosen = random.choice(numbers)
-    return text[: chosen.start()] + other_number(chosen[0].decode(), random).encode() + text[chosen.end() :]
+    @staticmethod
+    def _between(states: bytes) -> bytes:
+        """Give what parts states: the Keithley sets a space after each comma."""
+        return b", " if b", " in states else b","
 
 
 DIALECTS: Final[Mapping[str, Callable[[], Dialect]]] = {
@@ -390,6 +298,9 @@ DIALECTS: Final[Mapping[str, Callable[[], Dialect]]] = {
     "topspin-gateway": TopspinGateway,
     "thales": Thales,
     "julabo": Julabo,
+    "espec": Espec,
+    "modbus-tcp": Modbus,
+    "modbus-rtu": ModbusRtu,
     "scpi": Scpi,
     "": Dialect,
 }

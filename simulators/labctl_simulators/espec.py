@@ -95,7 +95,7 @@ class EspecSimulator:
         if self._plant.running:
             self._set_point, self._mode = self._plant.set_point - _ZERO_CELSIUS, _RUNNING
         self._cabinet.start()
-        port = await self._laboratory.expose(self._name, await self._server.start())
+        port = await self._laboratory.expose(self._name, await self._server.start(), "espec")
         self._laboratory.register_restart(self._name, self._cabinet.lose_mains)
         return {"address": f"127.0.0.1:{port}"}
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final
 
-from labctl_simulators.dialects import HELD, Dialect
+from labctl_simulators.dialect import HELD, Dialect
 
 KINDS: Final = (
     "drop-before",

@@ -61,6 +61,7 @@ def test_regulating_writes_reads_back_and_sees_that_it_is_followed(rtu: bool) ->
             "write 114C 0000 4220",
             "read 114C 2",
             "read 1158 1",
+            "read 1158 1",
             "write 1158 0000",
             "read 1292 1",
             "read 10B2 2",
@@ -93,6 +94,7 @@ def test_the_bytes_on_the_wire_are_those_of_the_specification() -> None:
             ("00 00 00 0b 01 10 11 4c 00 02 04 00 00 42 20", "00 00 00 06 01 10 11 4c 00 02"),
             ("00 00 00 06 01 03 11 4c 00 02", "00 00 00 07 01 03 04 00 00 42 20"),
             ("00 00 00 06 01 03 11 58 00 01", "00 00 00 05 01 03 02 00 02"),
+            ("00 00 00 06 01 03 11 58 00 01", "00 00 00 05 01 03 02 00 02"),
             ("00 00 00 09 01 10 11 58 00 01 02 00 00", "00 00 00 06 01 10 11 58 00 01"),
             ("00 00 00 06 01 03 12 92 00 01", "00 00 00 05 01 03 02 00 00"),
             ("00 00 00 06 01 03 10 b2 00 02", "00 00 00 07 01 03 04 00 00 42 20"),
@@ -107,11 +109,12 @@ def test_the_older_controller_is_run_by_its_own_map() -> None:
         assert identity.model == "MB1 (MK53)"
         assert "disagree" in identity.details["map"]
         await bench.driver.regulate(WARM)
-        assert sent(bench)[-8:] == [
+        assert sent(bench)[-9:] == [
             "write 1581 0000 4220",
             "read 1581 2",
             "write 156F 0000 4220",
             "read 156F 2",
+            "read 1A22 1",
             "read 1A22 1",
             "write 1A22 0800",
             "read 1A22 1",

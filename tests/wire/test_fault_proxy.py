@@ -203,6 +203,10 @@ def test_a_rebooting_instrument_lets_nobody_in_until_it_is_back(tmp_path: Path) 
     in_laboratory(tmp_path, scene, faults=True)
 
 
+READ = bytes.fromhex("0007 0000 0006 01 03 1292 0001")
+WRITE = bytes.fromhex("0007 0000 000B 01 10 114C 0002 04 0000 4220")
+WORDS = bytes.fromhex("0007 0000 0005 01 03 02 0002")
+WORDS_RTU = bytes.fromhex("01 03 02 0002 3985")
 TOLD = b'{"jsonrpc":"2.0","result":{"FClass":4,"FNum":7,"Chan":2,"Voltage":3.5},"id":9}\r\n'
 
 
@@ -224,6 +228,21 @@ TOLD = b'{"jsonrpc":"2.0","result":{"FClass":4,"FNum":7,"Chan":2,"Voltage":3.5},
         ("thales", "wrong-channel", b"\x02\0\x02OK", rb"\x02\0\x80OK"),
         ("scpi", "wrong-channel", b'+0,"No error";1,0,0\n', rb'\+0,"No error";0,1,0\n'),
         ("scpi", "wrong-value", b"1,0,0\n", rb"(0,0,0|1,1,0|1,0,1)\n"),
+        ("scpi", "wrong-channel", b'0,"No error";1, 0, 0\n', rb'0,"No error";0, 1, 0\n'),
+        ("espec", "wrong-value", b"25.0\r\n", rb"(?!25\.0\r)-?[\d.]+\r\n"),
+        ("espec", "busy", b"TEMP?\r\n", rb"NA:DATA NOT READY\r\n"),
+        ("espec", "refuse", b"1,TEMP,S40.0\r\n", rb"NA:PROTECT ON\r\n"),
+        ("modbus-tcp", "busy", READ, rb"\0\x07\0\0\0\x03\x01\x83\x06"),
+        ("modbus-tcp", "refuse", WRITE, rb"\0\x07\0\0\0\x03\x01\x90\x08"),
+        (
+            "modbus-tcp",
+            "wrong-channel",
+            WORDS,
+            rb"\0\x07\0\0\0\x05\x02\x03\x02\0\x02|\0\x06\0\0\0\x05\x01\x03\x02\0\x02",
+        ),
+        ("modbus-tcp", "wrong-value", WORDS, rb"(?s)\0\x07\0\0\0\x05\x01\x03\x02(?!\0\x02).."),
+        ("modbus-rtu", "refuse", WORDS_RTU, rb"\x01\x83\x04\x40\xf3"),
+        ("modbus-rtu", "wrong-value", WORDS_RTU, rb"(?s)\x01\x03\x02(?!\0\x02)...."),
         ("julabo", "wrong-value", b"25.00\n", rb"(?!25\.00\n)-?[\d.]+\n"),
     ],
 )

@@ -257,6 +257,7 @@ def test_a_keithley_is_spoken_to_in_its_own_words() -> None:
             "*IDN?",
             "*ESR?;*CLS;:SYST:POS?",
             "*OPC?;:*OPT?",
+            "*OPC?;:*OPT?",
             "ROUT:MULT:OPEN (@105:106);*OPC?",
             "SYST:ERR?;:ROUT:MULT:CLOS:STAT? (@105:106)",
             "ROUT:MULT:CLOS (@105);*OPC?",

@@ -1,0 +1,40 @@
+"""Single cases of the fault table that were wrong once, or guard what hurts most. All of it is in ``benchmarks``."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.faults import run
+
+
+def outcomes(driver: str, phase: str, kind: str, replies: range, seeds: int = 1) -> set[str]:
+    """What became of one fault at each of these replies; those that it did not suit are left out."""
+    found = {run(driver, phase, kind, nth, seed)[0] for nth in replies for seed in range(seeds)}
+    return found - {""}
+
+
+@pytest.mark.parametrize("driver", ["binder", "binder-rtu"])
+def test_a_chamber_is_never_told_operation_lines_that_were_misread(driver: str) -> None:
+    assert outcomes(driver, "command", "wrong-value", range(3, 5), seeds=2) == {"recovered"}
+
+
+def test_limits_and_set_point_of_an_espec_are_as_told_whatever_one_answer_says() -> None:
+    assert outcomes("espec", "command", "wrong-value", range(1, 10)) == {"recovered"}
+
+
+def test_a_slot_that_was_misread_once_does_not_keep_a_multiplexer_from_work() -> None:
+    assert outcomes("scpi-keithley", "connect", "wrong-value", range(3, 4), seeds=6) == {"recovered"}
+
+
+@pytest.mark.parametrize("driver", ["scpi-multiplexer", "scpi-keithley"])
+def test_connecting_tells_the_relays_that_are_closed_whatever_one_answer_says(driver: str) -> None:
+    for kind in ("wrong-value", "wrong-channel"):
+        results = [run(driver, "connect", kind, nth, 0) for nth in range(3, 9)]
+        assert {outcome for outcome, *_ in results} - {""} == {"recovered"}
+        assert not any(shown for _, shown, *_ in results)
+
+
+@pytest.mark.parametrize("driver", ["binder", "espec"])
+@pytest.mark.parametrize("kind", ["busy", "refuse"])
+def test_a_chamber_that_declines_is_regulated_by_nobody_and_found_afterwards(driver: str, kind: str) -> None:
+    assert outcomes(driver, "command", kind, range(1, 4)) == {"refused"}
