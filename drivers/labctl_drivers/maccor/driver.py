@@ -22,7 +22,7 @@ from labctl_drivers.maccor import codes
 from labctl_drivers.maccor.channels import RESET, RESUME, SUSPEND, Channels
 from labctl_drivers.maccor.procedure import Sensor, TesterStep, compile_program, one_c, read, write
 from labctl_drivers.maccor.readings import ChannelState, began, continues, remaining
-from labctl_drivers.maccor.session import ATTEMPTS, LINE_FAULTS, Session
+from labctl_drivers.maccor.session import LINE_FAULTS, Session
 from labctl_drivers.maccor.starting import START_DEFAULTS, dry_start, launch, limits, make_ready, order, upload
 from labctl_drivers.maccor.station import Settings, limits_message
 
@@ -113,14 +113,15 @@ class MaccorCycler:
         channels = self._channels
         spec = await channels.spec(channel)
         steps = compile_program(program, spec.scale, self._sensor())
-        if (beyond := limits_message(spec, program)) is not None:
+        if (beyond := limits_message(spec, program.safety, program.steps)) is not None:
             raise channels.fault(OutOfRange, f"channel {channel}: {beyond}")
+        content = write(steps)
         started = self._context.clock.now().isoformat()
         if await make_ready(self._context, channels, channel, token):
             return Handle(token, str(channel), started, {})
         # Whoever wants the temperature watched finds out before current flows that it can't be.
         await channels.temperature(channel)
-        await upload(self._session, token, write(steps))
+        await upload(self._session, token, content)
         sent = limits(program.safety, spec)
         back = await channels.set_limits(channel, sent)
         told = order(channels.wire(channel), token, program.name, one_c(program))
@@ -144,7 +145,7 @@ class MaccorCycler:
         """Look once. Suspended by an operator counts as running, and the message says so."""
         channel = int(handle.place)
         # State before name: names never come back, so a name that is ours now was ours a moment ago.
-        state = await self._settled(channel)
+        state = await self._channels.clear_state(channel)
         if state.status in codes.IDLE or not await self._ours_still(handle, state):
             return await self._gone(handle)
         values = state.values()
@@ -164,17 +165,6 @@ class MaccorCycler:
         left = remaining(state, before[1] if before else None, await self._plan(handle.token)) if known else None
         self._looks[handle.token] = self._context.clock.now(), state
         return Progress(State.RUNNING, codes.STATUS[state.status], left, values)
-
-    async def _settled(self, channel: int) -> ChannelState:
-        """Look at a channel; that it does not run any more must be seen twice, as one digit may have been wrong."""
-        state = await self._channels.clear_state(channel)
-        for _ in range(ATTEMPTS):
-            if state.status in codes.RUNNING:
-                break
-            before, state = state, await self._channels.clear_state(channel)
-            if state.status == before.status:
-                break
-        return state
 
     async def _completed(self, channel: int, values: dict[str, float]) -> Progress:
         """Judge a test that is at its end by the End step that it came to."""
@@ -256,7 +246,7 @@ class MaccorCycler:
     async def abort(self, handle: Handle) -> None:
         """To open circuit, now: suspend, reset, and see that both were done. Idempotent."""
         channel, channels = int(handle.place), self._channels
-        state = await channels.state(channel)
+        state = await channels.sure_state(channel)
         if state.status in codes.IDLE | {codes.COMPLETED} or not await channels.owns(channel, handle.token):
             return
         if state.status in codes.RUNNING:
@@ -284,7 +274,7 @@ class MaccorCycler:
         """
         try:
             for channel in self._settings.channels:
-                if await self._channels.name(channel) == token:
+                if await self._channels.owns(channel, token):
                     state = await self._channels.state(channel)
                     if state.status not in codes.IDLE:
                         begun = self._context.clock.now() - timedelta(seconds=state.test_time)
@@ -316,15 +306,20 @@ class MaccorCycler:
 
     async def channels(self) -> Mapping[int, str]:
         """Status word of every channel that the station gave us."""
-        return await self._channels.words()
+        found = await self._channels.statuses()
+        return {channel: codes.status_word(status) for channel, status in found.items()}
 
     async def _plan(self, token: str) -> tuple[TesterStep, ...]:
         """Our procedure's steps; after a restart they are read back from the tester."""
         if token not in self._plans:
             try:
                 self._plans[token] = read(await self._session.get_file(f"{token}.000"))
-            except (Refused, ValueError) as error:
-                self._context.log.warning("procedure not readable any more", token=token, why=str(error))
+            except Refused as error:
+                # Perhaps it can be got later, so nothing is concluded from it.
+                self._context.log.warning("the tester does not give the procedure", token=token, why=error.message)
+                return ()
+            except ValueError as error:
+                self._context.log.warning("the procedure is not one of labctl's", token=token, why=str(error))
                 self._plans[token] = ()
         return self._plans[token]
 
