@@ -77,15 +77,20 @@ def test_any_fragment_of_a_protocol_takes_the_course_that_the_cell_would_take_wi
         assert one.how == other.how, operation.path
         # The export has 0.1 ms, 1 uV, 0.1 nA and 0.1 nAh. The currents of a hold and the relaxation of a rest are
         # curves through points, which lie otherwise if one looks further ahead.
-        curve = 3e-4 if operation.kind is Kind.HOLD else 1e-6
+        holds = operation.kind is Kind.HOLD
+        curve = 3e-4 if holds else 1e-6
+        # And 0.5 uV of what the cell relaxed to before a hold are 0.2 uA of its first current.
+        stray = 3e-7 if holds else 0.0
         # A hold's current arrives along a curve through points as well, and all that follows begins with its end.
-        began, apart = apart, apart + (3e-6 * (other.ended - other.began) if operation.kind is Kind.HOLD else 0.0)
+        began, apart = apart, apart + (3e-6 * (other.ended - other.began) if holds else 0.0)
         assert one.began == pytest.approx(other.began, abs=began)
         assert one.ended == pytest.approx(other.ended, abs=apart)
-        assert one.capacity == pytest.approx(other.capacity, rel=curve, abs=5e-6)
+        assert one.capacity == pytest.approx(
+            other.capacity, rel=curve, abs=5e-6 + stray / 6 * (other.ended - other.began)
+        )
         assert all(abs(one.voltage - other.voltage) <= other.spread[0] + 5e-5)
         inside = one.time < one.ended
-        allowed = other.spread[1] + 5e-4 * curve + 10 * curve * abs(other.current)
+        allowed = other.spread[1] + stray + 5e-4 * curve + 10 * curve * abs(other.current)
         assert all(abs(one.current - other.current)[inside] <= allowed[inside])
 
 
