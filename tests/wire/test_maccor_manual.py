@@ -273,6 +273,8 @@ def test_flags_and_variables_read_back_as_they_were_set(tmp_path: Path) -> None:
             assert memory.variables[14] == pytest.approx(1e-6, rel=1e-6)
             with pytest.raises(OutOfRange, match="VAR16: variables are VAR1 to VAR15"):
                 await control.set_variable(1, "vars", 16, 1.0)
+            with pytest.raises(OutOfRange, match="VAR1: nan is no number of single precision"):
+                await control.set_variable(1, "vars", 1, float("nan"))
             with pytest.raises(OutOfRange, match="32 bits"):
                 await control.set_flags(1 << 32)
             await control.reset(1, "vars")

@@ -273,6 +273,12 @@ def test_a_charge_ends_when_its_cell_gets_too_warm(tmp_path: Path) -> None:
 FLOW, HOLD = charge().steps[0], hold().steps[0]
 
 
+@pytest.mark.parametrize("step", [replace(FLOW, current=1e-11), replace(HOLD, ends=(End("current", False, 1e-11),))])
+def test_a_value_that_would_be_written_as_zero_is_refused(step: CyclerStep) -> None:
+    with pytest.raises(OutOfRange, match="1e-11 is too small for a procedure file"):
+        write(compile_program(of(step), smallest_range))
+
+
 @pytest.mark.parametrize(
     ("program", "words"),
     [

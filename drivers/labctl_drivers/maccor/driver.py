@@ -184,11 +184,10 @@ class MaccorCycler:
         """Judge a test that is not on its channel any more by its file."""
         if not await self._channels.archived(handle.token):
             return Progress(State.FAILED, f"the tester does not know test '{handle.token}'")
-        from labctl_drivers.maccor.export import parse
+        from labctl_drivers.maccor.deliver import read_beside
 
-        file = self._file(handle)
         try:
-            records = parse(file.read_bytes(), file.name)
+            _, records = await read_beside(self._file(handle), self._context.clock)
         except (OSError, DataError) as error:
             return Progress(State.FAILED, f"cleared from channel {handle.place}, its export is not readable: {error}")
         code = int(records.end[-1]) if records.closed() else -1
@@ -213,7 +212,7 @@ class MaccorCycler:
         last = self._last_records.get(handle.token)
         if state.status not in codes.IDLE and await self._channels.owns(int(handle.place), handle.token):
             last = state.last_record
-        raw, records = await deliver.wait_for_records(self._file(handle), last, self._context.clock.patience)
+        raw, records = await deliver.wait_for_records(self._file(handle), last, self._context.clock)
         plan = await self._plan(handle.token)
         self._looks.pop(handle.token, None)
         self._tails.pop(handle.token, None)

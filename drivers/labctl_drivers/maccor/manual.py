@@ -32,6 +32,8 @@ from labctl_drivers.maccor.station import ChannelSpec, Settings, limits_message
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,25}\Z")
 #: The shortest time of a watchdog, s, that a line with a time-out of 2 s could be kept inside of.
 _SHORTEST_WATCHDOG: Final = 2.0
+#: Variables are single precision.
+_LARGEST: Final = 3.4e38
 #: A set value or a limit in multiples of what the start calls 1C.
 _C_RATE: Final = re.compile(rb"<(StepValue|Current|Value)>[^<]*C</")
 #: Most records that an advanced start can take off the end of an archived test.
@@ -169,12 +171,14 @@ class ManualControl:
         Busy
             Another test is there.
         OutOfRange
-            There is no such variable.
+            There is no such variable, or the value is beyond single precision.
         Refused
             In the tester's words, or it did not read back to single precision.
         """
         if not 1 <= number <= VARIABLES:
             raise self._channels.fault(OutOfRange, f"VAR{number}: variables are VAR1 to VAR{VARIABLES}")
+        if not abs(value) < _LARGEST:
+            raise self._channels.fault(OutOfRange, f"VAR{number}: {value:g} is no number of single precision")
         await self._belongs(channel, token)
         wire = self._channels.wire(channel)
         reply = await self._session.ask(6, 9, Chan=wire, VarNum=number, Value=value)
