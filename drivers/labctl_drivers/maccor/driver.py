@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labctl.errors import DataError, InstrumentError
 from labctl.instruments.common import DriverContext, Fetched, Handle, Hiccup, Identity, Inspection, Progress, State
-from labctl.instruments.cycler import CyclerProgram, Reading
+from labctl.instruments.cycler import CyclerProgram, Mode, Reading, SafetyLimits
 from labctl.instruments.faults import CannotSay, NotIdentified, NotReachable, OutOfRange, Refused
 from labctl_drivers.maccor import codes
 from labctl_drivers.maccor.channels import RESET, RESUME, SUSPEND, Channels
@@ -27,6 +28,7 @@ from labctl_drivers.maccor.starting import START_DEFAULTS, dry_start, launch, li
 from labctl_drivers.maccor.station import Settings, limits_message
 
 if TYPE_CHECKING:
+    from labctl.instruments.steering import Steered
     from labctl_drivers.maccor.tail import Tail
 
 _TOKEN: Final = re.compile(r"[a-z0-9-]{1,25}\Z")
@@ -262,6 +264,15 @@ class MaccorCycler:
         """Go on with a suspended test."""
         goal = codes.RUNNING | {codes.COMPLETED}
         await self._channels.act(int(handle.place), handle.token, RESUME, goal, "resume")
+
+    def steer(
+        self, channel: int, name: str, mode: Mode, current: float, voltage: float, safety: SafetyLimits
+    ) -> AbstractAsyncContextManager[Steered]:
+        """Have a person steer a channel in direct mode; see :class:`labctl.instruments.steering.Steerable`."""
+        from labctl_drivers.maccor.direct import Output
+        from labctl_drivers.maccor.steering import steer
+
+        return steer(self._context, channel, name, Output(mode, current=current, voltage=voltage), safety)
 
     async def find(self, token: str) -> Handle | None:
         """Find a test by its name: on the channels first, then in the archive.
