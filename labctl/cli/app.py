@@ -379,6 +379,36 @@ def instruments_scan(
     scan(_default(station, lab, "station.yaml"), lab, identify=identify, as_json=json)
 
 
+@instruments_app.command("manual")
+def instruments_manual(
+    name: Annotated[str, typer.Argument(help="Cycler of the station.")],
+    channel: Annotated[int, typer.Argument(min=1, help="Its channel, counted from 1.")],
+    voltage: Annotated[
+        tuple[str, str], typer.Option("--voltage", metavar="LOW HIGH", help="Limits, such as '2.5 V' '4.35 V'.")
+    ],
+    current: Annotated[str, typer.Option("--current", help="Limit for charge and discharge, such as '1 mA'.")],
+    station: Station = None,
+    cells: CellsFile = None,
+    lab: Lab = HERE,
+) -> None:
+    """Steer one free channel by hand, with limits in the channel, until 'end' or Ctrl-C; then it is opened.
+
+    The channel's number is asked for once more before. Then: 'charge 0.2 mA to 4.2 V', 'discharge 0.2 mA to 3 V',
+    'rest', 'look', 'end'. Exit 5 if a campaign uses the instrument, 8 if it was not confirmed.
+    """
+    from labctl.cli.instruments_manual import manual
+
+    manual(
+        _default(station, lab, "station.yaml"),
+        _default(cells, lab, "cells.yaml"),
+        lab,
+        name=name,
+        channel=channel,
+        voltage=voltage,
+        current=current,
+    )
+
+
 @app.command()
 def schema(kind: Annotated[str, typer.Argument(help="protocol, station or cells.")]) -> None:
     """Print the JSON Schema of a file, for editors."""

@@ -149,7 +149,7 @@ def check(station: Path, cells: Path, lab: Path, *, names: Sequence[str], exerci
             used = held_by_campaigns(lab) if exercise else {}
         except Locked as locked:
             used = in_use(lab, wanted, locked)
-        attached = _attached(loaded, lab)
+        attached = simulated(loaded, lab)
         entries = loaded.entries() if attached is None else attached.entries
 
         async def main(clock: LoopClock) -> tuple[Checked, ...]:
@@ -164,7 +164,7 @@ def check(station: Path, cells: Path, lab: Path, *, names: Sequence[str], exerci
                     settings=entries[name],
                     clock=clock,
                     log=log,
-                    report=_survived,
+                    report=survived,
                     secret=resolve,
                     folder=lab,
                     read_only=True,
@@ -225,11 +225,12 @@ def _named(error: LabctlError, checked: Checked) -> LabctlError:
     return InstrumentError(error.message, instrument=checked.name, address=checked.address, hint=error.hint)
 
 
-def _survived(hiccup: Hiccup) -> None:
+def survived(hiccup: Hiccup) -> None:
+    """Say what went wrong on a wire and was survived."""
     say(f"{hiccup.instrument}: {hiccup.message}")
 
 
-def _attached(station: Station, lab: Path) -> Attached | None:
+def simulated(station: Station, lab: Path) -> Attached | None:
     """Find the simulated laboratory of this folder, where the station is a simulated one."""
     if station.mode != "simulated":
         return None

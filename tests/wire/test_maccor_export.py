@@ -157,6 +157,24 @@ def test_noise_around_zero_at_the_end_of_a_hold_keeps_its_sign() -> None:
     assert read(SECONDS.text(rows)).current.tolist() == pytest.approx([0.0, -6e-4, 2e-8])
 
 
+def test_noise_before_a_current_flows_neither_contradicts_nor_tells_the_sign_of_others() -> None:
+    charging = [
+        (1, 1, 0.0, 0.0, 1e-8, 3.1, "R", 0),
+        (2, 2, 1.0, 0.0, -4e-8, 3.1, "C", 0),
+        (3, 2, 2.0, 0.0, 2e-4, 3.1, "C", 1),
+    ]
+    assert read(SECONDS.text(charging)).current.tolist() == pytest.approx([1e-8, -4e-8, 2e-4])
+    # A step's first record may still have the current of the step before.
+    turning = [*charging, (4, 3, 2.0, 0.0, 2e-4, 3.1, "D", 0), (5, 3, 3.0, 0.0, -6e-4, 3.0, "D", 1)]
+    assert read(SECONDS.text(turning)).current.tolist()[3:] == pytest.approx([2e-4, -6e-4])
+    holding = [
+        (1, 1, 0.0, 0.0, 0.0, 3.0, "D", 0),
+        (2, 1, 1.0, 0.0, 3e-8, 3.0, "D", 1),
+        (3, 2, 2.0, 0.0, -6e-4, 2.9, "D", 1),
+    ]
+    assert read(SECONDS.text(holding)).current.tolist() == pytest.approx([0.0, 3e-8, -6e-4])
+
+
 def test_a_clock_that_goes_back_is_refused() -> None:
     rows = [*ROWS[:2], (3, 1, 20.0, 5.2e-6, 2e-4, 4.3, "C", 133)]
     with pytest.raises(DataError, match="at record 3 the test's clock goes back from 60 to 20 s"):
@@ -182,6 +200,8 @@ def test_how_a_test_ended_is_told_from_its_codes() -> None:
     for code, end in ((192, "aborted"), (197, "fault"), (254, "fault")):
         assert how_ended(replace(records, end=np.array([0, 1, 133, 0, 1, code])), plan)[0] == end
     assert how_ended(replace(records, end=np.array([0, 1, 133, 0, 129, 193])), plan) == ("time", True)
+    # Where the tester makes a record of a loop's last pass too, the step before it still is what ended.
+    assert how_ended(replace(records, end=np.array([0, 1, 133, 0, 147, 193])), plan) == ("voltage", False)
     seen = program_view(records, plan)
     assert seen.step.tolist() == [1, 1, 1, 2, 2, 2]
     assert seen.capacity.tolist() == pytest.approx([0, 0.01188, 0.01872, 0, 0.036, 0.036])

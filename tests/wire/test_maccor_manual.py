@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from maccor_bench import SAFETY, Bench, charge, rest, tell
 
-from labctl.instruments import Busy, Mode, OutOfRange, Refused, State, TimedOut
+from labctl.instruments import Busy, CyclerProgram, Mode, OutOfRange, Refused, SafetyLimits, State, TimedOut
 from labctl_drivers.maccor.direct import Output
 from labctl_drivers.maccor.manual import AdvancedStart, ManualControl
 from labctl_simulators.macnet import wire
@@ -272,6 +273,8 @@ def test_flags_and_variables_read_back_as_they_were_set(tmp_path: Path) -> None:
             assert memory.variables[14] == pytest.approx(1e-6, rel=1e-6)
             with pytest.raises(OutOfRange, match="VAR16: variables are VAR1 to VAR15"):
                 await control.set_variable(1, "vars", 16, 1.0)
+            with pytest.raises(OutOfRange, match="VAR1: nan is no number of single precision"):
+                await control.set_variable(1, "vars", 1, float("nan"))
             with pytest.raises(OutOfRange, match="32 bits"):
                 await control.set_flags(1 << 32)
             await control.reset(1, "vars")
@@ -341,5 +344,43 @@ def test_an_archived_test_goes_on_where_it_was(tmp_path: Path) -> None:
                 await control.advanced_start(2, AdvancedStart("b", "stopped", options=1, archived="never"), SAFETY)
         progress = await driver.poll(handle)
         assert progress.state is State.RUNNING
+
+    tell(tmp_path, story)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (SafetyLimits(4.4, 2.5, 5e-3, 5e-3), "exclude everything"),
+        (SafetyLimits(2.5, 4.4, 0.0, 5e-3), "exclude everything"),
+        (SafetyLimits(2.5, float("nan"), 5e-3, 5e-3), "outside the channel's 0 to 5 V"),
+    ],
+)
+def test_by_hand_too_limits_that_protect_nothing_are_refused_before_anything_is_sent(
+    tmp_path: Path, limits: SafetyLimits, words: str
+) -> None:
+    async def story(b: Bench) -> None:
+        async with ManualControl.at(b.context(**CONFIRMED)) as control:
+            with pytest.raises(OutOfRange, match=words):
+                async with control.direct(1, "unsafe", UP, limits):
+                    raise AssertionError("it was entered")
+            with pytest.raises(OutOfRange, match=words):
+                await control.advanced_start(1, AdvancedStart("unsafe", "any"), limits)
+        assert b.laboratory.records("maccor") == []
+
+    tell(tmp_path, story, **WATCHED)
+
+
+def test_an_advanced_start_with_c_rates_says_what_they_refer_to(tmp_path: Path) -> None:
+    async def story(b: Bench) -> None:
+        step = replace(charge().steps[0], current=2e-4, c_rate=0.2)
+        program = CyclerProgram("c/rate", (step,), SAFETY, capacity=3.6)
+        driver = await b.connected()
+        await driver.abort(await driver.start("rated", 1, program))
+        async with ManualControl.at(b.context()) as control:
+            with pytest.raises(OutOfRange, match="procedure rated has C-rates, and nobody says what current 1C is"):
+                await control.advanced_start(1, AdvancedStart("again", "rated"), SAFETY)
+            await control.advanced_start(1, AdvancedStart("again", "rated", one_c=1e-3), SAFETY)
+        assert (await driver.reading(1)).current == pytest.approx(2e-4)
 
     tell(tmp_path, story)

@@ -13,7 +13,7 @@ from maccor_bench import DESCRIPTION, Bench, Quiet, charge, tell
 from macnet_client import Client, client
 
 from labctl.engine.clock import run_virtual
-from labctl.instruments import Refused
+from labctl.instruments import Refused, State
 from labctl_simulators.laboratory import Laboratory
 from labctl_simulators.macnet import MacnetSimulator
 
@@ -229,5 +229,31 @@ def test_no_order_of_the_driver_for_a_channel_ever_carries_another_channel(tmp_p
         for server in servers.values():
             server.close()
             await server.wait_closed()
+
+    tell(tmp_path, story)
+
+
+def test_a_channel_that_ignores_its_orders_still_has_its_test(tmp_path: Path) -> None:
+    async def story(b: Bench) -> None:
+        driver = await b.connected()
+        await driver.start("stays", 1, charge())
+        one = b.simulator.tester.channels[0]
+        one.break_down("stubborn")
+        assert b.simulator.tester.clear(one) == 0
+        assert [(entry["test"], entry["state"]) for entry in b.simulator.tester.tests()] == [("stays", "active")]
+
+    tell(tmp_path, story)
+
+
+def test_a_channel_stops_where_its_power_goes_beyond_the_limit(tmp_path: Path) -> None:
+    async def story(b: Bench) -> None:
+        driver = await b.connected()
+        handle = await driver.start("warm", 1, charge())
+        one = b.simulator.tester.channels[0]
+        one.limit({**one.safety, "PBatSafeChg": 2e-4 * 3.9})
+        progress = await b.wait(driver, handle)
+        assert progress.state is State.FAILED
+        # Open again when it is looked at, and relaxed a little.
+        assert 3.85 < progress.values["voltage_V"] <= 3.9
 
     tell(tmp_path, story)

@@ -7,7 +7,8 @@ from 0: nothing above this module knows of the tester's.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from labctl.errors import InstrumentError
@@ -24,7 +25,8 @@ LOOKS: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 _AGAIN: Final = (0.5, 2.0)
 #: Most channels in one question about several.
 _SEVERAL: Final = 128
-_LIMITS: Final = ("VSafeMax", "VSafeMin", "ISafeChg", "ISafeDis", "PBatSafeChg", "PBatSafeDis")
+#: What (3,1) tells of a channel and (6,10) sets.
+LIMITS: Final = ("VSafeMax", "VSafeMin", "ISafeChg", "ISafeDis", "PBatSafeChg", "PBatSafeDis")
 #: Relative tolerance of a read-back: the tester stores single precision.
 SINGLE: Final = 1e-6
 
@@ -70,20 +72,39 @@ class Channels:
         """What a channel says of itself, (4,7)."""
         return await self._session.ask_as(ChannelState.read, 4, 7, Chan=self.wire(channel))
 
+    async def sure_state(self, channel: int, believed: frozenset[int] = frozenset()) -> ChannelState:
+        """As :meth:`state`, with a ``Stat`` that was seen twice in a row, as one digit may have been wrong.
+
+        Parameters
+        ----------
+        believed : frozenset of int
+            Those that one look is enough for.
+        """
+        state = await self.state(channel)
+        for _ in range(ATTEMPTS):
+            if state.status in believed:
+                break
+            before, state = state, await self.state(channel)
+            if state.status == before.status:
+                break
+        return state
+
     async def clear_state(self, channel: int) -> ChannelState:
-        """As :meth:`state`, where the state is one of those that mean something for the cell.
+        """As :meth:`sure_state`, where the state is one of those that mean something for the cell.
+
+        That a test runs is believed at once: whoever thinks so has another look later.
 
         Raises
         ------
         CannotSay
-            After three looks the channel is still in a state of which nobody knows whether current flows.
+            After three tries the channel is still in a state of which nobody knows whether current flows.
         """
-        state = await self.state(channel)
+        state = await self.sure_state(channel, codes.RUNNING)
         for pause in _AGAIN:
             if state.status in codes.CLEAR:
                 return state
             await asyncio.sleep(self._context.clock.patience(pause))
-            state = await self.state(channel)
+            state = await self.sure_state(channel, codes.RUNNING)
         if state.status in codes.CLEAR:
             return state
         raise self.fault(
@@ -115,15 +136,13 @@ class Channels:
             self._specs[channel] = await self._session.ask_as(ChannelSpec.read, 3, 1, Chan=self.wire(channel))
         return self._specs[channel]
 
-    async def words(self) -> Mapping[int, str]:
-        """Status word of every channel that is ours, (4,1)."""
-        words: dict[int, str] = {}
+    async def statuses(self) -> Mapping[int, int]:
+        """``Stat`` of every channel that is ours, (4,1)."""
+        found: list[int] = []
         for first in range(0, self._highest, _SEVERAL):
             count = min(_SEVERAL, self._highest - first)
-            found = await self._session.ask_as(_statuses_of(count), 4, 1, Chan=first, Len=count)
-            for index, status in enumerate(found):
-                words[first + index + 1] = codes.status_word(status)
-        return {channel: words[channel] for channel in sorted(self._ours)}
+            found += await self._session.ask_as(partial(statuses, count=count), 4, 1, Chan=first, Len=count)
+        return {channel: found[channel - 1] for channel in sorted(self._ours)}
 
     async def end_status(self, channel: int) -> answers.EndStatus:
         """At which End step a test ended, (4,10)."""
@@ -175,7 +194,7 @@ class Channels:
         """
         words: str | None = None
         for _ in range(ATTEMPTS):
-            state = await self.state(channel)
+            state = await self.sure_state(channel)
             if state.status in goal or not await self.owns(channel, token):
                 return
             try:
@@ -185,7 +204,7 @@ class Channels:
                 self._session.survived(fault)
             for pause in LOOKS:
                 await asyncio.sleep(self._context.clock.patience(pause))
-                if (state := await self.state(channel)).status in goal:
+                if (state := await self.sure_state(channel)).status in goal:
                     return
                 if words is not None:
                     break
@@ -206,9 +225,9 @@ class Channels:
         Refused
             One is not what was sent, to single precision.
         """
-        reply = await self._session.ask(6, 10, Chan=self.wire(channel), **{key: sent[key] for key in _LIMITS})
+        reply = await self._session.ask(6, 10, Chan=self.wire(channel), **{key: sent[key] for key in LIMITS})
         back: dict[str, float] = {}
-        for key in _LIMITS:
+        for key in LIMITS:
             echo = reply.get(key)
             if echo is None or not same(echo, sent[key]):
                 raise self.fault(
@@ -228,7 +247,3 @@ def same(echo: Any, sent: float) -> bool:
     if isinstance(echo, bool) or not isinstance(echo, (int, float)):
         return False
     return abs(echo - sent) <= SINGLE * abs(sent)
-
-
-def _statuses_of(count: int) -> Callable[[Mapping[str, Any]], list[int]]:
-    return lambda reply: statuses(reply, count)

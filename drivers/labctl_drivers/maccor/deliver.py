@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from labctl.errors import DataError
-from labctl.instruments.common import Fetched, Handle
+from labctl.instruments.common import Clock, Fetched, Handle
 from labctl_drivers.maccor import export
 from labctl_drivers.maccor.procedure import TesterStep, write
 
@@ -19,9 +19,7 @@ _PAUSES: Final = (0.0, 0.5, 1.5, 3.0, 10.0, 15.0, 30.0)
 _EXPORTED_WITHIN: Final = 90.0
 
 
-async def wait_for_records(
-    file: Path, last: int | None, patience: Callable[[float], float] = float
-) -> tuple[bytes, export.Records]:
+async def wait_for_records(file: Path, last: int | None, clock: Clock) -> tuple[bytes, export.Records]:
     """Wait until ``file`` holds the test to its end, and give it as it is and as records.
 
     Parameters
@@ -31,8 +29,8 @@ async def wait_for_records(
     last : int or None
         Number of the last record by the channel; None where the channel has forgotten, and then the file must end
         with a record after which none can come.
-    patience : callable
-        Gives the running loop's seconds that correspond to real ones.
+    clock : Clock
+        Whose time is waited.
 
     Raises
     ------
@@ -41,14 +39,13 @@ async def wait_for_records(
     """
     problem = DataError(f"{file}: not there")
     loop = asyncio.get_running_loop()
-    until = loop.time() + patience(_EXPORTED_WITHIN)
+    until = loop.time() + clock.patience(_EXPORTED_WITHIN)
     for pause in itertools.chain(_PAUSES, itertools.repeat(_PAUSES[-1])):
         if loop.time() >= until:
             break
         await asyncio.sleep(pause)
         try:
-            raw = file.read_bytes()
-            records = export.parse(raw, file.name)
+            raw, records = await read_beside(file, clock)
             export.check_gaps(records, file.name, last)
         except OSError as error:
             problem = DataError(f"{file}: {error.strerror}", hint="is the tester's export folder reachable?")
@@ -63,6 +60,25 @@ async def wait_for_records(
             return raw, records
         problem = DataError(f"{file.name}: ends with record {final} and without an end of the test")
     raise problem
+
+
+async def read_beside(file: Path, clock: Clock) -> tuple[bytes, export.Records]:
+    """Read an export beside the running loop: the folder is another computer's, which may take its time.
+
+    Raises
+    ------
+    OSError
+        It can't be read.
+    DataError
+        It is not understood.
+    """
+
+    def work() -> tuple[bytes, export.Records]:
+        raw = file.read_bytes()
+        return raw, export.parse(raw, file.name)
+
+    with clock.exchange():
+        return await asyncio.to_thread(work)
 
 
 def bundle(

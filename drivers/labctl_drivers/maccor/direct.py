@@ -198,9 +198,10 @@ class DirectMode:
         """
         self._leaving.set()
         if keeper is not None:
-            await keeper
+            # Whatever became of it, the channel is to be opened.
+            await asyncio.wait((keeper,))
             await self._try_to_rest()
-        state = await self.look()
+        state = await self._channels.sure_state(self.channel)
         if state.status in codes.IDLE or not await self._channels.owns(self.channel, self.token):
             return
         if state.status in codes.RUNNING:

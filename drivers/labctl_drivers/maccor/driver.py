@@ -10,23 +10,25 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labctl.errors import DataError, InstrumentError
 from labctl.instruments.common import DriverContext, Fetched, Handle, Hiccup, Identity, Inspection, Progress, State
-from labctl.instruments.cycler import CyclerProgram, Reading
+from labctl.instruments.cycler import CyclerProgram, Mode, Reading, SafetyLimits
 from labctl.instruments.faults import CannotSay, NotIdentified, NotReachable, OutOfRange, Refused
 from labctl_drivers.maccor import codes
 from labctl_drivers.maccor.channels import RESET, RESUME, SUSPEND, Channels
 from labctl_drivers.maccor.procedure import Sensor, TesterStep, compile_program, one_c, read, write
 from labctl_drivers.maccor.readings import ChannelState, began, continues, remaining
-from labctl_drivers.maccor.session import ATTEMPTS, LINE_FAULTS, Session
+from labctl_drivers.maccor.session import LINE_FAULTS, Session
 from labctl_drivers.maccor.starting import START_DEFAULTS, dry_start, launch, limits, make_ready, order, upload
 from labctl_drivers.maccor.station import Settings, limits_message
 
 if TYPE_CHECKING:
+    from labctl.instruments.steering import Steered
     from labctl_drivers.maccor.tail import Tail
 
 _TOKEN: Final = re.compile(r"[a-z0-9-]{1,25}\Z")
@@ -113,14 +115,15 @@ class MaccorCycler:
         channels = self._channels
         spec = await channels.spec(channel)
         steps = compile_program(program, spec.scale, self._sensor())
-        if (beyond := limits_message(spec, program)) is not None:
+        if (beyond := limits_message(spec, program.safety, program.steps)) is not None:
             raise channels.fault(OutOfRange, f"channel {channel}: {beyond}")
+        content = write(steps)
         started = self._context.clock.now().isoformat()
         if await make_ready(self._context, channels, channel, token):
             return Handle(token, str(channel), started, {})
         # Whoever wants the temperature watched finds out before current flows that it can't be.
         await channels.temperature(channel)
-        await upload(self._session, token, write(steps))
+        await upload(self._session, token, content)
         sent = limits(program.safety, spec)
         back = await channels.set_limits(channel, sent)
         told = order(channels.wire(channel), token, program.name, one_c(program))
@@ -144,7 +147,7 @@ class MaccorCycler:
         """Look once. Suspended by an operator counts as running, and the message says so."""
         channel = int(handle.place)
         # State before name: names never come back, so a name that is ours now was ours a moment ago.
-        state = await self._settled(channel)
+        state = await self._channels.clear_state(channel)
         if state.status in codes.IDLE or not await self._ours_still(handle, state):
             return await self._gone(handle)
         values = state.values()
@@ -165,17 +168,6 @@ class MaccorCycler:
         self._looks[handle.token] = self._context.clock.now(), state
         return Progress(State.RUNNING, codes.STATUS[state.status], left, values)
 
-    async def _settled(self, channel: int) -> ChannelState:
-        """Look at a channel; that it does not run any more must be seen twice, as one digit may have been wrong."""
-        state = await self._channels.clear_state(channel)
-        for _ in range(ATTEMPTS):
-            if state.status in codes.RUNNING:
-                break
-            before, state = state, await self._channels.clear_state(channel)
-            if state.status == before.status:
-                break
-        return state
-
     async def _completed(self, channel: int, values: dict[str, float]) -> Progress:
         """Judge a test that is at its end by the End step that it came to."""
         word = codes.STATUS[codes.COMPLETED]
@@ -194,11 +186,10 @@ class MaccorCycler:
         """Judge a test that is not on its channel any more by its file."""
         if not await self._channels.archived(handle.token):
             return Progress(State.FAILED, f"the tester does not know test '{handle.token}'")
-        from labctl_drivers.maccor.export import parse
+        from labctl_drivers.maccor.deliver import read_beside
 
-        file = self._file(handle)
         try:
-            records = parse(file.read_bytes(), file.name)
+            _, records = await read_beside(self._file(handle), self._context.clock)
         except (OSError, DataError) as error:
             return Progress(State.FAILED, f"cleared from channel {handle.place}, its export is not readable: {error}")
         code = int(records.end[-1]) if records.closed() else -1
@@ -223,7 +214,7 @@ class MaccorCycler:
         last = self._last_records.get(handle.token)
         if state.status not in codes.IDLE and await self._channels.owns(int(handle.place), handle.token):
             last = state.last_record
-        raw, records = await deliver.wait_for_records(self._file(handle), last, self._context.clock.patience)
+        raw, records = await deliver.wait_for_records(self._file(handle), last, self._context.clock)
         plan = await self._plan(handle.token)
         self._looks.pop(handle.token, None)
         self._tails.pop(handle.token, None)
@@ -256,7 +247,7 @@ class MaccorCycler:
     async def abort(self, handle: Handle) -> None:
         """To open circuit, now: suspend, reset, and see that both were done. Idempotent."""
         channel, channels = int(handle.place), self._channels
-        state = await channels.state(channel)
+        state = await channels.sure_state(channel)
         if state.status in codes.IDLE | {codes.COMPLETED} or not await channels.owns(channel, handle.token):
             return
         if state.status in codes.RUNNING:
@@ -274,6 +265,15 @@ class MaccorCycler:
         goal = codes.RUNNING | {codes.COMPLETED}
         await self._channels.act(int(handle.place), handle.token, RESUME, goal, "resume")
 
+    def steer(
+        self, channel: int, name: str, mode: Mode, current: float, voltage: float, safety: SafetyLimits
+    ) -> AbstractAsyncContextManager[Steered]:
+        """Have a person steer a channel in direct mode; see :class:`labctl.instruments.steering.Steerable`."""
+        from labctl_drivers.maccor.direct import Output
+        from labctl_drivers.maccor.steering import steer
+
+        return steer(self._context, channel, name, Output(mode, current=current, voltage=voltage), safety)
+
     async def find(self, token: str) -> Handle | None:
         """Find a test by its name: on the channels first, then in the archive.
 
@@ -284,7 +284,7 @@ class MaccorCycler:
         """
         try:
             for channel in self._settings.channels:
-                if await self._channels.name(channel) == token:
+                if await self._channels.owns(channel, token):
                     state = await self._channels.state(channel)
                     if state.status not in codes.IDLE:
                         begun = self._context.clock.now() - timedelta(seconds=state.test_time)
@@ -316,15 +316,20 @@ class MaccorCycler:
 
     async def channels(self) -> Mapping[int, str]:
         """Status word of every channel that the station gave us."""
-        return await self._channels.words()
+        found = await self._channels.statuses()
+        return {channel: codes.status_word(status) for channel, status in found.items()}
 
     async def _plan(self, token: str) -> tuple[TesterStep, ...]:
         """Our procedure's steps; after a restart they are read back from the tester."""
         if token not in self._plans:
             try:
                 self._plans[token] = read(await self._session.get_file(f"{token}.000"))
-            except (Refused, ValueError) as error:
-                self._context.log.warning("procedure not readable any more", token=token, why=str(error))
+            except Refused as error:
+                # Perhaps it can be got later, so nothing is concluded from it.
+                self._context.log.warning("the tester does not give the procedure", token=token, why=error.message)
+                return ()
+            except ValueError as error:
+                self._context.log.warning("the procedure is not one of labctl's", token=token, why=str(error))
                 self._plans[token] = ()
         return self._plans[token]
 

@@ -27,6 +27,8 @@ from labctl_drivers.maccor.export_layouts import could_be_heading
 from labctl_drivers.maccor.export_reader import Reader, Records
 from labctl_drivers.maccor.procedure import TesterStep
 
+#: Ends of steps that do nothing with the cell: cycle number, loop count.
+_COUNTED: Final = (131, 147)
 # Thermocouples and thermistors have a code each.
 _ENDS: Final = {END_VOLTAGE: "voltage", END_CURRENT: "current", 158: "temperature", 159: "temperature"}
 __all__ = ["ProgramView", "Records", "begun_at", "check_gaps", "csv_text", "how_ended", "parse", "program_view"]
@@ -207,7 +209,7 @@ def how_ended(records: Records, plan: Sequence[TesterStep]) -> tuple[str, bool]:
     final = int(codes[-1])
     if final in FAULTS:
         return "fault", False
-    ends = np.flatnonzero((codes >= 128) & (codes < SUSPENDED_BY_OPERATOR))
+    ends = np.flatnonzero((codes >= 128) & (codes < SUSPENDED_BY_OPERATOR) & ~np.isin(codes, _COUNTED))
     if final != NORMAL_END or not ends.size:
         return "aborted", False
     code, number = int(codes[ends[-1]]), int(records.step[ends[-1]])

@@ -34,6 +34,8 @@ from labctl_drivers.maccor.export_layouts import (
 _HEADING_WITHIN: Final = 40
 #: A current in the wrong direction is noise up to this part of the largest one in the file, and contradicts it beyond.
 _NOISE: Final = 0.1
+#: Currents up to this, A, are noise whatever else there is in the file.
+_NOTHING: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +214,7 @@ class Reader:
         if self._signed is not None:
             return len(read.state)
         discharging = _is(read, "D") & (read.current != 0)
-        telling = np.flatnonzero(discharging & (read.end != 0))
+        telling = np.flatnonzero(discharging & (np.abs(read.current) > _NOTHING) & (read.end != 0))
         if telling.size:
             self._signed = bool(read.current[telling[0]] < 0)
         elif discharging.any():
@@ -230,7 +232,8 @@ class Reader:
         largest = np.maximum(np.maximum.accumulate(np.abs(current)), self._largest)
         self._largest = float(largest[-1])
         against = np.where(discharging, current, np.where(_is(read, "C"), -current, 0.0))
-        wrong = np.flatnonzero(against > _NOISE * largest)
+        # The first record of a step may be made before its current flows, or with that of the step before.
+        wrong = np.flatnonzero((against > np.maximum(_NOISE * largest, _NOTHING)) & (read.end != 0))
         if wrong.size:
             at = int(wrong[0])
             kind = {None: "no discharge came yet", True: "discharges are negative", False: "currents have no sign"}

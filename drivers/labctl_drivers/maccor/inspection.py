@@ -8,24 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, Final, TypeVar
 
 from labctl.instruments.common import DriverContext, Inspection
 from labctl.instruments.faults import Garbled, Refused
 from labctl_drivers.maccor import codes
-from labctl_drivers.maccor.readings import statuses
+from labctl_drivers.maccor.channels import LIMITS, Channels
 from labctl_drivers.maccor.session import Session
 from labctl_drivers.maccor.station import ChannelSpec, Settings
 
-#: What (3,1) tells of a channel and (6,10) sets.
-_LIMITS: Final = ("VSafeMax", "VSafeMin", "ISafeChg", "ISafeDis", "PBatSafeChg", "PBatSafeDis")
-#: Relative tolerance of a read-back: the tester stores single precision.
-_SINGLE: Final = 1e-6
 #: A difference of clocks, s, that files and live values can't hide; the tester tells whole seconds.
 _CLOCK_WITHIN: Final = 30.0
 _BROKEN: Final = frozenset({codes.PROBLEM, 6, 9, 10, 11, 16})
-_MOST_IN_ONE: Final = 128
 #: Real seconds for asking when channels were calibrated; of a large tester the rest is left out.
 _CALIBRATION: Final = 3.0
 
@@ -47,21 +41,23 @@ async def inspect(context: DriverContext, session: Session, settings: Settings, 
     answers = {channel: await session.ask(3, 1, Chan=channel - 1) for channel in channels}
     specs = {channel: _described(answer) for channel, answer in answers.items()}
     limits = {channel: _limits(answer) for channel, answer in answers.items()}
-    states = await _statuses(session, channels)
+    ours = Channels(context, session, channels)
+    states = await ours.statuses()
     facts = {f"channels {_list(held)}": words for words, held in _alike(specs).items()}
-    facts |= {"state": "; ".join(f"{_list(held)} {word}" for word, held in _alike(_states_words(states)).items())}
+    words = {channel: codes.status_word(status) for channel, status in states.items()}
+    facts |= {"state": "; ".join(f"{_list(held)} {word}" for word, held in _alike(words).items())}
     facts["calibrated"] = await _calibration(context, session, channels)
     safety = {f"limits of {_list(held)}": words for words, held in _alike(limits).items()}
     offset = await _clock_offset(context, session, settings)
     broken = [channel for channel, state in states.items() if state in _BROKEN]
-    unsafe = [f"channel {_list(broken)}: {_words(states[broken[0]])}; clear it at the tester"] if broken else []
+    unsafe = [f"channel {_list(broken)}: {words[broken[0]]}; clear it at the tester"] if broken else []
     if abs(offset) > _CLOCK_WITHIN:
         unsafe.append(
             f"the tester's clock is {offset:+.0f} s off; set it, or say 'tester_clock' in the station file as that "
             "PC's zone is"
         )
     if exercise:
-        facts["exercised"] = await _rewrite(context, session, states, answers)
+        facts["exercised"] = await _rewrite(context, ours, states, answers)
     return Inspection(facts, safety, offset, tuple(unsafe), UNVERIFIED)
 
 
@@ -73,7 +69,7 @@ def _described(answer: Mapping[str, Any]) -> str:
 
 def _limits(answer: Mapping[str, Any]) -> str:
     try:
-        high, low, charge, discharge, power, drawn = (float(answer[key]) for key in _LIMITS)
+        high, low, charge, discharge, power, drawn = (float(answer[key]) for key in LIMITS)
     except (KeyError, TypeError, ValueError) as error:
         raise Garbled(f"the answer to (3,1) lacks or garbles {error}") from error
     currents = f"charge {_amperes(charge)}, discharge {_amperes(discharge)}"
@@ -85,23 +81,6 @@ def _amperes(value: float) -> str:
         if value >= 0.999 * factor:
             return f"{value / factor:.4g} {unit}"
     return f"{value / 1e-6:.4g} µA"
-
-
-async def _statuses(session: Session, channels: Sequence[int]) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for first in range(0, max(channels), _MOST_IN_ONE):
-        count = min(_MOST_IN_ONE, max(channels) - first)
-        listed = await session.ask_as(partial(statuses, count=count), 4, 1, Chan=first, Len=count)
-        found |= {first + index + 1: status for index, status in enumerate(listed)}
-    return {channel: found[channel] for channel in channels if channel in found}
-
-
-def _states_words(states: Mapping[int, int]) -> dict[int, str]:
-    return {channel: _words(status) for channel, status in states.items()}
-
-
-def _words(status: int) -> str:
-    return codes.STATUS.get(status, f"in the unknown state {status}")
 
 
 async def _calibration(context: DriverContext, session: Session, channels: Sequence[int]) -> str:
@@ -141,21 +120,14 @@ def _tester_time(answer: Mapping[str, Any]) -> datetime:
 
 
 async def _rewrite(
-    context: DriverContext, session: Session, states: Mapping[int, int], answers: Mapping[int, Mapping[str, Any]]
+    context: DriverContext, ours: Channels, states: Mapping[int, int], answers: Mapping[int, Mapping[str, Any]]
 ) -> str:
     """Write the limits of one idle channel as they are, and read them back. Raises ``Refused`` where they differ."""
     idle = [channel for channel, state in states.items() if state in codes.IDLE]
     channel = next((one for one in idle if one in context.free), idle[0] if idle else None)
     if channel is None:
         return "nothing: no channel is idle"
-    sent = {key: float(answers[channel][key]) for key in _LIMITS}
-    echo = await session.ask(6, 10, Chan=channel - 1, **sent)
-    for key, value in sent.items():
-        back = echo.get(key)
-        if not isinstance(back, (int, float)) or abs(back - value) > _SINGLE * abs(value):
-            raise session.fault(
-                Refused, f"channel {channel}: limit {key} was sent as {value:g} and read back as {back}"
-            )
+    await ours.set_limits(channel, {key: float(answers[channel][key]) for key in LIMITS})
     return f"limits of channel {channel} written as they were, and read back"
 
 

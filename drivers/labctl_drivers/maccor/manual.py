@@ -27,11 +27,15 @@ from labctl_drivers.maccor.channels import ARCHIVE, RESET, Channels, same
 from labctl_drivers.maccor.direct import DirectMode, Output
 from labctl_drivers.maccor.session import Session
 from labctl_drivers.maccor.starting import START_DEFAULTS, launch, limits, order
-from labctl_drivers.maccor.station import ChannelSpec, Settings
+from labctl_drivers.maccor.station import ChannelSpec, Settings, limits_message
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,25}\Z")
 #: The shortest time of a watchdog, s, that a line with a time-out of 2 s could be kept inside of.
 _SHORTEST_WATCHDOG: Final = 2.0
+#: Variables are single precision.
+_LARGEST: Final = 3.4e38
+#: A set value or a limit in multiples of what the start calls 1C.
+_C_RATE: Final = re.compile(rb"<(StepValue|Current|Value)>[^<]*C</")
 #: Most records that an advanced start can take off the end of an archived test.
 _REMOVABLE: Final = 20
 
@@ -58,6 +62,8 @@ class AdvancedStart:
         Remaining passes of loops 1 to 4.
     capacity, energy : float
         Ah and Wh with which it begins.
+    one_c : float or None
+        What the procedure's C-rates refer to, A; None for a procedure without any.
     """
 
     test: str
@@ -72,6 +78,7 @@ class AdvancedStart:
     loops: tuple[int, int, int, int] = (-1, -1, -1, -1)
     capacity: float = -1.0
     energy: float = -1.0
+    one_c: float | None = None
 
     def told(self) -> dict[str, Any]:
         """Give the members of (6,13) that a plain start has not."""
@@ -164,12 +171,14 @@ class ManualControl:
         Busy
             Another test is there.
         OutOfRange
-            There is no such variable.
+            There is no such variable, or the value is beyond single precision.
         Refused
             In the tester's words, or it did not read back to single precision.
         """
         if not 1 <= number <= VARIABLES:
             raise self._channels.fault(OutOfRange, f"VAR{number}: variables are VAR1 to VAR{VARIABLES}")
+        if not abs(value) < _LARGEST:
+            raise self._channels.fault(OutOfRange, f"VAR{number}: {value:g} is no number of single precision")
         await self._belongs(channel, token)
         wire = self._channels.wire(channel)
         reply = await self._session.ask(6, 9, Chan=wire, VarNum=number, Value=value)
@@ -211,7 +220,7 @@ class ManualControl:
         Busy
             The channel is not free.
         OutOfRange
-            More than 20 records are to be removed.
+            More than 20 records are to be removed, limits beyond the channel, or C-rates that refer to nothing.
         Refused
             In the tester's words, or the limits did not read back.
         """
@@ -219,9 +228,14 @@ class ManualControl:
             raise self._channels.fault(
                 OutOfRange, f"{start.remove_records} records to remove; the tester removes {_REMOVABLE} at most"
             )
+        spec = await self._sensible(channel, safety)
+        if start.one_c is None and _C_RATE.search(await self._session.get_file(f"{start.procedure}.000")):
+            raise self._channels.fault(
+                OutOfRange, f"procedure {start.procedure} has C-rates, and nobody says what current 1C is"
+            )
         await self._free(channel)
-        await self._channels.set_limits(channel, limits(safety, await self._channels.spec(channel)))
-        told = order(self._channels.wire(channel), start.test, comment)
+        await self._channels.set_limits(channel, limits(safety, spec))
+        told = order(self._channels.wire(channel), start.test, comment, start.one_c or 1.0)
         told |= {"ProcName": start.procedure, **START_DEFAULTS, **start.told()}
         await launch(
             self._context,
@@ -266,7 +280,7 @@ class ManualControl:
         watchdog = self._watchdog()
         if not _NAME.match(name) or await self._channels.knows(name, channel):
             raise self._channels.fault(Refused, f"'{name}' is no new test name of at most 25 letters, digits, - and _")
-        spec = await self._channels.spec(channel)
+        spec = await self._sensible(channel, safety)
         if (mistake := first.mistake(spec)) is not None:
             raise self._channels.fault(OutOfRange, f"channel {channel}: {mistake}")
         told = first.told(spec)
@@ -305,6 +319,12 @@ class ManualControl:
                 Refused, f"a watchdog of {watchdog:g} s is too short to be kept; {_SHORTEST_WATCHDOG:g} s at least"
             )
         return watchdog
+
+    async def _sensible(self, channel: int, safety: SafetyLimits) -> ChannelSpec:
+        spec = await self._channels.spec(channel)
+        if (beyond := limits_message(spec, safety)) is not None:
+            raise self._channels.fault(OutOfRange, f"channel {channel}: {beyond}")
+        return spec
 
     async def _free(self, channel: int) -> None:
         state = await self._channels.clear_state(channel)

@@ -8,6 +8,8 @@ from typing import Final
 from labctl.instruments.faults import OutOfRange
 
 _LONGEST: Final = 99 * 3600.0
+#: Half of the last decimal.
+_SMALLEST: Final = 0.5e-10
 #: Kelvin at 0 degC.
 ZERO_CELSIUS: Final = 273.15
 
@@ -33,7 +35,15 @@ def clock_seconds(text: str) -> float:
 
 
 def number_text(value: float) -> str:
-    """Write a plain decimal number: the tester's spelling of powers of ten is unverified."""
+    """Write a plain decimal number: the tester's spelling of powers of ten is unverified.
+
+    Raises
+    ------
+    OutOfRange
+        Too small for ten decimals: it would become zero.
+    """
+    if 0 < abs(value) < _SMALLEST:
+        raise OutOfRange(f"{value:g} is too small for a procedure file")
     text = f"{value:.10f}".rstrip("0")
     return text + "0" if text.endswith(".") else text
 

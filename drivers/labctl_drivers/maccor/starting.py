@@ -31,7 +31,7 @@ async def make_ready(context: DriverContext, channels: Channels, channel: int, t
     Refused
         The channel is in a state that a person must clear.
     """
-    state = await channels.state(channel)
+    state = await channels.sure_state(channel)
     name = await channels.name(channel)
     if name == token and state.status not in codes.IDLE:
         return True
@@ -133,19 +133,19 @@ async def launch(
         try:
             reply = await session.command(6, number, **told)
             words = codes.refusal(reply.get("Result"), texts)
-            if words is not None and last is None:
-                raise channels.fault(Busy if "in use" in words.lower() else Refused, f"start declined: {words}")
         except LINE_FAULTS as fault:
             last = fault
             session.survived(fault)
-        # Whether the order arrived is for the tester to say; one that is still on its way gets time to arrive,
-        # and the tester itself refuses a second test of this name.
+        # Whether the order arrived is for the channel to say, whatever the answer was; one that is still on its way
+        # gets time to arrive, and the tester itself refuses a second test of this name. An archive that has the name
+        # proves nothing where the tester declines it for that, or where the test is to go on from there.
+        archive_tells = not restart and (words is None or last is not None)
         for pause in LOOKS:
             await asyncio.sleep(context.clock.patience(pause))
-            if await (channels.owns(channel, token) if restart else channels.knows(token, channel)):
+            if await (channels.knows(token, channel) if archive_tells else channels.owns(channel, token)):
                 return
             if words is not None:
-                raise channels.fault(Refused, f"start declined: {words}")
+                raise channels.fault(Busy if "in use" in words.lower() else Refused, f"start declined: {words}")
         if last is None:
             raise channels.fault(Refused, "the tester agreed to start, but does not run the test")
     raise last or channels.fault(TimedOut, "no answer to the start")

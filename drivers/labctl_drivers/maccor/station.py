@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from labctl.errors import UsageError
 from labctl.instruments.common import DriverContext
-from labctl.instruments.cycler import CyclerProgram
+from labctl.instruments.cycler import CyclerStep, SafetyLimits
 from labctl.instruments.faults import Garbled, OutOfRange
 from labctl.units import UnitError, parse
 from labctl_drivers.maccor.members import number as number_in
@@ -176,11 +176,10 @@ class ChannelSpec:
         raise OutOfRange(f"{current:g} A is more than the channel's {most:g} A")
 
 
-def limits_message(spec: ChannelSpec, program: CyclerProgram) -> str | None:
-    """Say which voltage of the program lies beyond the channel, if one does, or why its limits make no sense."""
-    safety = program.safety
+def limits_message(spec: ChannelSpec, safety: SafetyLimits, steps: Sequence[CyclerStep] = ()) -> str | None:
+    """Say which limit or which voltage of a step lies beyond the channel, or why the limits make no sense, if so."""
     wanted = [("safety limit", safety.voltage_min), ("safety limit", safety.voltage_max)]
-    for number, step in enumerate(program.steps, start=1):
+    for number, step in enumerate(steps, start=1):
         if step.voltage is not None:
             wanted.append((f"voltage of step {number}", step.voltage))
         wanted += [(f"cut-off of step {number}", end.value) for end in step.ends if end.what == "voltage"]

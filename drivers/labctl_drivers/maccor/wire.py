@@ -20,6 +20,8 @@ PROCEDURES: Final = 3
 _HEADER: Final = struct.Struct("<HHHH")
 _BLOCK: Final = 500
 _LARGEST_REPLY: Final = 1 << 20
+#: Lines of an answer; the longest, about 128 channels, has 700 where every member has one of its own.
+_MOST_LINES: Final = 2000
 _READ, _WRITE, _DATA, _ACK, _ERROR = 1, 2, 3, 4, 5
 
 
@@ -122,14 +124,16 @@ class JsonLine(Line):
 
     async def _reply(self, reader: asyncio.StreamReader, what: str) -> Any:
         text = ""
-        while True:
+        for _ in range(_MOST_LINES):
             try:
                 chunk = await reader.readuntil(b"\r\n")
             except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
                 raise NotReachable(f"the connection broke off during {what}", address=self.address) from error
             try:
-                text += chunk.decode()
-                return json.loads(text)
+                first, text = not text, text + chunk.decode()
+                # Only a brace can end it; what does not begin as an object is known at once.
+                if first or chunk.rstrip().endswith(b"}"):
+                    return json.loads(text)
             except UnicodeDecodeError as error:
                 raise Garbled(f"the answer to {what} is no text", address=self.address) from error
             except json.JSONDecodeError as error:
@@ -138,6 +142,7 @@ class JsonLine(Line):
                     raise Garbled(f"the answer to {what} is no JSON: {text[:60]!r}", address=self.address) from error
             except (ValueError, RecursionError) as error:
                 raise Garbled(f"the answer to {what} is beyond reading: {text[:60]!r}", address=self.address) from error
+        raise Garbled(f"the answer to {what} has no end within {_MOST_LINES} lines", address=self.address)
 
     def _checked(self, reply: Any, what: str, fclass: int, fnum: int) -> dict[str, Any]:
         if not isinstance(reply, dict) or reply.get("jsonrpc") != "2.0":
@@ -174,9 +179,11 @@ class BinaryLine(Line):
         try:
             async with asyncio.timeout(self._patience(self.timeout)):
                 writer.write(_HEADER.pack(fclass, fnum, channel, length) + payload)
-                got_class, got_num, _, size = _HEADER.unpack(await reader.readexactly(_HEADER.size))
+                got_class, got_num, got_channel, size = _HEADER.unpack(await reader.readexactly(_HEADER.size))
                 if (got_class, got_num) != (fclass, fnum):
                     raise Garbled(f"{what} was answered by ({got_class},{got_num})", address=self.address)
+                if got_channel != channel:
+                    raise Garbled(f"the answer to {what} is about another channel", address=self.address)
                 return await reader.readexactly(size)
         except TimeoutError as error:
             raise TimedOut(f"no answer to {what} within {self.timeout:g} s", address=self.address) from error

@@ -135,11 +135,13 @@ def make(
             if at is not None:
                 ends.append((at, code, way.target))
     if cell is not None:
-        most = safety["ISafeDis"] if step.kind == "Dischrge" else safety["ISafeChg"]
+        way_out = "Dis" if step.kind == "Dischrge" else "Chg"
+        most = safety[f"ISafe{way_out}"]
         for values, above, limit in (
             (course.voltage, True, safety["VSafeMax"]),
             (course.voltage, False, safety["VSafeMin"]),
             (reported, True, most * (1 + 1e-6) if most else np.inf),
+            (course.voltage * reported, True, safety[f"PBatSafe{way_out}"] * (1 + 1e-6)),
         ):
             at = crossing(course.t, values, above, limit, max(start, began + TICK))
             if at is not None:

@@ -219,15 +219,18 @@ class Tester:
         channel.advance(self.laboratory.time())
         if channel.stat == ACTIVE:
             channel.suspend()
-        if channel.test is not None:
-            entry = {"channel": channel.number, "test": channel.test.name, "records": channel.test.records}
+        test, before = channel.test, channel.stat
+        channel.clear()
+        if channel.stat != AVAILABLE:
+            # It agrees and does nothing.
+            return 0
+        if test is not None:
+            entry = {"channel": channel.number, "test": test.name, "records": test.records}
             self._cleared.append(entry)
             self.laboratory.record(self.name, "cleared", **entry)
-        elif channel.stat != AVAILABLE:
+        elif before != AVAILABLE:
             self.laboratory.record(self.name, "cleared", channel=channel.number)
-        test = channel.test
-        channel.clear()
-        if test is not None and channel.test is None:
+        if test is not None:
             ended = self.laboratory.time() if test.ended is None else test.ended
             clocks = {"test_s": ended - test.began, "step_s": ended - test.step_began}
             self.archived[test.name] = {**{key: getattr(test, key) for key in _KEPT}, **clocks}
