@@ -148,8 +148,7 @@ class EspecChamber:
         from labctl_drivers.chamber_inspection import Seen, inspect
 
         async with self._turn:
-            values = await self._values()
-            mode, _ = await self._monitor(values)
+            values, mode, _ = await self._look()
             lock = await self._optional("KEYPROTECT?", LOCK)
             limits = f"{values.low:.1f} to {values.high:.1f} degC"
             outside = f"it is at {values.actual:.1f} degC, outside of its own limits {limits}; set them, or wait"
