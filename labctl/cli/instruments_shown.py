@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SCHEMA: Final = "labctl.instruments/1"
 #: Columns of the names of facts, at most.
 _KEY: Final = 22
+#: Under these each instrument may tell several things.
+_SEVERAL: Final = ("UNSAFE", "unverified")
 
 
 def put_check(found: Check) -> None:
@@ -126,10 +128,22 @@ def _details(one: Checked) -> Padding:
     table.add_column(overflow="fold", ratio=1)
     before = ""
     for key, value, style in lines:
-        # What there are several of is named once.
-        table.add_row(Text("" if key == before else key, style=style), Text(value, style=style))
+        # What there are several of is named once, and each begins with a mark.
+        told = _marked(value, style) if key in _SEVERAL else Text(value, style=style)
+        table.add_row(Text("" if key == before else key, style=style), told)
         before = key
     return Padding(table, (0, 0, 0, 2))
+
+
+def _marked(value: str, style: str) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    item = Table.grid(padding=(0, 1), pad_edge=False)
+    item.add_column(width=1)
+    item.add_column(overflow="fold", ratio=1)
+    item.add_row(Text("·", style=style), Text(value, style=style))
+    return item
 
 
 def _lines(one: Checked) -> Iterator[tuple[str, str, str]]:
@@ -146,8 +160,8 @@ def _lines(one: Checked) -> Iterator[tuple[str, str, str]]:
         offset = _rounded(told.clock_offset)
         yield "clock", f"{abs(offset):.1f} s {'behind' if offset < 0 else 'ahead of'} this PC's", ""
     yield from ((key, value, "cyan") for key, value in told.safety.items())
-    yield from (("UNSAFE", text, "red") for text in told.unsafe)
-    yield from (("unverified", text, "dim") for text in told.unverified)
+    yield from ((_SEVERAL[0], text, "red") for text in told.unsafe)
+    yield from ((_SEVERAL[1], text, "dim") for text in told.unverified)
 
 
 def _plain(key: str) -> str:
