@@ -1,0 +1,1 @@
+"""BioLogic potentiostats: EClib and OLE-COM."""
