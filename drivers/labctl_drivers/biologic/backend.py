@@ -280,6 +280,8 @@ class Sample:
         Counter electrode against reference, V, where it was recorded.
     current : float
         A, charging positive.
+    passed : int
+        How often a loop had gone back before.
     """
 
     number: int
@@ -288,6 +290,7 @@ class Sample:
     voltage: float
     counter: float | None
     current: float
+    passed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

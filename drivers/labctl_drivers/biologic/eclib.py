@@ -213,8 +213,8 @@ class Library:
         self._call("BL_GetChannelBoardType", c_int32(identifier), c_uint8(channel), byref(board))
         return board.value
 
-    def load_firmware(self, identifier: int, channel: int, kernel: str, fpga: str, *, force: bool) -> None:
-        """Put the library's kernel on a channel, from files beside the library unless named."""
+    def load_firmware(self, identifier: int, channel: int, *, force: bool) -> None:
+        """Put the library's kernel on a channel, from the files beside the library."""
         chosen, results = (c_uint8 * CHANNELS)(), (c_int32 * CHANNELS)()
         chosen[channel] = 1
         self._call(
@@ -225,8 +225,8 @@ class Library:
             c_uint8(CHANNELS),
             c_bool(False),
             c_bool(force),
-            byref(ctypes.create_string_buffer(kernel.encode("mbcs"))) if kernel else c_void_p(),
-            byref(ctypes.create_string_buffer(fpga.encode("mbcs"))) if fpga else c_void_p(),
+            c_void_p(),
+            c_void_p(),
         )
         if results[channel] != 0:
             raise LibraryError("BL_LoadFirmware", results[channel])

@@ -1,4 +1,4 @@
-"""One potentiostat channel on a virtual cell: linked techniques, records in a buffer, brought up to the present by need.
+"""One potentiostat channel on a virtual cell: linked techniques, records in a buffer, brought up to date by need.
 
 The buffer is lossy, as the vendor says: what nobody takes away in time is lost, counted, and the run goes on. Guessed:
 that every level is recorded at its beginning and at its end, that records beyond the buffer are those that are lost,
@@ -314,7 +314,7 @@ class Channel:
         """Take up a state of :meth:`save`, before anything runs."""
         self.steps = [step_from_json(step) for step in state["steps"]]
         self.state, self.lost, self._before = state["state"], state["lost"], state["before"]
-        self.rows = [Row(*row[:5], tuple(row[5])) for row in state["rows"]]
+        self.rows = [Row(*row[:5], values=tuple(row[5])) for row in state["rows"]]
         self._index, self._level, self._cycle, self._loop = state["place"]
         self._passes = dict(state["passes"])
         self._began, self._step_began, self._level_began, self._at, self._ended = state["times"]

@@ -14,7 +14,6 @@ beyond their being accepted.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
