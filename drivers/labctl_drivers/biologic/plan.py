@@ -174,7 +174,7 @@ def sweep_duration(technique: PotentiostaticImpedance | GalvanostaticImpedance) 
     ratio = (technique.frequency_end / technique.frequency_start) ** (1 / max(1, count - 1))
     frequencies = [technique.frequency_start * ratio**index for index in range(count)]
     each = [max(0.05, (technique.periods + technique.wait_periods) / frequency) for frequency in frequencies]
-    return technique.settle + sum(each)
+    return technique.settle + float(sum(each))
 
 
 def how_ended(technique: Technique, last: Sample, lasted: float, safety: Mapping[str, float]) -> str:

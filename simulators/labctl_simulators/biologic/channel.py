@@ -49,12 +49,23 @@ class Row(NamedTuple):
 
 
 class Channel:
-    """A channel, numbered from 1, of the instrument ``name``; ``electrodes`` is 2 or 3."""
+    """A channel, numbered from 1, of the instrument ``name``.
 
-    def __init__(self, laboratory: Any, name: str, number: int, electrodes: int = 2) -> None:
+    Parameters
+    ----------
+    electrodes : int
+        2, or 3 with a reference electrode.
+    alone : bool
+        Whether it has the leads of the instrument that have no number, as those that go through a multiplexer.
+    """
+
+    def __init__(
+        self, laboratory: Any, name: str, number: int, electrodes: int = 2, *, alone: bool = False
+    ) -> None:
         self._laboratory = laboratory
         self._name = name
         self.number = number
+        self._alone = alone
         self.source = f"{name}/{number}"
         self._counter = COUNTER_OHM if electrodes == 3 else 0.0
         self._share = COUNTER_SHARE if electrodes == 3 else 0.0
@@ -286,7 +297,8 @@ class Channel:
         return voltage + counter, counter, current
 
     def _cell(self) -> Any:
-        return self._laboratory.cell_on(self._name, self.number)
+        cell = self._laboratory.cell_on(self._name, self.number)
+        return self._laboratory.cell_on(self._name) if cell is None and self._alone else cell
 
     def _temperature(self, cell: Any) -> float:
         return float(self._laboratory.temperature_of(cell))

@@ -59,7 +59,11 @@ class BiologicSimulator:
         self._model = DEVICES[str(options.get("model", "VMP-3e"))]
         self._scale = 1000.0 if options.get("start_time") == "ms" else 1.0
         count, electrodes = int(options.get("channels", 8)), int(settings.get("electrodes", 2))
-        self.channels = [Channel(laboratory, name, number + 1, electrodes) for number in range(count)]
+        alone = settings.get("channels", 1) if settings.get("role") == "potentiostat" else None
+        self.channels = [
+            Channel(laboratory, name, number, electrodes, alone=str(alone).strip("[]") == str(number))
+            for number in range(1, count + 1)
+        ]
         self._firmware = [{"none": 0, "kernel": 5}.get(str(options.get("firmware", "kernel")), 1)] * count
         self._loaded: list[list[tuple[str, bytes]]] = [[] for _ in self.channels]
         self._ready = [False] * count
