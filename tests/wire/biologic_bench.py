@@ -63,7 +63,13 @@ class Bench:
 
 def description() -> dict[str, Any]:
     cells = [
-        {"id": f"bare-0{n}", "barcode": f"B{n}", "area_m2": 1e-4, "place": f"bench/{n}", "simulate": {"substrate": "bare"}}
+        {
+            "id": f"bare-0{n}",
+            "barcode": f"B{n}",
+            "area_m2": 1e-4,
+            "place": f"bench/{n}",
+            "simulate": {"substrate": "bare"},
+        }
         for n in (1, 2)
     ]
     places = {"bench": {"count": 2, "temperature": None, "leads": {"biologic": [1, 2]}}}

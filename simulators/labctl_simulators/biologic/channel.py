@@ -59,9 +59,7 @@ class Channel:
         Whether it has the leads of the instrument that have no number, as those that go through a multiplexer.
     """
 
-    def __init__(
-        self, laboratory: Any, name: str, number: int, electrodes: int = 2, *, alone: bool = False
-    ) -> None:
+    def __init__(self, laboratory: Any, name: str, number: int, electrodes: int = 2, *, alone: bool = False) -> None:
         self._laboratory = laboratory
         self._name = name
         self.number = number
@@ -281,7 +279,7 @@ class Channel:
         working, counter = value * (1 - self._share), value * self._share
         amplitude = spectrum.amplitude if spectrum is not None else 0.0
         flowing = amplitude if self.steps[self._index].kind == "geis" else amplitude / abs(working)
-        far = (abs(counter) * flowing, flowing, cmath.phase(counter)) if self._share else (0.0, 0.0, 0.0)
+        far = (abs(counter) * flowing, flowing, cmath.phase(counter))
         near = (abs(working) * flowing, flowing, cmath.phase(working))
         self._keep(1, t, (float(segment.frequency[index]), *near, ewe, current, *far, ece))
 
