@@ -19,7 +19,7 @@ from labctl.instruments import (
     State,
 )
 from labctl_drivers.biologic.backend import Doing, Loop, OpenCircuit, Run, Sample
-from labctl_drivers.biologic.driver import BiologicInstrument, put
+from labctl_drivers.biologic.driver import BiologicInstrument, Order, put
 from labctl_drivers.biologic.plan import beyond, compile_program
 from labctl_drivers.biologic.station import Settings
 from labctl_drivers.biologic.tables import Account, electrodes_table, records_table
@@ -47,10 +47,22 @@ class BiologicCycler(BiologicInstrument):
         OutOfRange
             Beyond what the channel can do.
         """
-        compiled = compile_program(program)
+        return (await self.start_together({token: (channel, program)}))[0]
+
+    async def start_together(self, programs: Mapping[str, tuple[int, CyclerProgram]]) -> list[Handle]:
+        """Start programs on several channels by one order, by token: all of them, or none.
+
+        Raises
+        ------
+        Busy, Refused, OutOfRange
+            As for :meth:`start`.
+        """
+        orders = []
+        for token, (channel, program) in programs.items():
+            compiled = compile_program(program)
+            orders.append(Order(token, channel, compiled.techniques, compiled.facts(program)))
         async with self._lock:
-            facts = compiled.facts(program)
-            return await self._begin(token, channel, compiled.techniques, facts)
+            return await self._begin(orders)
 
     async def poll(self, handle: Handle) -> Progress:
         """Look once, and take away what the channel has recorded."""

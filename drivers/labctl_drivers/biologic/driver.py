@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,16 @@ from labctl_drivers.biologic.runs import TOKEN, Runs
 from labctl_drivers.biologic.station import Settings
 
 ABORTED: Final = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be started on a channel under a token, and what is kept of it besides."""
+
+    token: str
+    channel: int
+    techniques: tuple[Technique, ...]
+    facts: Mapping[str, Any]
 
 
 def backend_of(context: DriverContext, settings: Settings, runs: Runs) -> Backend:
@@ -94,8 +105,7 @@ class BiologicInstrument:
                 run = self._runs.read(token)
                 if run is None:
                     return None
-                facts = self._runs.facts(token)
-                if "verdict" in facts or facts.get("started") or await self._backend.started(run):
+                if await self._was_started(token):
                     return self._handle(run)
             except CannotSay:
                 raise
@@ -115,29 +125,37 @@ class BiologicInstrument:
             self._runs.note(token, verdict="failed", message=message)
         return Progress(State.FAILED, message)
 
-    async def _begin(
-        self, token: str, channel: int, techniques: Sequence[Technique], facts: Mapping[str, Any]
-    ) -> Handle:
-        """Load, write down, start; never twice under one token."""
-        if not TOKEN.match(token):
-            raise self._fault(Refused, f"'{token}' is no token: letters, digits, '-' and '_', at most 64")
-        if channel not in self._settings.channels:
-            raise self._fault(OutOfRange, f"channel {channel} is not one that the station gave us")
-        known = self._runs.read(token)
-        if known is not None and (
-            "verdict" in (had := self._runs.facts(token)) or had.get("started") or await self._backend.started(known)
-        ):
-            return self._handle(known)
-        sent = await self._backend.load(token, channel, techniques)
-        run = Run(token, channel, tuple(techniques), self._context.clock.now(), sent)
-        self._runs.write(run, facts)
-        try:
-            await self._backend.start([run])
-        except Refused:
-            self._runs.forget(token)
-            raise
-        self._runs.note(token, started=True)
-        return self._handle(run)
+    async def _begin(self, orders: Sequence[Order]) -> list[Handle]:
+        """Load, write down, start, all by one order; never twice under one token."""
+        for order in orders:
+            if not TOKEN.match(order.token):
+                raise self._fault(Refused, f"'{order.token}' is no token: letters, digits, '-' and '_', at most 64")
+            if order.channel not in self._settings.channels:
+                raise self._fault(OutOfRange, f"channel {order.channel} is not one that the station gave us")
+        coming = [order for order in orders if not await self._was_started(order.token)]
+        runs = []
+        for order in coming:
+            sent = await self._backend.load(order.token, order.channel, order.techniques)
+            runs.append(Run(order.token, order.channel, order.techniques, self._context.clock.now(), sent))
+        for order, run in zip(coming, runs, strict=True):
+            self._runs.write(replace(run, begun=self._context.clock.now()), order.facts)
+        if runs:
+            try:
+                await self._backend.start(runs)
+            except Refused:
+                for run in runs:
+                    self._runs.forget(run.token)
+                raise
+        for run in runs:
+            self._runs.note(run.token, started=True)
+        return [self._handle(self._run(order.token)) for order in orders]
+
+    async def _was_started(self, token: str) -> bool:
+        run = self._runs.read(token)
+        if run is None:
+            return False
+        facts = self._runs.facts(token)
+        return "verdict" in facts or bool(facts.get("started")) or await self._backend.started(run)
 
     def _run(self, token: str) -> Run:
         run = self._runs.read(token)

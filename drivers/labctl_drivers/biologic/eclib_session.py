@@ -18,10 +18,9 @@ T = TypeVar("T")
 
 ATTEMPTS: Final = 3
 LINE_FAULTS: Final = (NotReachable, TimedOut, Garbled)
-#: Real s: that a connection may take, by the library and by us, and any other call.
+#: Real s: that a connection may take, by the library and by us.
 _CONNECT: Final = 3
 _CONNECT_WITHIN: Final = 4.5
-_CALL_WITHIN: Final = 10.0
 #: Loading a kernel takes long.
 FIRMWARE_WITHIN: Final = 60.0
 
@@ -39,7 +38,7 @@ class Session:
         self.device: DeviceInfos | None = None
         self.version = ""
 
-    async def call(self, function: Callable[[Library, int], T], *, within: float = _CALL_WITHIN) -> T:
+    async def call(self, function: Callable[[Library, int], T], *, within: float | None = None) -> T:
         """Call once, connected.
 
         Raises
@@ -53,7 +52,7 @@ class Session:
         library = self._library
         if library is None:
             raise self.fault(NotReachable, "no connection")
-        return await self._run(lambda: function(library, identifier), within)
+        return await self._run(lambda: function(library, identifier), within or self._settings.answer_within)
 
     async def survive(self, function: Callable[[Library, int], T]) -> T:
         """Call what may be repeated, up to three times; every fault that was survived is reported."""
@@ -98,7 +97,7 @@ class Session:
             identifier, device = library.connect(self._settings.address, _CONNECT)
             return library, library.version(), identifier, device
 
-        found = await self._run(connect, _CONNECT_WITHIN)
+        found = await self._run(connect, min(_CONNECT_WITHIN, self._settings.answer_within))
         self._library, self.version, self._identifier, self.device = found
         return self._identifier
 
@@ -106,7 +105,7 @@ class Session:
         identifier, library, self._identifier = self._identifier, self._library, None
         if identifier is not None and library is not None:
             with suppress(InstrumentError):
-                await self._run(lambda: library.disconnect(identifier), _CALL_WITHIN)
+                await self._run(lambda: library.disconnect(identifier), self._settings.answer_within)
 
     async def _run(self, function: Callable[[], T], within: float) -> T:
         try:

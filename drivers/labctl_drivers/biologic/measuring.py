@@ -15,7 +15,7 @@ from labctl_drivers.biologic.backend import (
     PotentiostaticImpedance,
     Run,
 )
-from labctl_drivers.biologic.driver import BiologicInstrument, put
+from labctl_drivers.biologic.driver import BiologicInstrument, Order, put
 from labctl_drivers.biologic.plan import compile_request, sweep_duration
 from labctl_drivers.biologic.tables import electrode_impedance_table, impedance_table
 
@@ -70,7 +70,7 @@ class BiologicPotentiostat(BiologicInstrument):
                 "voltage_before_V": before,
                 "voltage_limits_V": [request.voltage_min, request.voltage_max],
             }
-            return await self._begin(token, self._channel, [technique], facts)
+            return (await self._begin([Order(token, self._channel, (technique,), facts)]))[0]
 
     async def poll(self, handle: Handle) -> Progress:
         """Look once. ``values``: frequency_Hz, points_done, voltage_V, current_A."""

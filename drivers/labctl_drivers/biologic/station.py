@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from labctl.errors import UsageError
 from labctl.instruments import DriverContext
+from labctl.units import UnitError, parse
 
 ROLES: Final = ("cycler", "potentiostat")
 BACKENDS: Final = ("eclib", "olecom")
@@ -37,6 +38,8 @@ class Settings:
         ``keep``: a channel with EC-Lab's firmware is refused; ``replace``: EClib's kernel is put in its place.
     bandwidth : int
         1 (slow) to 7 (fast).
+    answer_within : float
+        s that a call of the library may take.
     model : str
         That must answer; empty for any.
     folder : Path
@@ -53,6 +56,7 @@ class Settings:
     library: str
     firmware: str
     bandwidth: int
+    answer_within: float
     model: str
     folder: Path
     entry: Mapping[str, Any]
@@ -82,6 +86,7 @@ class Settings:
             library=str(entry.get("library", "EClib64.dll")),
             firmware=_choice(entry, name, "firmware", FIRMWARE, FIRMWARE[0]),
             bandwidth=bandwidth,
+            answer_within=_duration(entry, name, "answer_within", "10 s"),
             model=str(entry.get("model") or ""),
             folder=context.folder / str(entry.get("folder", "biologic")) / name,
             entry=entry,
@@ -113,6 +118,13 @@ def _choice(entry: Mapping[str, Any], name: str, key: str, known: tuple[str, ...
     if found not in known:
         raise UsageError(f"instrument {name}: {key} '{found}' is not known", hint=f"use {' or '.join(known)}")
     return found
+
+
+def _duration(entry: Mapping[str, Any], name: str, key: str, default: str) -> float:
+    try:
+        return parse(entry.get(key, default), "duration")
+    except UnitError as error:
+        raise UsageError(f"instrument {name}: {key}: {error}") from error
 
 
 def _whole(entry: Mapping[str, Any], name: str, key: str, default: int) -> int:

@@ -28,7 +28,7 @@ COUNTER_SHARE: Final = 0.35
 NOISE: Final = 0.002
 #: What a held voltage may draw at most, A.
 CURRENT_LIMIT: Final = 0.5
-#: Records that the buffer holds.
+#: Records that the buffer holds, unless said otherwise.
 BUFFER: Final = 40000
 _CIRCLES: Final = 20000
 
@@ -71,6 +71,8 @@ class Channel:
         self.state = STOPPED
         self.rows: list[Row] = []
         self.lost = 0
+        #: Records that the buffer holds.
+        self.buffer = BUFFER
         self._index = self._level = self._cycle = self._loop = 0
         self._passes: dict[int, int] = {}
         self._began = self._step_began = self._level_began = self._at = self._ended = 0.0
@@ -284,7 +286,7 @@ class Channel:
         self._keep(1, t, (float(segment.frequency[index]), *near, ewe, current, *far, ece))
 
     def _keep(self, process: int, t: float, values: tuple[float, ...]) -> None:
-        if len(self.rows) >= BUFFER:
+        if len(self.rows) >= self.buffer:
             self.lost += 1
             return
         start = self._step_began - self._began

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from labctl_simulators.biologic import eclib_rows
 from labctl_simulators.biologic import structures as wire
-from labctl_simulators.biologic.channel import RUNNING, Channel
+from labctl_simulators.biologic.channel import BUFFER, RUNNING, Channel
 from labctl_simulators.biologic.eclib_techniques import Declined, steps_of
 from labctl_simulators.laboratory import Laboratory
 from labctl_simulators.lines import LineServer
@@ -42,7 +42,8 @@ class BiologicSimulator:
         The station's name of the instrument.
     settings : mapping
         Its station entry; ``simulate`` may hold ``model`` (``VMP-3e``), ``channels`` (how many are plugged),
-        ``firmware`` (``eclab``, ``kernel`` or ``none``: what is on the channels), ``start_time`` (``s`` or ``ms``).
+        ``firmware`` (``eclab``, ``kernel`` or ``none``: what is on the channels), ``start_time`` (``s`` or ``ms``),
+        ``buffer`` (records that a channel holds).
     laboratory : Laboratory
         Cells, relays and time.
 
@@ -64,6 +65,8 @@ class BiologicSimulator:
             Channel(laboratory, name, number, electrodes, alone=str(alone).strip("[]") == str(number))
             for number in range(1, count + 1)
         ]
+        for channel in self.channels:
+            channel.buffer = int(options.get("buffer", BUFFER))
         self._firmware = [{"none": 0, "kernel": 5}.get(str(options.get("firmware", "kernel")), 1)] * count
         self._loaded: list[list[tuple[str, bytes]]] = [[] for _ in self.channels]
         self._ready = [False] * count
