@@ -36,6 +36,8 @@ from labctl_drivers.biologic.station import Settings
 _LOOKS: Final = (0.0, 0.1, 0.3, 1.0)
 #: Calls after which a buffer that never empties is left for the next look.
 _MOST_CALLS: Final = 400
+#: s by which a channel may seem to have run before it was told to.
+_SLACK: Final = 60.0
 _DOING: Final = {0: Doing.STOPPED, 1: Doing.RUNNING, 2: Doing.PAUSED}
 
 
@@ -223,20 +225,18 @@ class EclibBackend:
             raise self._session.fault(
                 CannotSay, f"channel {run.channel} was given something else since, and nothing of {run.token} is here"
             )
-        status, infos = await self.status(run.channel), await self._infos(run.channel)
-        if infos.FirmwareCode == codes.KERNEL and infos.NbOfTechniques == len(run.sent["loaded"]):
-            if await self.records(run, 0):
-                return True
-            age = (self._context.clock.now() - run.begun).total_seconds()
-            if status.elapsed > age + 60.0:
-                raise self._session.fault(CannotSay, f"channel {run.channel} has run for longer than {run.token} can")
-            return status.doing is not Doing.STOPPED or status.elapsed > 0
         if await self.records(run, 0):
             return True
-        raise self._session.fault(
-            CannotSay,
-            f"channel {run.channel} has forgotten what was loaded on it, and nothing that it recorded is here",
-        )
+        status, infos = await self.status(run.channel), await self._infos(run.channel)
+        if infos.FirmwareCode != codes.KERNEL or infos.NbOfTechniques != len(run.sent["loaded"]):
+            raise self._session.fault(
+                CannotSay,
+                f"channel {run.channel} has forgotten what was loaded on it, and nothing that it recorded is here",
+            )
+        age = (self._context.clock.now() - run.begun).total_seconds()
+        if status.elapsed > age + _SLACK:
+            raise self._session.fault(CannotSay, f"channel {run.channel} has run for longer than {run.token} can")
+        return status.doing is not Doing.STOPPED or status.elapsed > 0
 
     async def records(self, run: Run, after: int) -> Sequence[Record]:
         """Take away what the channel has, if the run is the newest there, and give the records beyond ``after``."""
@@ -253,9 +253,14 @@ class EclibBackend:
         decoder, found = self._taken[run.token]
         file, lost = BlockFile(self._blocks(run)), decoder.lost
         for _ in range(_MOST_CALLS):
-            infos, values, words = await self._session.survive(
-                lambda library, link: library.data(link, run.channel - 1)
-            )
+            try:
+                infos, values, words = await self._session.survive(
+                    lambda library, link: library.data(link, run.channel - 1)
+                )
+            except Refused:
+                if (await self._infos(run.channel)).FirmwareCode != codes.KERNEL:
+                    break  # Switched off and on, or given to EC-Lab: there is nothing left to take.
+                raise
             since = (self._context.clock.now() - run.begun).total_seconds()
             running = values.State != codes.STOP and values.MemFilled == 0
             counter = self._settings.electrodes == 3 and running

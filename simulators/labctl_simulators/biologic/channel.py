@@ -9,6 +9,7 @@ held is held at the cell, the counter electrode included.
 
 from __future__ import annotations
 
+import asyncio
 import cmath
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
@@ -79,6 +80,7 @@ class Channel:
         self._before = 0.0
         self._segment: Segment | None = None
         self._driven: Any = None
+        self._timer: asyncio.TimerHandle | None = None
         laboratory.register_source(self.source, self.advance)
 
     # What a client can ask for
@@ -148,6 +150,26 @@ class Channel:
             idle = idle + 1 if self._at == before else 0
         if idle >= _CIRCLES:
             self._end("goes in circles")
+        self._await()
+
+    def _await(self) -> None:
+        """Be there when the level ends: what comes next may drive a cell that others look at meanwhile."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.state == RUNNING and self._segment is not None:
+            delay = max(0.0, self._segment.end - self._laboratory.time())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.advance(self._laboratory.time())
+
+    def close(self) -> None:
+        """Wait for nothing any more; what runs stays where it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _one(self, t: float) -> bool:
         step = self.steps[self._index]
@@ -202,7 +224,7 @@ class Channel:
         self._step_began = self._level_began = self._at
         cell = self._cell()
         if self._driven is None and cell is not None:
-            self._laboratory.bring_up_to_date(cell)
+            self._settle(cell)
             self._before = self._electrodes(float(cell.voltage(self._at)), 0.0)[0]
 
     def _end(self, why: str) -> None:
@@ -247,9 +269,16 @@ class Channel:
         if self._driven is not None:
             self._laboratory.source_off(self._driven, self.source)
         if cell is not None:
-            self._laboratory.bring_up_to_date(cell)
+            self._settle(cell)
             self._laboratory.source_on(cell, self.source)
         self._driven = cell
+
+    def _settle(self, cell: Any) -> None:
+        """Bring a cell to where this channel is, which may lie a little before the present."""
+        if self._laboratory.sources_on(cell):
+            self._laboratory.bring_up_to_date(cell)
+        else:
+            cell.settle(self._at)
 
     def _measure(self, cell: Any, frequency: Any, elapsed: Any) -> Any:
         exact = cell.impedance(frequency, elapsed, self._level_began)

@@ -80,10 +80,15 @@ class BiologicSimulator:
         """Listen; gives ``address`` and ``library`` for the station's entry."""
         port = await self._laboratory.expose(self.name, await self._server.start())
         self._laboratory.register_breakdowns(self.name, self._break_down)
+        self._laboratory.register_restart(self.name, self.power_cycle)
+        for channel in self.channels:
+            channel.advance(self._laboratory.time())
         return {"address": f"127.0.0.1:{port}", "library": LIBRARY}
 
     async def stop(self) -> None:
         """Close everything; what runs stays where it is."""
+        for channel in self.channels:
+            channel.close()
         await self._server.stop()
 
     def save(self) -> dict[str, Any]:
@@ -102,6 +107,14 @@ class BiologicSimulator:
             channel.restore(saved)
         self._firmware, self._ready, self._errors = state["firmware"], state["ready"], state["errors"]
         self._loaded = [[(file, bytes.fromhex(blob)) for file, blob in one] for one in state["loaded"]]
+
+    def power_cycle(self) -> None:
+        """Switch it off and on: connections, programs, records and firmware are gone."""
+        for index, channel in enumerate(self.channels):
+            channel.stop()
+            channel.load([])
+            self._loaded[index], self._ready[index], self._firmware[index] = [], False, wire.NO_FIRMWARE
+        self._connected.clear()
 
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
         index = int(options.get("channel", 1)) - 1
