@@ -34,6 +34,8 @@ class Session:
         self._worker = Worker(context.clock, context.name)
         self._library: Library | None = None
         self._identifier: int | None = None
+        # A connection that failed is still one to the library, and an instrument takes a few only.
+        self._stale: int | None = None
         #: What the instrument said of itself at the last connection.
         self.device: DeviceInfos | None = None
         self.version = ""
@@ -92,8 +94,11 @@ class Session:
         if self._worker.closed:
             self._worker = Worker(self._context.clock, self._context.name)
 
+        stale, self._stale = self._stale, None
+
         def connect() -> tuple[Library, str, int, DeviceInfos]:
             library = self._library or Library(load(self._settings.library))
+            _let_go(library, stale)
             identifier, device = library.connect(self._settings.address, _CONNECT)
             return library, library.version(), identifier, device
 
@@ -102,10 +107,17 @@ class Session:
         return self._identifier
 
     async def _drop(self) -> None:
-        identifier, library, self._identifier = self._identifier, self._library, None
-        if identifier is not None and library is not None:
-            with suppress(InstrumentError):
-                await self._run(lambda: library.disconnect(identifier), self._settings.answer_within)
+        library, held = self._library, [self._identifier, self._stale]
+        self._identifier = self._stale = None
+        if library is None or not any(one is not None for one in held):
+            return
+
+        def let_go() -> None:
+            for one in held:
+                _let_go(library, one)
+
+        with suppress(InstrumentError):
+            await self._run(let_go, self._settings.answer_within)
 
     async def _run(self, function: Callable[[], T], within: float) -> T:
         try:
@@ -115,7 +127,7 @@ class Session:
             # The call can't be ended; its thread is left to it.
             self._worker.close()
             self._worker = Worker(self._context.clock, self._context.name)
-            self._identifier = None
+            self._identifier = self._library = None
             raise self.fault(TimedOut, f"the library has not come back within {within:g} s") from error
         except LibraryError as error:
             raise self._fault_of(error) from error
@@ -126,8 +138,14 @@ class Session:
             return self.fault(Busy, words)
         if error.code not in codes.LINE:
             return self.fault(Refused, words, _HINTS.get(error.code))
-        self._identifier = None
+        self._identifier, self._stale = None, self._identifier
         return self.fault(NotReachable if error.code in codes.NOT_CONNECTED else Garbled, words)
+
+
+def _let_go(library: Library, identifier: int | None) -> None:
+    if identifier is not None:
+        with suppress(LibraryError):
+            library.disconnect(identifier)
 
 
 _HINTS: Final[dict[int, Any]] = {
