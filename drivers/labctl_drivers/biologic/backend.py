@@ -282,6 +282,8 @@ class Sample:
         A, charging positive.
     passed : int
         How often a loop had gone back before.
+    part : int
+        How often the run had been interrupted before; nothing flowed between two parts.
     """
 
     number: int
@@ -291,6 +293,7 @@ class Sample:
     counter: float | None
     current: float
     passed: int = 0
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ class Account:
         self._last: Sample | None = None
         self._began = 0.0
         self._charge = 0.0
+        self._paused = 0.0
         #: Of the step that runs, in C, a magnitude.
         self.rows: list[Row] = []
 
@@ -71,6 +72,11 @@ class Account:
         """When the present step began, s since the start of the run."""
         return self._began
 
+    @property
+    def paused(self) -> float:
+        """Seconds for which the present step was interrupted."""
+        return self._paused
+
     def feed(self, records: Sequence[Record]) -> list[Sample]:
         """Take further records; gives those of direct current."""
         samples = [record for record in records if isinstance(record, Sample)]
@@ -80,7 +86,9 @@ class Account:
                 new = (sample.technique, sample.passed) != (before.technique, before.passed)
                 self._settle(before, ended=new)
                 if new:
-                    self._charge, self._began = 0.0, sample.at
+                    self._charge, self._began, self._paused = 0.0, sample.at, 0.0
+                elif sample.part != before.part:
+                    self._paused += sample.at - before.at
                 else:
                     self._charge += 0.5 * (sample.current + before.current) * (sample.at - before.at)
             else:
@@ -98,7 +106,12 @@ class Account:
 
     def ended(self, last: Sample) -> str:
         """What ended the technique of ``last``, its last record."""
-        return how_ended(self._techniques[last.technique], last, last.at - self._began, self._facts["safety"])
+        return how_ended(self._techniques[last.technique], last, self.lasted, self._facts["safety"])
+
+    @property
+    def lasted(self) -> float:
+        """Seconds from the present step's first record to its last, interruptions left out."""
+        return 0.0 if self._last is None else self._last.at - self._began - self._paused
 
     def _settle(self, sample: Sample, *, ended: bool) -> None:
         code = ENDS[self.ended(sample)] if ended else 0
