@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from biologic_bench import CHARGE, TOKEN, Bench, bench, ended, on_bench, program, rows, step
 
 from labctl.engine.clock import LoopClock, run_real
-from labctl.errors import InstrumentError, UsageError
+from labctl.errors import DataError, InstrumentError, UsageError
 from labctl.instruments import CannotSay, End, Mode, NotReachable, OutOfRange, State, TimedOut
 from labctl_drivers.biologic import eclib
 from labctl_drivers.biologic.backend import (
@@ -29,6 +30,7 @@ from labctl_drivers.biologic.backend import (
     technique_to_json,
 )
 from labctl_drivers.biologic.eclib_codes import current_range, error_text, voltage_range
+from labctl_drivers.biologic.eclib_records import BlockFile
 from labctl_drivers.biologic.eclib_techniques import TIMEBASES, link
 
 SHORT = program(step(Mode.REST, ends=(End("time", True, 600.0),), record_every=60.0))
@@ -183,6 +185,41 @@ def test_the_order_to_start_may_lose_its_answer_and_nothing_starts_twice(tmp_pat
         assert made.hiccups
 
     on_bench(tmp_path, story, faults=True)
+
+
+def test_records_whose_answer_got_lost_are_told_as_a_gap_and_nothing_is_made_up(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        handle = await driver.start(TOKEN, 1, SHORT)
+        await asyncio.sleep(350)
+        made.laboratory.inject("biologic", "drop-before", seconds=0.0)
+        await driver.records(handle, None)
+        assert (await ended(driver, handle, 700.0)).state is State.DONE
+        fetched = await driver.fetch(handle, tmp_path / "out")
+        assert fetched.warnings == ("no records between 0 s and 360 s",)
+        times = [float(row["time_s"]) for row in rows(tmp_path / "out" / "records.csv")]
+        assert times == pytest.approx([360.0, 420.0, 480.0, 540.0, 600.0], abs=0.01)
+        assert len(made.hiccups) == 1
+
+    on_bench(tmp_path, story, faults=True)
+
+
+def test_a_block_that_is_not_understood_does_not_blind_the_watch_and_is_told_at_the_end(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        handle = await driver.start(TOKEN, 1, SHORT)
+        await asyncio.sleep(100)
+        await driver.poll(handle)
+        (file,) = tmp_path.rglob(f"{TOKEN}.eclib")
+        BlockFile(file).append(replace(BlockFile(file).read()[0], technique_id=999))
+        await driver.close()
+        other = made.driver()
+        assert (await other.poll(handle)).state is State.RUNNING
+        assert (await ended(other, handle, 700.0)).state is State.DONE
+        with pytest.raises(DataError, match="technique 999"):
+            await other.fetch(handle, tmp_path / "out")
+
+    on_bench(tmp_path, story)
 
 
 def test_a_torn_record_file_loses_its_last_line_alone_and_the_run_goes_on(tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ class BiologicCycler(BiologicInstrument):
             warnings.append(
                 f"the time limit of step {facts['steps'][last.technique]} ended it, not the condition it waits for"
             )
+        warnings += [f"no records between {before:.0f} s and {after:.0f} s" for before, after in account.gaps]
         rows = account.rows
         summary: dict[str, Any] = {
             "end": end,

@@ -249,7 +249,7 @@ class EclibBackend:
         if run.token not in self._taken:
             decoder, found = Decoder(parts_of(run.sent)), []
             for block in BlockFile(self._blocks(run)).read():
-                found += decoder.feed(block)
+                found += decoder.take(block)
             self._taken[run.token] = decoder, found
         if self._runs.newest(run.channel) == run.token:
             await self._drain(run)
@@ -275,13 +275,16 @@ class EclibBackend:
                 break
             # Kept before it is understood: the instrument will not give it again.
             file.append(block)
-            found += decoder.feed(block)
+            found += decoder.take(block)
         if decoder.lost > lost:
             message = f"channel {run.channel} has lost {decoder.lost} records, as its buffer was full"
             self._context.report(Hiccup(self._context.name, "records lost", message))
 
     async def files(self, run: Run, folder: Path) -> tuple[str, ...]:
-        """Copy the blocks as they came, and what was loaded."""
+        """Copy the blocks as they came, and what was loaded. Raises ``DataError`` where a block is not understood."""
+        await self.records(run, 0)
+        if problems := self._taken[run.token][0].problems:
+            raise DataError(f"{self._blocks(run)}: {problems[0]}")
         pairs = ((self._blocks(run), f"{run.token}.eclib"), (self._runs.path(run.token, "json"), f"{run.token}.json"))
         folder.mkdir(parents=True, exist_ok=True)
         for source, name in pairs:
@@ -293,10 +296,6 @@ class EclibBackend:
             part.write_bytes(content)
             part.replace(folder / name)
         return tuple(name for _, name in pairs)
-
-    def lost(self, run: Run) -> int:
-        """Records of a run that the instrument says it has lost."""
-        return self._taken[run.token][0].lost if run.token in self._taken else 0
 
     async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
         """Tell versions, firmware, ranges and messages of every channel of the station."""

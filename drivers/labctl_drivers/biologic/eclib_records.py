@@ -166,6 +166,16 @@ class Decoder:
         self._key: tuple[int, int, int] | None = None
         #: Records that the instrument says it has lost.
         self.lost = 0
+        #: What was not understood.
+        self.problems: list[str] = []
+
+    def take(self, block: Block) -> list[Record]:
+        """Decode a block; one that is not understood gives nothing, and stands in :attr:`problems`."""
+        try:
+            return self.feed(block)
+        except DataError as error:
+            self.problems.append(error.message)
+            return []
 
     def feed(self, block: Block) -> list[Record]:
         """Decode a block. Raises ``DataError`` where it is not understood."""
