@@ -32,6 +32,7 @@ from labctl_drivers.biologic.backend import (
 from labctl_drivers.biologic.eclib_codes import current_range, error_text, voltage_range
 from labctl_drivers.biologic.eclib_records import BlockFile
 from labctl_drivers.biologic.eclib_techniques import TIMEBASES, link
+from labctl_drivers.biologic.plan import compile_program
 
 SHORT = program(step(Mode.REST, ends=(End("time", True, 600.0),), record_every=60.0))
 
@@ -124,6 +125,13 @@ def test_ranges_are_the_smallest_that_hold() -> None:
         current_range(0.2, 3, 9)
     with pytest.raises(OutOfRange, match="no board for impedance"):
         linked([GalvanostaticImpedance(0.0, 1e-4, 1e4, 1.0, 10)], Zboard=0)
+
+
+@pytest.mark.parametrize(("end", "code"), [(1e-4, 8), (1e-6, 12)])
+def test_a_hold_that_ends_at_a_very_small_current_leaves_the_range_to_the_instrument(end: float, code: int) -> None:
+    hold = step(Mode.HOLD, 3e-3, 3.0, ends=(End("current", False, end),), discharging=True)
+    (only,) = linked(compile_program(program(hold)).techniques)
+    assert only["parameters"]["I_Range"] == code
 
 
 def test_errors_have_names_and_techniques_survive_being_written() -> None:

@@ -68,7 +68,7 @@ class ConstantVoltage:
     voltage : float
         Working electrode against reference, V; against the voltage before where ``against_open_circuit``.
     current_max : float
-        Magnitude in A that the range of the current must hold.
+        Magnitude in A that the range of the current must hold; 0 for the instrument's own choice.
     record_every, record_current_step : float
         s, and A (0 for none).
     """
