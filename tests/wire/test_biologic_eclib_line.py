@@ -15,7 +15,7 @@ from biologic_bench import CHARGE, TOKEN, Bench, bench, ended, on_bench, program
 
 from labctl.engine.clock import LoopClock, run_real
 from labctl.errors import DataError, InstrumentError, UsageError
-from labctl.instruments import CannotSay, End, Mode, NotReachable, OutOfRange, State, TimedOut
+from labctl.instruments import CannotSay, End, Mode, NotReachable, OutOfRange, Refused, State, TimedOut
 from labctl_drivers.biologic import eclib
 from labctl_drivers.biologic.backend import (
     ConstantCurrent,
@@ -142,7 +142,7 @@ def test_errors_have_names_and_techniques_survive_being_written() -> None:
     assert technique_from_json(technique_to_json(charge)) == charge
 
 
-@pytest.mark.parametrize("kind", ["drop-before", "drop", "drop-after", "garble", "duplicate", "late", "slow"])
+@pytest.mark.parametrize("kind", ["drop-before", "drop", "drop-after", "garble", "duplicate", "late", "slow", "busy"])
 def test_a_run_survives_a_fault_of_the_line_at_any_call_and_starts_once(tmp_path: Path, kind: str) -> None:
     async def story(made: Bench) -> None:
         driver = made.driver()
@@ -172,6 +172,25 @@ async def started(driver: Any, token: str) -> Any:
             if (handle := await driver.find(token)) is not None:
                 return handle
     raise AssertionError("three attempts were not enough")
+
+
+def test_an_order_that_is_refused_once_is_told_and_nothing_has_started(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        await driver.connect()
+        start = driver._backend.start
+
+        async def refused(runs: Any) -> None:
+            made.laboratory.inject("biologic", "refuse")
+            await start(runs)
+
+        driver._backend.start = refused
+        with pytest.raises(Refused, match="the function failed"):
+            await driver.start(TOKEN, 1, SHORT)
+        assert await driver.find(TOKEN) is None
+        assert made.laboratory.sources_on(made.cell()) == ()
+
+    on_bench(tmp_path, story, faults=True)
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "garble", "half"])
