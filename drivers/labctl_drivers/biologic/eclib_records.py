@@ -1,0 +1,245 @@
+"""What came out of a channel's buffer: kept as it came, one line for each block, and decoded from there.
+
+The buffer gives its records once. Each block is therefore appended to a file of the run before anything else is done
+with it: a line of JSON with the words as hex and a CRC-32, readable after any kill. Records are always decoded from
+these blocks, so they are the same after a restart.
+
+Columns: the vendor's manual and published clients. Not told by any of them with one voice, and decided here by what
+fits: whether start times are in s or ms (whichever lies nearer to the end of the technique before), and the sign of
+the counter electrode's impedance (a passive electrode has a positive real part).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+from zlib import crc32
+
+from labctl.errors import DataError
+from labctl_drivers.biologic.backend import Point, Record, Sample
+from labctl_drivers.biologic.eclib import CurrentValues, DataInfos
+
+OCV, CPLIMIT, CALIMIT, PEIS, GEIS = 100, 155, 157, 104, 107
+#: Columns by technique and process, VMP3 family.
+_COLUMNS: Final = {
+    (OCV, 0): 4,
+    (CPLIMIT, 0): 5,
+    (CALIMIT, 0): 5,
+    (PEIS, 0): 4,
+    (GEIS, 0): 4,
+    (PEIS, 1): 15,
+    (GEIS, 1): 15,
+}
+#: s by which clocks may disagree.
+_SLACK: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Records of one technique and process, as one call gave them.
+
+    Attributes
+    ----------
+    loaded : int
+        Which of the loaded techniques, from 0.
+    technique_id, process, loop, columns : int
+        As told.
+    start : float
+        Start time as told, unit unsettled.
+    timebase : float
+        s per tick.
+    lost : int
+        Records that the instrument says it has lost.
+    counter : float or None
+        Counter electrode against reference in V at the time of the call, where the technique was running.
+    since : float
+        s since the run began, by this PC.
+    words : str
+        Hex, little-endian.
+    part : int
+        How often the run had been interrupted before.
+    """
+
+    loaded: int
+    technique_id: int
+    process: int
+    loop: int
+    columns: int
+    start: float
+    timebase: float
+    lost: int
+    counter: float | None
+    since: float
+    words: str
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was loaded at once: for each technique which of those asked for it is, and when it began, s into the run."""
+
+    techniques: tuple[int, ...]
+    at: float
+
+
+def parts_of(sent: Mapping[str, Any]) -> tuple[Part, ...]:
+    """Give the parts of a run, from what is kept of it as sent."""
+    loads = [(sent["loaded"], 0.0), *((one["loaded"], float(one["at"])) for one in sent.get("continued", ()))]
+    return tuple(Part(tuple(int(one["technique"]) for one in loaded), at) for loaded, at in loads)
+
+
+def block_of(
+    infos: DataInfos, values: CurrentValues, words: Sequence[int], since: float, part: int, *, counter: bool
+) -> Block | None:
+    """Take what a call gave; None where it gave nothing."""
+    if not words:
+        return None
+    return Block(
+        loaded=infos.TechniqueIndex,
+        technique_id=infos.TechniqueID,
+        process=infos.ProcessIndex,
+        loop=infos.loop,
+        columns=infos.NbCols,
+        start=infos.StartTime if math.isfinite(infos.StartTime) else 0.0,
+        timebase=round(float(values.TimeBase), 9),
+        lost=infos.IRQskipped,
+        counter=float(values.Ece) if counter else None,
+        since=since,
+        words=struct.pack(f"<{len(words)}I", *words).hex(),
+        part=part,
+    )
+
+
+class BlockFile:
+    """The blocks of one run, on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[Block]:
+        """Give all whole blocks; what a kill left torn at the end is cut off."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        blocks, good = [], 0
+        for line in content.splitlines(keepends=True):
+            text, _, check = line.rstrip(b"\n").rpartition(b"\t")
+            if not line.endswith(b"\n") or check != b"%08x" % crc32(text):
+                break
+            blocks.append(Block(**json.loads(text)))
+            good += len(line)
+        if good < len(content):
+            if content.count(b"\n", good) > 1:
+                raise DataError(f"{self.path}: damaged after {len(blocks)} blocks")
+            with self.path.open("r+b") as file:
+                file.truncate(good)
+        return blocks
+
+    def append(self, block: Block) -> None:
+        """Add a block; it outlives this process."""
+        text = json.dumps(asdict(block)).encode()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab", buffering=0) as file:
+            file.write(b"%b\t%08x\n" % (text, crc32(text)))
+
+
+class Decoder:
+    """Numbers and decodes the records of one run, block by block.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+        Of the run, in order.
+    """
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._number = 0
+        self._last = 0.0
+        self._offset = 0.0
+        self._key: tuple[int, int, int] | None = None
+        #: Records that the instrument says it has lost.
+        self.lost = 0
+        #: What was not understood.
+        self.problems: list[str] = []
+
+    def take(self, block: Block) -> list[Record]:
+        """Decode a block; one that is not understood gives nothing, and stands in :attr:`problems`."""
+        try:
+            return self.feed(block)
+        except DataError as error:
+            self.problems.append(error.message)
+            return []
+
+    def feed(self, block: Block) -> list[Record]:
+        """Decode a block. Raises ``DataError`` where it is not understood."""
+        expected = _COLUMNS.get((block.technique_id, block.process))
+        words = bytes.fromhex(block.words)
+        if expected is None:
+            raise DataError(f"records of technique {block.technique_id}, process {block.process} are not known")
+        if block.columns != expected or len(words) % (4 * expected):
+            raise DataError(f"records of technique {block.technique_id} have {block.columns} columns, not {expected}")
+        if not 0 <= block.part < len(self._parts):
+            raise DataError(f"records of part {block.part + 1} of a run that has {len(self._parts)}")
+        loaded = len(self._parts[block.part].techniques)
+        if not 0 <= block.loaded < loaded:
+            raise DataError(f"records of technique {block.loaded + 1}, {loaded} were loaded")
+        key = block.part, block.loaded, block.loop
+        if key != self._key:
+            self._key, self._offset = key, self._start(block)
+        self.lost = max(self.lost, block.lost)
+        row = struct.Struct(f"<{expected}I")
+        rows = [row.unpack_from(words, place) for place in range(0, len(words), row.size)]
+        decode = self._point if block.process == 1 else self._sample
+        return [decode(block, row, last=index == len(rows) - 1) for index, row in enumerate(rows)]
+
+    def _start(self, block: Block) -> float:
+        began = self._parts[block.part].at
+        before = max(self._last, began)
+        found = [
+            start
+            for start in (began + block.start, began + block.start / 1000.0)
+            if before - _SLACK <= start <= block.since + _SLACK
+        ]
+        # Where no start time fits, the technique begins where the one before has ended.
+        return max(min(found, key=lambda start: abs(start - before), default=before), 0.0)
+
+    def _count(self, at: float) -> int:
+        self._last = max(self._last, at)
+        self._number += 1
+        return self._number
+
+    def _sample(self, block: Block, row: tuple[int, ...], *, last: bool) -> Record:
+        at = max(self._offset + block.timebase * ((row[0] << 32) + row[1]), self._last)
+        first, second = _single(row[2]), _single(row[3])
+        counter, current = (second, 0.0) if block.technique_id == OCV else (None, second)
+        if counter is None and last:
+            counter = block.counter
+        technique = self._parts[block.part].techniques[block.loaded]
+        return Sample(self._count(at), technique, at, first, counter, current, block.loop, block.part)
+
+    def _point(self, block: Block, row: tuple[int, ...], *, last: bool) -> Record:
+        del last
+        frequency, ewe, flowing, phase, voltage, current = (_single(word) for word in row[:6])
+        far, far_flowing, far_phase = (_single(word) for word in row[7:10])
+        if flowing <= 0 or frequency <= 0:
+            raise DataError(f"a point at {frequency:g} Hz with an amplitude of {flowing:g} A is no impedance")
+        counter = None
+        if far > 0 and far_flowing > 0:
+            counter = far / far_flowing * complex(math.cos(far_phase), math.sin(far_phase))
+            counter = -counter if counter.real < 0 else counter
+        working = ewe / flowing * complex(math.cos(phase), math.sin(phase))
+        at = max(self._offset + _single(row[13]), self._last)
+        technique = self._parts[block.part].techniques[block.loaded]
+        return Point(self._count(at), technique, at, frequency, working, counter, voltage, current)
+
+
+def _single(word: int) -> float:
+    value: float = struct.unpack("<f", struct.pack("<I", word))[0]
+    return value

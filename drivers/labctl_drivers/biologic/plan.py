@@ -1,0 +1,226 @@
+"""From a cycler program or an impedance request to linked techniques, and what ended them. Pure.
+
+A channel watches two voltages in every driving technique: where a step has no end of its own on a side, the safety
+limit stands there. A technique that meets a limit leads to the next, whose own limits are met at once as long as the
+voltage is still beyond, so that a channel that is left alone falls through to the end of its program; the driver
+reports the limit as a failure and stops the channel when it looks. In a hold the voltage is the instrument's, so its
+limits are on the current.
+
+With three electrodes all voltages are those of the working electrode against the reference, which is what the
+instrument controls.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from labctl.instruments import CyclerProgram, CyclerStep, ImpedanceRequest, Mode, OutOfRange, SafetyLimits
+from labctl_drivers.biologic.backend import (
+    ConstantCurrent,
+    ConstantVoltage,
+    GalvanostaticImpedance,
+    Limit,
+    Loop,
+    OpenCircuit,
+    PotentiostaticImpedance,
+    Sample,
+    Technique,
+)
+
+#: Seconds of a step that nobody gave a time, s; if this ends it, the result says so.
+ENDLESS: Final = 14 * 86400.0
+#: Share of a hold's current limit per which a record is made.
+_CURRENT_STEP: Final = 0.02
+#: Share of the largest current below which an end current is left to the instrument's automatic range.
+_SPAN: Final = 1e-3
+#: How far the last record may lie from the limit that ended a technique: V, and share of a current.
+_NEAR_V: Final = 0.003
+_NEAR_SHARE: Final = 0.1
+_LETTERS: Final = {Mode.REST: "R", Mode.CHARGE: "C", Mode.DISCHARGE: "D", Mode.HOLD: "H"}
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Techniques, and for each which step of the program it stands for (from 1, 0 for a loop)."""
+
+    techniques: tuple[Technique, ...]
+    steps: tuple[int, ...]
+
+    def facts(self, program: CyclerProgram) -> dict[str, Any]:
+        """What is kept of the program, JSON values only."""
+        safety = program.safety
+        return {
+            "name": program.name,
+            "steps": list(self.steps),
+            "letters": ["" if step == 0 else _LETTERS[program.steps[step - 1].mode] for step in self.steps],
+            "guards": [step > 0 and _guarded(program.steps[step - 1]) for step in self.steps],
+            "safety": {
+                "voltage_min_V": safety.voltage_min,
+                "voltage_max_V": safety.voltage_max,
+                "charge_current_A": safety.charge_current,
+                "discharge_current_A": safety.discharge_current,
+            },
+        }
+
+
+def _guarded(step: CyclerStep) -> bool:
+    times = [end for end in step.ends if end.what == "time"]
+    return not times or min(times, key=lambda end: end.value).guard
+
+
+def compile_program(program: CyclerProgram) -> Compiled:
+    """Turn a program into techniques.
+
+    Raises
+    ------
+    OutOfRange
+        Told with the step's number: what the instrument has no technique for.
+    """
+    if not program.steps:
+        raise OutOfRange("the program has no steps")
+    techniques: list[Technique] = []
+    steps: list[int] = []
+    first: dict[int, int] = {}
+    for number, step in enumerate(program.steps, start=1):
+        first[number] = len(techniques)
+        techniques.append(_technique(number, step, program.safety))
+        steps.append(number)
+        for loop in sorted(program.loops, key=lambda one: -one.first):
+            if loop.last == number:
+                if not 1 <= loop.first <= loop.last or loop.count < 1:
+                    raise OutOfRange(f"a loop of steps {loop.first} to {loop.last}, {loop.count} times")
+                techniques.append(Loop(first[loop.first], loop.count))
+                steps.append(0)
+    return Compiled(tuple(techniques), tuple(steps))
+
+
+def _technique(number: int, step: CyclerStep, safety: SafetyLimits) -> Technique:
+    if step.band is not None or any(end.what == "temperature" for end in step.ends):
+        raise OutOfRange(f"step {number}: a potentiostat does not watch the cell's temperature")
+    if any(end.held for end in step.ends):
+        raise OutOfRange(f"step {number}: the instrument can't wait for a condition to last; end at once instead")
+    duration = min((end.value for end in step.ends if end.what == "time"), default=ENDLESS)
+    if step.mode is Mode.REST:
+        if any(end.what != "time" for end in step.ends):
+            raise OutOfRange(f"step {number}: a rest ends after a time only")
+        return OpenCircuit(duration, step.record_every, step.record_voltage_step)
+    if step.mode is Mode.HOLD:
+        return _hold(number, step, safety, duration)
+    return _flow(number, step, safety, duration)
+
+
+def _flow(number: int, step: CyclerStep, safety: SafetyLimits, duration: float) -> ConstantCurrent:
+    charge = step.mode is Mode.CHARGE
+    most = safety.charge_current if charge else safety.discharge_current
+    if not 0 < step.current <= most * (1 + 1e-9):
+        raise OutOfRange(f"step {number}: {step.current:g} A, where up to {most:g} A are allowed")
+    if step.voltage is not None or any(end.what == "current" for end in step.ends):
+        raise OutOfRange(f"step {number}: a constant current neither holds a voltage nor ends by its current")
+    above = min([end.value for end in step.ends if end.what == "voltage" and end.above] + [safety.voltage_max])
+    below = max([end.value for end in step.ends if end.what == "voltage" and not end.above] + [safety.voltage_min])
+    return ConstantCurrent(
+        current=step.current if charge else -step.current,
+        duration=duration,
+        limits=(Limit("voltage", True, above), Limit("voltage", False, below)),
+        record_every=step.record_every,
+        record_voltage_step=step.record_voltage_step,
+    )
+
+
+def _hold(number: int, step: CyclerStep, safety: SafetyLimits, duration: float) -> ConstantVoltage:
+    if step.voltage is None:
+        raise OutOfRange(f"step {number}: a hold without a voltage")
+    if not safety.voltage_min <= step.voltage <= safety.voltage_max:
+        raise OutOfRange(f"step {number}: {step.voltage:g} V is outside the safety limits")
+    if any(end.what == "voltage" for end in step.ends):
+        raise OutOfRange(f"step {number}: a hold does not end by its voltage")
+    limits = []
+    ends = [end for end in step.ends if end.what == "current"]
+    for end in ends:
+        # A current that flows out of the cell is negative: it falls in size by rising.
+        value = -end.value if step.discharging else end.value
+        limits.append(Limit("current", end.above != step.discharging, value))
+    limits.append(Limit("current", True, safety.charge_current))
+    limits.append(Limit("current", False, -safety.discharge_current))
+    largest = max(step.current, safety.charge_current, safety.discharge_current)
+    smallest = min((end.value for end in ends), default=step.current)
+    return ConstantVoltage(
+        voltage=step.voltage,
+        duration=duration,
+        limits=tuple(limits),
+        # A fixed range that holds the largest current can't tell a very small one.
+        current_max=largest if smallest >= _SPAN * largest else 0.0,
+        record_every=step.record_every,
+        record_current_step=max(_CURRENT_STEP * step.current, _CURRENT_STEP * smallest),
+    )
+
+
+def compile_request(request: ImpedanceRequest) -> Technique:
+    """Turn a request for a spectrum into its technique. Raises ``OutOfRange``."""
+    if request.bias and request.control == "potentiostatic" and not -5 <= request.bias <= 5:
+        raise OutOfRange(f"a bias of {request.bias:g} V against open circuit")
+    if min(request.frequency_start, request.frequency_end) <= 0 or request.points_per_decade < 1:
+        raise OutOfRange("a spectrum needs frequencies above 0 and at least one point per decade")
+    high = max(request.frequency_start, request.frequency_end)
+    low = min(request.frequency_start, request.frequency_end)
+    points = max(1, math.ceil(math.log10(high / low) * request.points_per_decade - 1e-9)) + 1
+    if request.control == "galvanostatic":
+        return GalvanostaticImpedance(request.bias, request.amplitude, high, low, points, request.periods)
+    return PotentiostaticImpedance(request.bias, request.amplitude, high, low, points, request.periods)
+
+
+def sweep_duration(technique: PotentiostaticImpedance | GalvanostaticImpedance) -> float:
+    """Expected seconds of a spectrum, waits included; no point takes less than 0.05 s (a guess)."""
+    count = technique.points
+    ratio = (technique.frequency_end / technique.frequency_start) ** (1 / max(1, count - 1))
+    frequencies = [technique.frequency_start * ratio**index for index in range(count)]
+    each = [max(0.05, (technique.periods + technique.wait_periods) / frequency) for frequency in frequencies]
+    return technique.settle + float(sum(each))
+
+
+def how_ended(technique: Technique, last: Sample, lasted: float, safety: Mapping[str, float]) -> str:
+    """What ended a technique: ``voltage``, ``current``, ``time``, ``safety``, or ``stopped`` where nothing of its own.
+
+    Parameters
+    ----------
+    last : Sample
+        Its last record.
+    lasted : float
+        Seconds from its first record to its last.
+    safety : mapping
+        As in :meth:`Compiled.facts`.
+    """
+    if isinstance(technique, (ConstantCurrent, ConstantVoltage)):
+        step = technique.record_voltage_step if isinstance(technique, ConstantCurrent) else 0.0
+        for limit in technique.limits:
+            value, near = (
+                (last.voltage, max(_NEAR_V, step))
+                if limit.what == "voltage"
+                else (last.current, _NEAR_SHARE * abs(limit.value))
+            )
+            if value >= limit.value - near if limit.above else value <= limit.value + near:
+                return "safety" if _is_safety(limit, safety) else limit.what
+    if isinstance(technique, (OpenCircuit, ConstantCurrent, ConstantVoltage)):
+        return "time" if lasted >= technique.duration - technique.record_every - 1.0 else "stopped"
+    return "stopped"
+
+
+def _is_safety(limit: Limit, safety: Mapping[str, float]) -> bool:
+    if limit.what == "voltage":
+        return limit.value in (safety["voltage_max_V"], safety["voltage_min_V"])
+    return limit.value in (safety["charge_current_A"], -safety["discharge_current_A"])
+
+
+def beyond(samples: Sequence[Sample], techniques: Sequence[Technique], safety: Mapping[str, float]) -> Sample | None:
+    """Give the first record of a driven cell at or beyond a safety limit, None where there is none."""
+    for sample in samples:
+        if isinstance(techniques[sample.technique], OpenCircuit):
+            continue
+        if not safety["voltage_min_V"] + 1e-4 < sample.voltage < safety["voltage_max_V"] - 1e-4:
+            return sample
+        if not -safety["discharge_current_A"] < sample.current < safety["charge_current_A"]:
+            return sample
+    return None

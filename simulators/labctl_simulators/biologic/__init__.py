@@ -1,0 +1,5 @@
+"""Simulated BioLogic potentiostats."""
+
+from labctl_simulators.biologic.eclib_simulator import BiologicSimulator
+
+__all__ = ["BiologicSimulator"]
