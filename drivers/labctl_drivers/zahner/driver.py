@@ -250,9 +250,9 @@ class ZahnerPotentiostat:
         while True:
             async with self._lock:
                 found = await self._first(places)
-                word = None if found else await self._thales.word()
+                word = await self._thales.word()
                 if word is not None:
-                    found = await self._first(places)
+                    found = found or await self._first(places)
                     if not self._conductor.keeps_source_on and not (await self._thales.setup()).off:
                         await self._thales.off()
                 shown = not found and word is None and bool(await self._thales.points())

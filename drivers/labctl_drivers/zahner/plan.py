@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from labctl.instruments import DynamicRequest, ImpedanceRequest, OutOfRange, Refused
@@ -57,7 +58,8 @@ def file_of(folder: str, token: str) -> str:
     return f"{folder}\\{token}.ism"
 
 
-def grid(high: float, low: float, above: float, below: float) -> list[float]:
+@lru_cache(maxsize=64)
+def grid(high: float, low: float, above: float, below: float) -> tuple[float, ...]:
     """Expected frequencies in Hz, falling, both ends included; densities in points per decade about 66 Hz."""
 
     def position(frequency: float) -> float:
@@ -66,10 +68,11 @@ def grid(high: float, low: float, above: float, below: float) -> list[float]:
     first, last = position(high), position(low)
     count = max(1, math.ceil(first - last - 1e-9))
     inner = (first + (last - first) * n / count for n in range(1, count))
-    return [high, *(KNEE * 10 ** (place / (above if place >= 0 else below)) for place in inner), low]
+    return (high, *(KNEE * 10 ** (place / (above if place >= 0 else below)) for place in inner), low)
 
 
-def duration(frequencies: Sequence[float], above: float, below: float) -> float:
+@lru_cache(maxsize=64)
+def duration(frequencies: tuple[float, ...], above: float, below: float) -> float:
     """Expected seconds of a sweep that is given falling; periods above 66 Hz and at the lowest frequency."""
     low = frequencies[-1]
     total = 0.0

@@ -47,7 +47,9 @@ class ThalesSimulator:
 
     Breakdowns
     ----------
-    ``overload`` (the sweep that runs ends with an error; the source stays on).
+    ``overload`` (the measurement that runs ends with an error; the source stays on), ``lost reply`` (the next
+    measurement's answer never comes, its file does), ``no files`` (Term never answers when asked for a file),
+    ``freeze`` (Thales gives no sign of life any more, measures nothing and cannot be forced; Term answers on).
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Laboratory) -> None:
@@ -65,6 +67,8 @@ class ThalesSimulator:
         self._timer: asyncio.TimerHandle | None = None
         self._asked: Connection | None = None
         self._running: Measurement | None = None
+        self._loses_reply = False
+        self._frozen_at: float | None = None
 
     async def start(self) -> dict[str, Any]:
         """Listen; a sweep that was saved goes on. Gives ``address`` and ``port`` for the station's entry."""
@@ -76,14 +80,23 @@ class ThalesSimulator:
         return {"address": f"127.0.0.1:{port}", "port": port}
 
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
-        if kind != "overload":
+        if kind == "overload":
+            if self._running is None or self._timer is None:
+                raise ValueError("nothing is measured that could be broken off")
+            self._timer.cancel()
+            self._timer = None
+            self.finish(texts.OVERLOAD)
+            self._serve()
+        elif kind == "lost reply":
+            self._loses_reply = True
+        elif kind == "no files":
+            self.term.gives_files = False
+        elif kind == "freeze":
+            self._frozen_at = self.laboratory.time()
+            if self._timer is not None:
+                self._timer.cancel()
+        else:
             raise ValueError(f"unknown breakdown {kind!r} of a workstation")
-        if self._running is None or self._timer is None:
-            raise ValueError("nothing is measured that could be broken off")
-        self._timer.cancel()
-        self._timer = None
-        self.finish(texts.OVERLOAD)
-        self._serve()
 
     async def stop(self) -> None:
         """Close everything; a sweep stays where it is."""
@@ -116,7 +129,8 @@ class ThalesSimulator:
 
     def heartbeat_ms(self) -> int:
         """Milliseconds since Thales last gave a sign of life."""
-        return int(self.laboratory.time() * 1000) % 1000
+        now = self.laboratory.time()
+        return int(now * 1000) % 1000 if self._frozen_at is None else int((now - self._frozen_at) * 1000)
 
     def file(self, path: str) -> bytes:
         """Content of a file on the Term PC; empty where there is none."""
@@ -129,6 +143,8 @@ class ThalesSimulator:
 
     def force(self, then: Callable[[], None]) -> None:
         """Leave whatever runs, a measurement too, and call ``then``; that takes a while if something runs."""
+        if self._frozen_at is not None:
+            return
         if not self._busy:
             self._script = False
             then()
@@ -146,7 +162,7 @@ class ThalesSimulator:
 
     @property
     def _busy(self) -> bool:
-        return self._timer is not None
+        return self._timer is not None or self._frozen_at is not None
 
     def _serve(self) -> None:
         while self._queue and self._script and not self._busy:
@@ -211,7 +227,10 @@ class ThalesSimulator:
         about = {} if self._running is None else self._running.about
         self.laboratory.record(self.name, "swept", reply=reply.strip(), **about)
         self._running = None
+        self.source.held = None
         self.term.display(END)
+        if self._loses_reply:
+            self._loses_reply, self._asked = False, None
         self.reply(reply)
 
     def _forced(self, then: Callable[[], None]) -> None:
