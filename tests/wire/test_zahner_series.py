@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from zahner_bench import REQUEST, TOKEN, Bench, on_bench
+from zahner_bench import REQUEST, TOKEN, Bench, Silent, description, on_bench
 
+from labctl.engine.clock import LoopClock, run_virtual
 from labctl.instruments import (
     Busy,
     DynamicPotentiostat,
@@ -25,6 +27,8 @@ from labctl.instruments import (
 from labctl_drivers.zahner import ZahnerPotentiostat
 from labctl_simulators.cell import Current
 from labctl_simulators.faults import FaultPlan, FaultProxy
+from labctl_simulators.laboratory import Laboratory
+from labctl_simulators.thales import ThalesSimulator
 
 SERIES = DynamicRequest(
     name="dead-lithium/bare-01/c030/04-deis/a1",
@@ -264,6 +268,40 @@ def test_a_series_whose_start_was_never_written_down_is_found_and_ended(tmp_path
         await second.close()
 
     on_bench(tmp_path, story)
+
+
+def test_a_series_goes_on_in_a_laboratory_that_was_stopped_and_restored(tmp_path: Path) -> None:
+    saved: dict[str, Any] = {}
+
+    async def before(made: Bench) -> None:
+        driver = made.driver()
+        await driver.connect()
+        saved["handle"] = (await driver.start_dynamic(TOKEN, SHORT)).to_json()
+        await asyncio.sleep(3)
+        driver._session.drop()
+        saved["laboratory"], saved["thales"] = made.laboratory.save(), made.thales.save()
+        await driver.abort(Handle.from_json(saved["handle"]))
+
+    on_bench(tmp_path, before)
+    saved = json.loads(json.dumps(saved))
+
+    async def after(clock: LoopClock) -> None:
+        laboratory = Laboratory(description(), folder=tmp_path, seed=1, clock=clock, log=Silent())
+        laboratory.restore(saved["laboratory"])
+        thales = ThalesSimulator("zahner", {}, laboratory)
+        thales.restore(saved["thales"])
+        made = Bench(clock, laboratory, thales, await thales.start(), [], tmp_path)
+        driver = made.driver()
+        await driver.connect()
+        handle = Handle.from_json(saved["handle"])
+        assert (await until_it_ends(driver, handle)).state is State.DONE
+        assert (await driver.fetch(handle, tmp_path)).summary["spectra"] == 3
+        assert laboratory.violations == []
+        assert laboratory.sources_on(made.cell) == ()
+        await driver.close()
+        await thales.stop()
+
+    run_virtual(after)
 
 
 def test_closing_the_driver_ends_a_series_since_nothing_else_keeps_its_cut_off(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from labctl.errors import InstrumentError
 from labctl.instruments import DriverContext, Handle, OutOfRange, Progress, Refused, State, TimedOut, VendorAlarm
 from labctl_drivers.zahner import replies
-from labctl_drivers.zahner.plan import Plan
+from labctl_drivers.zahner.plan import Place, Plan
 from labctl_drivers.zahner.run import ALL, CUT_OFF, Run, beyond, resting, run_of
 from labctl_drivers.zahner.session import ATTEMPTS
 from labctl_drivers.zahner.thales import Thales
@@ -33,16 +33,16 @@ class Conductor:
         Clock and names.
     thales : Thales
         The instrument.
-    folder : str
-        Of the results, on the Term PC.
+    place : Place
+        Of the results.
     heartbeat : float
         Age of the last sign of life, s, at which a measurement is taken to hang.
     """
 
-    def __init__(self, context: DriverContext, thales: Thales, folder: str, heartbeat: float) -> None:
+    def __init__(self, context: DriverContext, thales: Thales, place: Place, heartbeat: float) -> None:
         self._context = context
         self._thales = thales
-        self._folder = folder
+        self._place = place
         self._heartbeat = heartbeat
         self._runs: dict[str, Run] = {}
         self._newest: str | None = None
@@ -139,7 +139,7 @@ class Conductor:
 
     async def _rebuilt(self, handle: Handle) -> Run:
         """By files and script: what was measured, what is, and what nobody has watched meanwhile."""
-        run, thales, now = run_of(handle.token, handle.data, self._folder), self._thales, self._context.clock.now()
+        run, thales, now = run_of(handle.token, handle.data, self._place), self._thales, self._context.clock.now()
         if not run.plans:
             return run
         await self._count_files(run)

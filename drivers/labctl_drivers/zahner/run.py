@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from labctl.instruments import DynamicRequest, Handle, ImpedanceRequest, Progress, State
 from labctl_drivers.zahner.display import Point
-from labctl_drivers.zahner.plan import Plan, grid, series_of, sweeps_of
+from labctl_drivers.zahner.plan import Place, Plan, grid, series_of, sweeps_of
 
 #: Seconds after which a cell under direct current is looked at again.
 WATCH_EVERY: Final = 15.0
@@ -140,7 +140,7 @@ class Run:
         if self.due is not None:
             plan_ends = (self.due - now).total_seconds()
         remaining = max(1.0, plan_ends)
-        if self.series is not None:
+        if self.series is not None or self.plan.request.bias != 0:
             remaining = min(remaining, WATCH_EVERY)
         return Progress(State.RUNNING, remaining=remaining, values=self.values(now, began))
 
@@ -156,15 +156,15 @@ def first_data(request: ImpedanceRequest | DynamicRequest) -> dict[str, Any]:
     return {"kind": kind, "asked": asdict(request)}
 
 
-def run_of(token: str, data: Mapping[str, Any], folder: str) -> Run:
+def run_of(token: str, data: Mapping[str, Any], place: Place) -> Run:
     """Rebuild a run from its handle; without sweeps where the handle was found by its token alone."""
     asked = data.get("asked")
     if asked is None:
         return Run(())
     if data["kind"] == "series":
         series = DynamicRequest(**asked)
-        return Run(series_of(series, token, folder), series)
-    return Run(sweeps_of(ImpedanceRequest(**asked), token, folder))
+        return Run(series_of(series, token, place), series)
+    return Run(sweeps_of(ImpedanceRequest(**asked), token, place))
 
 
 def resting(handle: Handle) -> bool:
