@@ -13,6 +13,9 @@ from labctl_drivers.zahner.plan import Place, Plan, grid, series_of, sweeps_of
 
 #: Seconds after which a cell under direct current is looked at again.
 WATCH_EVERY: Final = 15.0
+#: The same where the mean voltage is within so many V of the cut-off: there it may fall within seconds.
+WATCH_NEAR: Final = 1.0
+NEAR: Final = 0.3
 CUT_OFF: Final = "cut-off"
 ALL: Final = "all spectra"
 
@@ -99,6 +102,8 @@ class Run:
             return None
         asked = self.plans[0].request
         for voltage in (self.voltage, *(point.voltage for point in self.points)):
+            if self.series is not None and beyond(self.series, voltage):
+                continue  # the cut-off ends the series, however far the cell has gone past it between two looks
             if not asked.voltage_min <= voltage <= asked.voltage_max:
                 limits = f"{asked.voltage_min:g} V to {asked.voltage_max:g} V"
                 return f"{voltage:.4f} V at the leads, outside {limits}; ended"
@@ -130,18 +135,27 @@ class Run:
     def remaining(self, now: datetime) -> float:
         """Expected seconds to the end of all sweeps, where no cut-off comes first."""
         pause = 0.0 if self.series is None else self.series.pause
-        still = [plan.expected for plan in self.plans[self.index :]]
+        plans = self.plans[self.index :]
+        # The spectra of a series are alike, and can be hundreds.
+        alike = self.series is not None and plans
+        still = [plans[0].expected] * len(plans) if alike else [plan.expected for plan in plans]
         wait = 0.0 if self.due is None else max(0.0, (self.due - now).total_seconds())
         return max(1.0, sum(still) + pause * max(0, len(still) - 1) + wait - self.elapsed(now))
 
+    def _sweep_ends(self, now: datetime) -> float:
+        """Seconds until the running sweep ends, or until a cell under a steady bias is to be looked at."""
+        ends = self.plan.expected - self.elapsed(now) if self.begun is not None else 0.0
+        return ends if self.plan.request.bias == 0 else min(ends, WATCH_EVERY)
+
     def progress(self, now: datetime, began: str) -> Progress:
         """Report that it runs, and when to look again."""
-        plan_ends = self.plan.expected - self.elapsed(now) if self.begun is not None else 0.0
+        plan_ends = self._sweep_ends(now)
         if self.due is not None:
             plan_ends = (self.due - now).total_seconds()
         remaining = max(1.0, plan_ends)
-        if self.series is not None or self.plan.request.bias != 0:
-            remaining = min(remaining, WATCH_EVERY)
+        if self.series is not None:
+            near = self.voltage is not None and abs(self.voltage - self.series.cutoff) < NEAR
+            remaining = min(remaining, WATCH_NEAR if near else WATCH_EVERY)
         return Progress(State.RUNNING, remaining=remaining, values=self.values(now, began))
 
 

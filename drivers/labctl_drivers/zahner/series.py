@@ -17,7 +17,7 @@ from labctl_drivers.zahner import ism, result
 from labctl_drivers.zahner.display import Point
 from labctl_drivers.zahner.plan import SHORTEST
 from labctl_drivers.zahner.replies import Setup
-from labctl_drivers.zahner.run import ALL, CUT_OFF, Run
+from labctl_drivers.zahner.run import ALL, Run
 
 SPECTRA: Final = (
     "spectrum,started_s,middle_s,ended_s,charge_start_C,charge_middle_C,charge_end_C,"
@@ -142,15 +142,15 @@ def _warnings(run: Run, spectra: Sequence[ism.Spectrum], times: Sequence[NDArray
     for number, (earlier, later) in enumerate(pairwise(times), start=2):
         if later[0] < earlier[-1] - 1.0:
             warnings.append(f"spectrum {number} begins before its predecessor ends: the Term PC's clock was set back")
+    limits = run.plans[0].request
+    if run.voltage is not None and not limits.voltage_min <= run.voltage <= limits.voltage_max:
+        warnings.append(f"the cell went past its cut-off to {run.voltage:.4f} V between two looks, beyond its limits")
     wanted = 0.0 if run.series is None else run.series.current
     for number, spectrum in enumerate(spectra, start=1):
         if np.isnan(spectrum.current).any():
             warnings.append(f"spectrum {number}: the file has no current, that which was set is counted")
         elif (np.abs(spectrum.current - wanted) > _ODD_CURRENT * abs(wanted)).any():
             warnings.append(f"spectrum {number}: the direct current differs by more than 1 % from {wanted:g} A")
-    passed = run.outside() if run.end == CUT_OFF else None
-    if passed is not None:
-        warnings.append(f"the cut-off was seen late, as the instrument shows one voltage per point: {passed}")
     if run.verdict is not None and run.verdict.state is State.FAILED:
         warnings.append(run.verdict.message)
     return warnings
