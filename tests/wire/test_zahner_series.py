@@ -210,6 +210,23 @@ def test_a_voltage_beyond_the_cells_limits_fails_the_series(tmp_path: Path) -> N
     on_bench(tmp_path, story)
 
 
+def test_a_source_that_went_off_between_two_spectra_fails_the_series_with_what_was_read_back(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        await driver.connect()
+        handle = await driver.start_dynamic(TOKEN, replace(SHORT, pause=60.0))
+        while (await driver.poll(handle)).values["spectra_done"] < 1:
+            await asyncio.sleep(1)
+        made.thales.settings.numbers["Pot"] = 0.0
+        made.thales.source.rewire()
+        progress = await until_it_ends(driver, handle)
+        assert progress.state is State.FAILED
+        assert progress.message == "Pot was set to -1, but the instrument shows 0"
+        await driver.close()
+
+    on_bench(tmp_path, story)
+
+
 def test_a_killed_process_leaves_a_series_that_the_next_one_takes_to_its_end(tmp_path: Path) -> None:
     async def story(made: Bench) -> None:
         first = made.driver()
