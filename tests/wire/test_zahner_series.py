@@ -282,6 +282,8 @@ def test_a_series_whose_start_was_never_written_down_is_found_and_ended(tmp_path
         assert progress.state is State.FAILED
         assert "nothing kept its cut-off" in progress.message
         assert made.laboratory.sources_on(made.cell) == ()
+        fetched = await second.fetch(found, tmp_path)
+        assert fetched.files == (f"{TOKEN}-001.ism", "impedance.csv")
         await second.close()
 
     on_bench(tmp_path, story)

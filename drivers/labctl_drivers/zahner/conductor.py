@@ -315,7 +315,8 @@ class Conductor:
         run = await self.run(handle)
         names = [(f"{plan.token}.ism", plan.file) for plan in run.plans]
         found = []
-        for name, path in names or [(f"{handle.token}.ism", handle.place)]:
+        first = f"{handle.token}{'-001' if handle.data.get('kind') == 'series' else ''}.ism"
+        for name, path in names or [(first, handle.place)]:
             content = await self._thales.file(path)
             if not content:
                 break
