@@ -300,6 +300,15 @@ class Conductor:
         except InstrumentError:
             return False
 
+    async def undo(self, run: Run) -> None:
+        """Source off after a start that failed; a spectrum that may run for all that is broken off if it is a series'.
+
+        A single sweep is left to run: it is found again by its name, and moves no charge that matters.
+        """
+        if run.series is not None and await self._thales.word() is None:
+            await self._thales.survive(self._thales.session.force)
+        await self._thales.off()
+
     async def end_series(self, why: str) -> None:
         """End the series that is under way, source off, verified."""
         for run in self._runs.values():

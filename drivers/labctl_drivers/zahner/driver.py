@@ -192,7 +192,7 @@ class ZahnerPotentiostat:
                     now = run.begun or self._context.clock.now()
             except InstrumentError as error:
                 with contextlib.suppress(Busy):
-                    await self._thales.off()
+                    await self._conductor.undo(run)
                 raise self._session.fault(type(error), error.message) from error
             handle = Handle(token, plan.file, data.pop("on_at", now.isoformat()), data)
             self._conductor.adopt(token, run)
