@@ -29,7 +29,7 @@ from labctl.instruments.faults import (
 )
 from labctl.instruments.multiplexer import Multiplexer, SwitchedLead, forbidden, read_leads, rivals
 from labctl.instruments.operator import Confirmation, TransferRequest
-from labctl.instruments.potentiostat import ImpedanceRequest, Potentiostat
+from labctl.instruments.potentiostat import DynamicPotentiostat, DynamicRequest, ImpedanceRequest, Potentiostat
 from labctl.instruments.spectrometer import AcquisitionRequest, Spectrometer
 
 __all__ = [
@@ -44,6 +44,8 @@ __all__ = [
     "CyclerProgram",
     "CyclerStep",
     "DriverContext",
+    "DynamicPotentiostat",
+    "DynamicRequest",
     "End",
     "Fetched",
     "Garbled",
