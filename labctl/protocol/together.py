@@ -1,0 +1,95 @@
+"""What an ``operando`` or ``deis`` step comes to for one cell: SI, everything resolved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from labctl.protocol.plan import Acquisition, Cycling, Impedance
+
+#: No instrument is asked for more spectra in one series.
+_MOST: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A cycler and a spectrometer at work on one cell.
+
+    Attributes
+    ----------
+    cycling : Cycling
+        What the cycler is asked.
+    discharging : bool
+        Which way its current flows.
+    during : Acquisition
+        The spectrum that is taken again and again while current flows.
+    pausing : Acquisition or None
+        The spectrum of the pauses; None where there are none.
+    every : float or None
+        Seconds of current between two pauses.
+    at_end : bool
+        Whether one more of ``pausing`` is taken when the current has come to its end.
+    """
+
+    cycling: Cycling
+    discharging: bool
+    during: Acquisition
+    pausing: Acquisition | None
+    every: float | None
+    at_end: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dynamic:
+    """Impedance spectra under direct current.
+
+    Attributes
+    ----------
+    sweep : Impedance
+        One spectrum.
+    sweep_duration : float
+        Seconds of its signal.
+    current : float
+        Magnitude of the direct current in A.
+    discharging : bool
+        Which way it flows.
+    cutoff : float
+        Mean voltage in V that ends the series.
+    count : int
+        Spectra wanted.
+    keep_on : bool
+        Whether the series goes on to the cut-off, the last ``count`` being the ones that are wanted.
+    at_most : float
+        Guard time in s.
+    pause : float
+        Seconds between two spectra.
+    capacity : float or None
+        C at state of charge 1; None for what the cell's own first charge put in.
+    current_max : float
+        The protocol's limit in A.
+    """
+
+    sweep: Impedance
+    sweep_duration: float
+    current: float
+    discharging: bool
+    cutoff: float
+    count: int
+    keep_on: bool
+    at_most: float
+    pause: float
+    capacity: float | None
+    current_max: float
+
+    @property
+    def most(self) -> int:
+        """Spectra after which the series ends, whatever the voltage."""
+        fits = max(1, math.ceil(self.at_most / (self.sweep_duration + self.pause)))
+        return min(fits, _MOST) if self.keep_on else min(self.count, fits)
+
+    @property
+    def duration(self) -> float:
+        """Seconds that the wanted spectra take."""
+        return self.count * self.sweep_duration + max(0, self.count - 1) * self.pause
