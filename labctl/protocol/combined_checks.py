@@ -13,7 +13,7 @@ from labctl.units import show
 
 
 def check_combined(protocol: Protocol, document: Document) -> Iterator[Mistake]:
-    """Find experiments and spectra that are not there, currents that never end, and what can't be done under current."""
+    """Find experiments and spectra that are not there, currents that never end, what can't be done under current."""
     for block in blocks(protocol):
         for step in block.steps:
             if isinstance(step.body, Operando):

@@ -16,7 +16,7 @@ from labctl.errors import UsageError
 from labctl.protocol import models
 from labctl.protocol.bodies import Guarded, Late, OnFailure
 from labctl.protocol.combined import Deis, Operando
-from labctl.protocol.together import Dynamic, Together
+from labctl.protocol.together import Dynamic, Together, dynamic, together
 from labctl.protocol.values import PerCycle, in_cycle
 from labctl.protocol.walk import Placed, blocks
 
@@ -303,9 +303,9 @@ class _Plan:
                 Kind.OPERANDO, step, cycle, body.as_, self._together(body, step, cycle), at_most=body.at_most
             )
         elif isinstance(body, Deis):
-            dynamic = self._dynamic(body)
-            expected = None if body.keep_on else dynamic.duration
-            yield self._operation(Kind.DEIS, step, cycle, body.as_, dynamic, at_most=body.at_most, expected=expected)
+            series = self._dynamic(body)
+            expected = None if body.keep_on else series.duration
+            yield self._operation(Kind.DEIS, step, cycle, body.as_, series, at_most=body.at_most, expected=expected)
         elif isinstance(body, models.Rest):
             resting = self._cycling(duration=body.duration)
             yield self._operation(Kind.REST, step, cycle, None, resting, expected=body.duration)
@@ -434,32 +434,12 @@ class _Plan:
         flowing = self._cycling(
             current=body.current.on(self._area), end_voltage=self._protocol.volts(body.until.voltage)
         )
-        pauses = body.pauses
-        return Together(
-            cycling=flowing,
-            discharging=self._discharging,
-            during=acquisition(body.experiment),
-            pausing=acquisition(pauses.experiment) if pauses is not None else None,
-            every=pauses.every if pauses is not None else None,
-            at_end=pauses is not None and pauses.at_end,
-        )
+        return together(body, flowing, acquisition)
 
     def _dynamic(self, body: Deis) -> Dynamic:
         self._discharging = body.direction == "discharge"
-        sweep = self._impedance(body.spectrum)
-        return Dynamic(
-            sweep=sweep,
-            sweep_duration=sweep.duration - sweep.rest_before,
-            current=body.current.on(self._area),
-            discharging=self._discharging,
-            cutoff=self._protocol.volts(body.until.voltage),
-            count=body.count,
-            keep_on=body.keep_on,
-            at_most=body.at_most,
-            pause=body.pause,
-            capacity=body.capacity.on(self._area) if body.capacity is not None else None,
-            current_max=self._protocol.limits.current,
-        )
+        volts = self._protocol.volts(body.until.voltage)
+        return dynamic(body, self._impedance(body.spectrum), self._area, volts, self._protocol.limits.current)
 
     def _impedance(self, name: str) -> Impedance:
         spectrum = self._protocol.spectra[name]

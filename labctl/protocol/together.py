@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from labctl.protocol.combined import Deis, Operando
     from labctl.protocol.plan import Acquisition, Cycling, Impedance
 
 #: No instrument is asked for more spectra in one series.
@@ -93,3 +95,33 @@ class Dynamic:
     def duration(self) -> float:
         """Seconds that the wanted spectra take."""
         return self.count * self.sweep_duration + max(0, self.count - 1) * self.pause
+
+
+def together(body: Operando, cycling: Cycling, acquisition: Callable[[str], Acquisition]) -> Together:
+    """Resolve an ``operando`` step; ``acquisition`` resolves the experiment of a name."""
+    pauses = body.pauses
+    return Together(
+        cycling=cycling,
+        discharging=body.direction == "discharge",
+        during=acquisition(body.experiment),
+        pausing=acquisition(pauses.experiment) if pauses is not None else None,
+        every=pauses.every if pauses is not None else None,
+        at_end=pauses is not None and pauses.at_end,
+    )
+
+
+def dynamic(body: Deis, sweep: Impedance, area: float, cutoff: float, current_max: float) -> Dynamic:
+    """Resolve a ``deis`` step for an electrode of ``area`` m2."""
+    return Dynamic(
+        sweep=sweep,
+        sweep_duration=sweep.duration - sweep.rest_before,
+        current=body.current.on(area),
+        discharging=body.direction == "discharge",
+        cutoff=cutoff,
+        count=body.count,
+        keep_on=body.keep_on,
+        at_most=body.at_most,
+        pause=body.pause,
+        capacity=body.capacity.on(area) if body.capacity is not None else None,
+        current_max=current_max,
+    )
