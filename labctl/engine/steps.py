@@ -41,10 +41,10 @@ from labctl.safety.identity import LastSeen
 from labctl.safety.ledger import integral
 
 #: Kinds that leave a cell with a voltage that the next instrument can compare with.
-CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
+CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO, Kind.DEIS})
 
 #: Kinds whose guard time should not be what ends them.
-GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
+GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +206,12 @@ class StepJob:
         row = next((one for one in rows if one.kind in CYCLING and one.status in ENDED and _seen(one)), None)
         if row is None or not self._usual(float(row.result["voltage_V"])):
             return None
-        ended = datetime.fromisoformat(str(row.result["ended"]))
+        # Some steps go on for a while after their current has ended.
+        ended = datetime.fromisoformat(str(row.result.get("current_ended") or row.result["ended"]))
         seconds = (self._around.clock.now() - ended).total_seconds()
         return LastSeen(
             float(row.result["voltage_V"]),
-            row.kind,
+            str(row.result.get("direction") or row.kind),
             float(row.result.get("current_A", 0.0)),
             max(seconds, 0.0),
             float(row.result["duration_s"]) if row.kind == Kind.REST and "duration_s" in row.result else None,

@@ -426,10 +426,11 @@ class _Plan:
         def acquisition(experiment: str) -> Acquisition:
             """Resolve an experiment for this label as an ``nmr`` step would have it."""
             alone = models.Nmr.model_construct(as_=body.as_, experiment=experiment)
-            found = next(iter(reversed([*self._nmr(alone, step, cycle)]))).parameters
+            found = [*self._nmr(alone, step, cycle)][-1].parameters
             if not isinstance(found, Acquisition):
                 raise UsageError(f"'{experiment}' is no NMR experiment")
-            return found
+            # A cell under current does not wait for a nutation series.
+            return replace(found, pulse="nominal") if found.pulse == "calibrate" else found
 
         flowing = self._cycling(
             current=body.current.on(self._area), end_voltage=self._protocol.volts(body.until.voltage)
