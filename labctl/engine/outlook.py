@@ -94,8 +94,8 @@ def _running(now: Situation) -> str:
     if planned.kind is Kind.OPERANDO:
         return (
             f"{instrument}'s own program and its own limits go on without further pauses, to the end {ends(planned)}; "
-            f"then the cell stands at open circuit in the probe. The spectrum that is being taken is taken to its end, no "
-            f"other is begun until labctl runs again. {_AFTERWARDS}"
+            f"then the cell stands at open circuit in the probe. The spectrum that is being taken is taken to its end, "
+            f"no other is begun until labctl runs again. {_AFTERWARDS}"
         )
     if planned.kind in (Kind.EIS, Kind.DEIS):
         relay = f" and its relay in {now.multiplexer} stays closed" if now.multiplexer is not None else ""
