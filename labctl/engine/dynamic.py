@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action, IdentityDoubt
 from labctl.engine.clock import beside
@@ -29,11 +29,17 @@ from labctl.instruments import (
     Multiplexer,
     Potentiostat,
     Progress,
+    State,
 )
 from labctl.journal import OperationRow, Status
 from labctl.protocol import Dynamic, Kind, PlannedOperation
 from labctl.results import STAMPS, stamp_charges
 from labctl.safety.identity import LastSeen
+
+
+#: Looks at a cell that has gone past its limits, and seconds between them; the next step judges it after that.
+_LOOKS: Final = 30
+_LOOK_AGAIN: Final = 20.0
 
 
 def dynamic_of(planned: PlannedOperation) -> Dynamic:
@@ -104,8 +110,19 @@ class DynamicAction:
         return await self._series.start_dynamic(token, self.request)
 
     async def poll(self, handle: Handle) -> Progress:
-        """Look at the series; it goes on by being looked at."""
-        return await self._series.poll(handle)
+        """Look at the series; it goes on by being looked at. One that has ended lets the cell come back first."""
+        progress = await self._series.poll(handle)
+        if progress.state is State.DONE:
+            await self._come_back()
+        return progress
+
+    async def _come_back(self) -> None:
+        """Wait until the cell is inside its limits again: what ends at a steep cut-off may have gone past them."""
+        low, high = self.request.voltage_min, self.request.voltage_max
+        for _ in range(_LOOKS):
+            if low <= await self._potentiostat.open_circuit_voltage() <= high:
+                return
+            await asyncio.sleep(_LOOK_AGAIN)
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Fetch all spectra and the record of the direct current."""

@@ -35,7 +35,7 @@ from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Cycler, Fetched, Progress
 from labctl.journal import ENDED, Journal, OperationRow, Status
-from labctl.protocol import Acquisition, Cycling, Impedance, Kind, PlannedOperation
+from labctl.protocol import Acquisition, Cycling, Dynamic, Impedance, Kind, PlannedOperation, Together
 from labctl.results import SET_ASIDE, keep_records, write_bundle
 from labctl.safety.identity import LastSeen
 from labctl.safety.ledger import integral
@@ -219,7 +219,8 @@ class StepJob:
 
     def _usual(self, voltage: float) -> bool:
         """Whether a step ended inside the limits: from beyond them a cell comes back further than any band says."""
-        limits = self._planned.parameters
+        asked = self._planned.parameters
+        limits = asked.cycling if isinstance(asked, Together) else asked.sweep if isinstance(asked, Dynamic) else asked
         if not isinstance(limits, (Cycling, Impedance)):
             return True
         return limits.voltage_min <= voltage <= limits.voltage_max

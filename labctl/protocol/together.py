@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from labctl.protocol.plan import Acquisition, Cycling, Impedance
 
 #: No instrument is asked for more spectra in one series.
-_MOST: Final = 10_000
+_MOST: Final = 999
 
 
 @dataclass(frozen=True, slots=True)

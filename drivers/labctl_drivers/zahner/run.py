@@ -13,6 +13,9 @@ from labctl_drivers.zahner.plan import Plan, grid, series_of, sweeps_of
 
 #: Seconds after which a cell under direct current is looked at again.
 WATCH_EVERY: Final = 15.0
+#: The same where the mean voltage is within so many V of the cut-off: there it may fall within seconds.
+WATCH_NEAR: Final = 1.0
+NEAR: Final = 0.3
 CUT_OFF: Final = "cut-off"
 ALL: Final = "all spectra"
 
@@ -99,6 +102,8 @@ class Run:
             return None
         asked = self.plans[0].request
         for voltage in (self.voltage, *(point.voltage for point in self.points)):
+            if self.series is not None and beyond(self.series, voltage):
+                continue  # the cut-off ends the series, however far the cell has gone past it between two looks
             if not asked.voltage_min <= voltage <= asked.voltage_max:
                 limits = f"{asked.voltage_min:g} V to {asked.voltage_max:g} V"
                 return f"{voltage:.4f} V at the leads, outside {limits}; ended"
@@ -141,7 +146,8 @@ class Run:
             plan_ends = (self.due - now).total_seconds()
         remaining = max(1.0, plan_ends)
         if self.series is not None:
-            remaining = min(remaining, WATCH_EVERY)
+            near = self.voltage is not None and abs(self.voltage - self.series.cutoff) < NEAR
+            remaining = min(remaining, WATCH_NEAR if near else WATCH_EVERY)
         return Progress(State.RUNNING, remaining=remaining, values=self.values(now, began))
 
 

@@ -142,6 +142,9 @@ def _warnings(run: Run, spectra: Sequence[ism.Spectrum], times: Sequence[NDArray
     for number, (earlier, later) in enumerate(pairwise(times), start=2):
         if later[0] < earlier[-1] - 1.0:
             warnings.append(f"spectrum {number} begins before its predecessor ends: the Term PC's clock was set back")
+    limits = run.plans[0].request
+    if run.voltage is not None and not limits.voltage_min <= run.voltage <= limits.voltage_max:
+        warnings.append(f"the cell went past its cut-off to {run.voltage:.4f} V between two looks, beyond its limits")
     wanted = 0.0 if run.series is None else run.series.current
     for number, spectrum in enumerate(spectra, start=1):
         if np.isnan(spectrum.current).any():
