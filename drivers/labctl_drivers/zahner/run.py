@@ -135,7 +135,10 @@ class Run:
     def remaining(self, now: datetime) -> float:
         """Expected seconds to the end of all sweeps, where no cut-off comes first."""
         pause = 0.0 if self.series is None else self.series.pause
-        still = [plan.expected for plan in self.plans[self.index :]]
+        plans = self.plans[self.index :]
+        # The spectra of a series are alike, and can be hundreds.
+        alike = self.series is not None and plans
+        still = [plans[0].expected] * len(plans) if alike else [plan.expected for plan in plans]
         wait = 0.0 if self.due is None else max(0.0, (self.due - now).total_seconds())
         return max(1.0, sum(still) + pause * max(0, len(still) - 1) + wait - self.elapsed(now))
 
