@@ -36,7 +36,6 @@ from labctl.protocol import Dynamic, Kind, PlannedOperation
 from labctl.results import STAMPS, stamp_charges
 from labctl.safety.identity import LastSeen
 
-
 #: Looks at a cell that has gone past its limits, and seconds between them; the next step judges it after that.
 _LOOKS: Final = 30
 _LOOK_AGAIN: Final = 20.0

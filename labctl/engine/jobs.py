@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from labctl.engine.dynamic import DynamicJob
-from labctl.engine.lifecycle import SPECTRUM
+from labctl.engine.kinds import SPECTRUM
 from labctl.engine.operando import OperandoJob
 from labctl.engine.refuge import Refuge, is_refuge, step_of
 from labctl.engine.spectra import Company

@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from labctl.engine.actions import LONGEST, Accompanied, Action, Suspendable, next_look
+from labctl.engine.kinds import SPECTRUM
 from labctl.engine.leases import Arbiter, Need
 from labctl.engine.recorder import Recorder
 from labctl.engine.rescue import Rescue
@@ -25,9 +26,6 @@ from labctl.engine.watch import LOOK_AGAIN, Bounds, Watch
 from labctl.errors import LabctlError
 from labctl.instruments import CannotSay, Clock, Handle, Log, Progress, State
 from labctl.journal import ENDED, Journal, OperationRow, Status
-
-#: Kind of an operation within another one, for the same cell.
-SPECTRUM: Final = "spectrum"
 
 
 @dataclass(frozen=True, slots=True)

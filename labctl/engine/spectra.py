@@ -22,8 +22,9 @@ from typing import Any, Final
 from labctl.cell.machine import HELD
 from labctl.engine.actions import Action, CyclerAction, Pulse
 from labctl.engine.clock import beside
+from labctl.engine.kinds import SPECTRUM
 from labctl.engine.leases import Need
-from labctl.engine.lifecycle import SPECTRUM, LifeCycle
+from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.routing import Route
 from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.watch import Bounds

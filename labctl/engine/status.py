@@ -10,11 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from labctl.engine.kinds import SPECTRUM
 from labctl.journal import ENDED, LastWord, OperationRow, Status
 
 if TYPE_CHECKING:
     from labctl.engine.bench import Bench
-    from labctl.engine.lifecycle import SPECTRUM, Live
+    from labctl.engine.lifecycle import Live
     from labctl.journal import Journal
 
 SCHEMA: Final = "labctl.status/1"

@@ -1,7 +1,6 @@
 """Impedance while a small current ends a discharge and begins a charge: every spectrum knows its state of charge."""
 
 import csv
-import json
 
 import pytest
 from trouble import Scene, one_cell, play
@@ -11,10 +10,10 @@ from labctl.journal import Status
 STEPS = """
 charge: {current: 2 mA/cm2, until: {voltage: upper}, at_most: 16 h}
 discharge: {current: 0.1 mA/cm2, until: {voltage: lower}, at_most: 40 h}
-deis: {as: end-of-discharge, direction: discharge, current: 0.05 mA/cm2, until: {voltage: lower}, SERIES, keep_on: true, pause: 30 s}
+deis: {as: end-of-discharge, direction: discharge, current: 0.05 mA/cm2, until: {voltage: lower}, SERIES, LAST}
 rest: {duration: 30 min}
 deis: {as: start-of-charge, direction: charge, current: 0.05 mA/cm2, until: {voltage: upper}, SERIES}
-""".replace("SERIES", "spectrum: dynamic, count: 20, at_most: 24 h")
+""".replace("SERIES", "spectrum: dynamic, count: 20, at_most: 24 h").replace("LAST", "keep_on: true, pause: 30 s")
 SPECTRUM = """spectra:
   dynamic: {control: galvanostatic, frequency: [30 kHz, 1 Hz], points_per_decade: 5, periods: 3,
             amplitude: 0.065 mA/cm2}
@@ -59,6 +58,5 @@ def test_twenty_spectra_each_at_the_end_of_discharge_and_the_start_of_charge_kno
         assert net / 3.6 == pytest.approx(state.soc * cell.parameters.capacity, abs=0.003 * cell.parameters.capacity)
         assert scene.is_open()
         assert scene.lab.violations == []
-        print(json.dumps([len(stamps(scene.bundle(scene.row(f"deis-{x}")))) for x in ("end-of-discharge", "start-of-charge")]), net / 3.6)
 
     play(laboratory, script)

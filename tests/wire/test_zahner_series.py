@@ -6,8 +6,6 @@ import csv
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
 from zahner_bench import TOKEN, Bench, ended, on_bench
 
 from labctl.instruments import DynamicRequest, State
