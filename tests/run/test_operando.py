@@ -68,7 +68,10 @@ class Truth:
 
 
 def in_the_probe(laboratory: Laboratory, ahead: float = AHEAD_S) -> None:
+    """Lead a channel of the cycler to the probe, and let the spectrometer's clock be ahead."""
     laboratory.replace("station.yaml", "{driver: bruker,", f"{{driver: bruker, simulate: {{clock_ahead_s: {ahead}}},")
+    laboratory.replace("station.yaml", "channels: 1-16", "channels: 1-17")
+    laboratory.replace("station.yaml", "instrument: topspin,", "instrument: topspin, leads: {maccor: 17},")
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +151,7 @@ def test_one_bundle_holds_the_record_the_stamps_and_every_spectrum(ran):
 def short(laboratory: Laboratory) -> None:
     """An operando charge of little more than an hour, with a pause every 20 minutes."""
     one_cell(laboratory, SHORT)
+    in_the_probe(laboratory)
     laboratory.protocol.write_text(laboratory.protocol.read_text() + EXPERIMENTS)
 
 
