@@ -21,8 +21,8 @@ from labctl.engine.leases import Need
 from labctl.engine.refuge import Refuge
 from labctl.engine.room import lacks_room, wait_for_room
 from labctl.engine.routing import IN_PROBE
+from labctl.engine.series import Company
 from labctl.engine.situation import is_behind
-from labctl.engine.spectra import Company
 from labctl.engine.steps import Surroundings
 from labctl.engine.tasks import breaks_off, let_go
 from labctl.engine.tokens import token_for

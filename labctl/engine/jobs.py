@@ -8,7 +8,7 @@ from labctl.engine.dynamic import DynamicJob
 from labctl.engine.kinds import SPECTRUM
 from labctl.engine.operando import OperandoJob
 from labctl.engine.refuge import Refuge, is_refuge, step_of
-from labctl.engine.spectra import Company
+from labctl.engine.series import Company
 from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.transfers import TransferJob
 from labctl.journal import OperationRow

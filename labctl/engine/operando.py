@@ -1,6 +1,6 @@
 """The ``operando`` step: a cycler and a spectrometer at one cell, under one lease, with one bundle.
 
-The operation is the cycler's: its program, handle and records. The spectra are operations within it (``spectra``).
+The operation is the cycler's: its program, handle and records. The spectra are operations within it (``series``).
 Where one instrument fails the other is left safe: the cycler's fault ends the acquisition, a spectrum that comes to
 nothing suspends the cycler.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from labctl.engine.actions import SAFETY_MARGIN_CURRENT, SAFETY_MARGIN_VOLT, Action, CyclerAction
 from labctl.engine.clock import beside
-from labctl.engine.spectra import Company, Series, SpectrumJob, spectra_of, together_of
+from labctl.engine.series import Company, Series, SpectrumJob, spectra_of, together_of
 from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.watch import Bounds
 from labctl.errors import LabctlError
