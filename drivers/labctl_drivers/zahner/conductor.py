@@ -9,9 +9,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from labctl.errors import InstrumentError
 from labctl.instruments import DriverContext, Handle, OutOfRange, Progress, Refused, State, TimedOut, VendorAlarm
 from labctl_drivers.zahner import replies
-from labctl_drivers.zahner.plan import Plan
+from labctl_drivers.zahner.plan import Place, Plan
 from labctl_drivers.zahner.run import ALL, CUT_OFF, Run, beyond, resting, run_of
 from labctl_drivers.zahner.session import ATTEMPTS
 from labctl_drivers.zahner.thales import Thales
@@ -32,16 +33,16 @@ class Conductor:
         Clock and names.
     thales : Thales
         The instrument.
-    folder : str
-        Of the results, on the Term PC.
+    place : Place
+        Of the results.
     heartbeat : float
         Age of the last sign of life, s, at which a measurement is taken to hang.
     """
 
-    def __init__(self, context: DriverContext, thales: Thales, folder: str, heartbeat: float) -> None:
+    def __init__(self, context: DriverContext, thales: Thales, place: Place, heartbeat: float) -> None:
         self._context = context
         self._thales = thales
-        self._folder = folder
+        self._place = place
         self._heartbeat = heartbeat
         self._runs: dict[str, Run] = {}
         self._newest: str | None = None
@@ -138,7 +139,7 @@ class Conductor:
 
     async def _rebuilt(self, handle: Handle) -> Run:
         """By files and script: what was measured, what is, and what nobody has watched meanwhile."""
-        run, thales, now = run_of(handle.token, handle.data, self._folder), self._thales, self._context.clock.now()
+        run, thales, now = run_of(handle.token, handle.data, self._place), self._thales, self._context.clock.now()
         if not run.plans:
             return run
         await self._count_files(run)
@@ -189,19 +190,23 @@ class Conductor:
         command, reply = word
         if command == "EIS" and "ERROR" in reply:
             return await self._end(run, State.FAILED, f"Thales answers {reply}")
-        if not await self._thales.file(run.plan.file):
+        if run.series is None:
+            await self._thales.off()
+        if not await self._left_file(run):
             return await self._end(run, State.FAILED, "the sweep has ended without a result")
         run.completed(self._context.clock.now(), 0.0 if run.series is None else run.series.pause)
         return await self._advance(handle, run)
 
     async def _running(self, handle: Handle, run: Run) -> Progress:
         message, thales = run.outside(), self._thales
-        if message is not None:
-            await thales.survive(thales.session.force)
-            return await self._end(run, State.FAILED, message)
+        # The instrument shows one voltage per point, and a cell that is nearly empty falls far within a slow one: what
+        # has passed the cut-off and the cell's limit behind it has come to its end, and the result says how far.
         if run.cut_off():
             await thales.survive(thales.session.force)
             return await self._end(run, State.DONE, "", CUT_OFF)
+        if message is not None:
+            await thales.survive(thales.session.force)
+            return await self._end(run, State.FAILED, message)
         if thales.session.heartbeat > self._heartbeat:
             silent = f"Thales has given no sign of life for {thales.session.heartbeat:.0f} s"
             raise thales.session.fault(VendorAlarm, silent)
@@ -211,21 +216,27 @@ class Conductor:
             raise thales.session.fault(VendorAlarm, message)
         return run.progress(now, handle.started)
 
+    async def _left_file(self, run: Run) -> bool:
+        """Whether the sweep has left its file; the source is off where that cannot be found out."""
+        try:
+            return bool(await self._thales.file(run.plan.file))
+        except InstrumentError:
+            await self._thales.off()
+            raise
+
     async def _advance(self, handle: Handle, run: Run) -> Progress:
         """No sweep runs: end, wait, or start the next."""
         if run.index == len(run.plans):
             return await self._end(run, State.DONE, "", ALL)
         if run.series is not None:
             run.voltage = await self._thales.potential()
+            if run.cut_off():
+                return await self._end(run, State.DONE, "", CUT_OFF)
             message = run.outside()
             if message is not None:
                 return await self._end(run, State.FAILED, message)
-            if run.cut_off():
-                return await self._end(run, State.DONE, "", CUT_OFF)
         elif await self._thales.word() is None:
             return run.progress(self._context.clock.now(), handle.started)
-        elif run.index > 0:
-            await self._thales.off()
         if run.due is None or self._context.clock.now() >= run.due:
             try:
                 began = await self.begin(run)
@@ -263,25 +274,40 @@ class Conductor:
         """End what runs under the handle, source off, verified."""
         if self._newest not in (None, handle.token):
             return
-        run, thales = await self.run(handle), self._thales
+        thales = self._thales
+        try:
+            run = await self.run(handle)
+        except InstrumentError:
+            run = Run(())  # nothing is known of it; what matters is that the source goes off
         word = await thales.word()
         if word is None:
             if run.verdict is not None:
                 return  # somebody else measures; this run's source was seen to be off when it ended
-            if run.begun is not None and await thales.file(run.plan.file):
+            if run.begun is not None and await self._has(run.plan.file):
                 word = await thales.word_anew("the sweep has its file, and its reply is missing")
-            elif not run.plans and await thales.file(handle.place):
+            elif not run.plans and await self._has(handle.place):
                 return
             if word is None:
                 await thales.survive(thales.session.force)
         await thales.off()
-        if run.verdict is None and not await self._whole(handle, run):
+        if run.verdict is None and not await self._has(run.plans[-1].file if run.plans else handle.place):
             run.verdict, run.off_at = Progress(State.FAILED, "aborted"), self._context.clock.now()
 
-    async def _whole(self, handle: Handle, run: Run) -> bool:
-        """Whether everything that was asked for is there."""
-        last = run.plans[-1].file if run.plans else handle.place
-        return bool(await self._thales.file(last))
+    async def _has(self, path: str) -> bool:
+        """Whether a file is there; one that is not handed over is taken for none, since an abort must not wait."""
+        try:
+            return bool(await self._thales.file(path))
+        except InstrumentError:
+            return False
+
+    async def undo(self, run: Run) -> None:
+        """Source off after a start that failed; a spectrum that may run for all that is broken off if it is a series'.
+
+        A single sweep is left to run: it is found again by its name, and moves no charge that matters.
+        """
+        if run.series is not None and await self._thales.word() is None:
+            await self._thales.survive(self._thales.session.force)
+        await self._thales.off()
 
     async def end_series(self, why: str) -> None:
         """End the series that is under way, source off, verified."""
@@ -298,7 +324,8 @@ class Conductor:
         run = await self.run(handle)
         names = [(f"{plan.token}.ism", plan.file) for plan in run.plans]
         found = []
-        for name, path in names or [(f"{handle.token}.ism", handle.place)]:
+        first = f"{handle.token}{'-001' if handle.data.get('kind') == 'series' else ''}.ism"
+        for name, path in names or [(first, handle.place)]:
             content = await self._thales.file(path)
             if not content:
                 break

@@ -32,7 +32,7 @@ from labctl.instruments import (
 )
 from labctl_drivers.zahner import replies
 from labctl_drivers.zahner.conductor import Conductor
-from labctl_drivers.zahner.plan import file_of, output_path, series_of, sweeps_of
+from labctl_drivers.zahner.plan import Place, output_path, series_of, sweeps_of
 from labctl_drivers.zahner.run import Run, first_data
 from labctl_drivers.zahner.session import Session
 from labctl_drivers.zahner.thales import PROBE, Thales
@@ -57,6 +57,8 @@ class ZahnerPotentiostat:
         260 unless said otherwise.
     output_path : str
         An existing folder on a local drive of the Term PC, such as ``c:\thales\labctl``.
+    naming : str
+        ``individual`` (default: the file is named by our token) or ``counter`` (Thales adds ``_0001`` to it).
     serial : str
         The workstation's number; others are refused.
     quiet_s : float
@@ -72,11 +74,15 @@ class ZahnerPotentiostat:
         settings = context.settings
         host, _, port = str(settings["address"]).partition(":")
         self._context = context
-        self._folder = output_path(str(settings.get("output_path", "c:\\thales\\labctl")))
+        naming = str(settings.get("naming", "individual"))
+        if naming not in ("individual", "counter"):
+            raise ValueError(f"naming '{naming}' is neither individual nor counter; others cannot be found again")
+        folder = output_path(str(settings.get("output_path", "c:\\thales\\labctl")))
+        self._place = Place(folder, counted=naming == "counter")
         self._session = Session(context, host, int(port or settings.get("port", PORT)), str(settings.get("serial", "")))
         self._thales = Thales(context, self._session, float(settings.get("quiet_s", _QUIET)))
         heartbeat = float(settings.get("heartbeat_s", _HEARTBEAT))
-        self._conductor = Conductor(context, self._thales, self._folder, heartbeat)
+        self._conductor = Conductor(context, self._thales, self._place, heartbeat)
         self._lock = asyncio.Lock()
 
     async def connect(self) -> Identity:
@@ -154,7 +160,7 @@ class ZahnerPotentiostat:
         """
         if request.linearity is not None and not 0 < request.linearity != 1:
             raise OutOfRange(f"a second amplitude of {request.linearity:g} times the first shows nothing")
-        run = Run(sweeps_of(request, token, self._folder))
+        run = Run(sweeps_of(request, token, self._place))
         return await self._start(token, run, first_data(request), request.rest_before)
 
     async def start_dynamic(self, token: str, request: DynamicRequest) -> Handle:
@@ -168,12 +174,11 @@ class ZahnerPotentiostat:
         if request.current == 0 or not 1 <= request.spectra <= _MOST_SPECTRA or request.pause < 0:
             asked = f"{request.spectra} spectra under {request.current:g} A, {request.pause:g} s apart"
             raise OutOfRange(f"{asked}: 1 to {_MOST_SPECTRA} spectra under a current other than 0")
-        run = Run(series_of(request, token, self._folder), request)
+        run = Run(series_of(request, token, self._place), request)
         return await self._start(token, run, first_data(request), 0.0)
 
     async def _start(self, token: str, run: Run, asked: dict[str, object], rest: float) -> Handle:
         plan = run.plans[0]
-        place = file_of(self._folder, plan.token)
         async with self._lock:
             await self._claim()
             try:
@@ -187,9 +192,9 @@ class ZahnerPotentiostat:
                     now = run.begun or self._context.clock.now()
             except InstrumentError as error:
                 with contextlib.suppress(Busy):
-                    await self._thales.off()
+                    await self._conductor.undo(run)
                 raise self._session.fault(type(error), error.message) from error
-            handle = Handle(token, place, data.pop("on_at", now.isoformat()), data)
+            handle = Handle(token, plan.file, data.pop("on_at", now.isoformat()), data)
             self._conductor.adopt(token, run)
             return handle
 
@@ -245,14 +250,14 @@ class ZahnerPotentiostat:
         """
         from labctl_drivers.zahner import result  # as in fetch
 
-        places = (file_of(self._folder, token), file_of(self._folder, f"{token}-001"))
+        places = (self._place.file(token), self._place.file(f"{token}-001"))
         quiet_since = self._context.clock.now()
         while True:
             async with self._lock:
                 found = await self._first(places)
-                word = None if found else await self._thales.word()
+                word = await self._thales.word()
                 if word is not None:
-                    found = await self._first(places)
+                    found = found or await self._first(places)
                     if not self._conductor.keeps_source_on and not (await self._thales.setup()).off:
                         await self._thales.off()
                 shown = not found and word is None and bool(await self._thales.points())

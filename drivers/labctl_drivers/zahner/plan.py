@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 from labctl.instruments import DynamicRequest, ImpedanceRequest, OutOfRange, Refused
@@ -50,14 +51,36 @@ def output_path(text: str) -> str:
     return path
 
 
-def file_of(folder: str, token: str) -> str:
-    """Path of the file that carries ``token``. Raises ``ValueError`` for a token that Thales cannot store."""
-    if not _ROOT.fullmatch(token):
-        raise ValueError(f"'{token}' cannot be a file name in Thales")
-    return f"{folder}\\{token}.ism"
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where results go on the Term PC, and how they are named.
+
+    Attributes
+    ----------
+    folder : str
+        As :func:`output_path` gives it.
+    counted : bool
+        Whether Thales adds a number to each name, which is always 1 since each name is used once; otherwise files are
+        named as they are told to be. Names by date are not used: such a file could not be found again.
+    """
+
+    folder: str
+    counted: bool = False
+
+    def file(self, token: str) -> str:
+        """Path of the file that carries ``token``. Raises ``ValueError`` for a token that Thales cannot store."""
+        if not _ROOT.fullmatch(token):
+            raise ValueError(f"'{token}' cannot be a file name in Thales")
+        return f"{self.folder}\\{token}{'_0001' if self.counted else ''}.ism"
+
+    def settings(self, token: str) -> dict[str, str]:
+        """Assignments that name the next result."""
+        naming = {"EIS_MOD": "1", "EIS_NUM": "1"} if self.counted else {"EIS_MOD": "2"}
+        return {**naming, "EIS_PATH": self.folder, "EIS_ROOT": token}
 
 
-def grid(high: float, low: float, above: float, below: float) -> list[float]:
+@lru_cache(maxsize=64)
+def grid(high: float, low: float, above: float, below: float) -> tuple[float, ...]:
     """Expected frequencies in Hz, falling, both ends included; densities in points per decade about 66 Hz."""
 
     def position(frequency: float) -> float:
@@ -66,10 +89,11 @@ def grid(high: float, low: float, above: float, below: float) -> list[float]:
     first, last = position(high), position(low)
     count = max(1, math.ceil(first - last - 1e-9))
     inner = (first + (last - first) * n / count for n in range(1, count))
-    return [high, *(KNEE * 10 ** (place / (above if place >= 0 else below)) for place in inner), low]
+    return (high, *(KNEE * 10 ** (place / (above if place >= 0 else below)) for place in inner), low)
 
 
-def duration(frequencies: Sequence[float], above: float, below: float) -> float:
+@lru_cache(maxsize=64)
+def duration(frequencies: tuple[float, ...], above: float, below: float) -> float:
     """Expected seconds of a sweep that is given falling; periods above 66 Hz and at the lowest frequency."""
     low = frequencies[-1]
     total = 0.0
@@ -89,18 +113,18 @@ class Plan:
         What is wanted; for one spectrum of a series its equivalent with the direct current as bias.
     token : str
         Name of the file, without its ending.
-    folder : str
-        On the Term PC.
+    place : Place
+        Where the file goes.
     """
 
     request: ImpedanceRequest
     token: str
-    folder: str
+    place: Place
 
     @property
     def file(self) -> str:
         """Path of the result on the Term PC."""
-        return file_of(self.folder, self.token)
+        return self.place.file(self.token)
 
     @property
     def galvanostatic(self) -> bool:
@@ -137,9 +161,7 @@ class Plan:
         rising = asked.frequency_start < asked.frequency_end
         (above, below), (most, least) = self.densities, self.periods
         return {
-            "EIS_MOD": "2",
-            "EIS_PATH": self.folder,
-            "EIS_ROOT": self.token,
+            **self.place.settings(self.token),
             **_MODES[asked.control],
             "Ampl": _number(asked.amplitude * 1000),
             **(
@@ -216,19 +238,19 @@ class Plan:
         }
 
 
-def sweeps_of(request: ImpedanceRequest, token: str, folder: str) -> tuple[Plan, ...]:
+def sweeps_of(request: ImpedanceRequest, token: str, place: Place) -> tuple[Plan, ...]:
     """The spectrum itself, and those that show whether it can be trusted."""
     plain = replace(request, rest_before=0.0, linearity=None, repeat=False)
-    plans = [Plan(plain, token, folder)]
+    plans = [Plan(plain, token, place)]
     if request.linearity is not None:
         louder = replace(plain, amplitude=plain.amplitude * request.linearity)
-        plans.append(Plan(louder, f"{token}-linearity", folder))
+        plans.append(Plan(louder, f"{token}-linearity", place))
     if request.repeat:
-        plans.append(Plan(plain, f"{token}-repeat", folder))
+        plans.append(Plan(plain, f"{token}-repeat", place))
     return tuple(plans)
 
 
-def series_of(request: DynamicRequest, token: str, folder: str) -> tuple[Plan, ...]:
+def series_of(request: DynamicRequest, token: str, place: Place) -> tuple[Plan, ...]:
     """All spectra of a series, numbered from 1."""
     single = ImpedanceRequest(
         name=request.name,
@@ -244,7 +266,7 @@ def series_of(request: DynamicRequest, token: str, folder: str) -> tuple[Plan, .
         points_per_decade_low=request.points_per_decade_low,
         periods_low=request.periods_low,
     )
-    return tuple(Plan(single, f"{token}-{number:03d}", folder) for number in range(1, request.spectra + 1))
+    return tuple(Plan(single, f"{token}-{number:03d}", place) for number in range(1, request.spectra + 1))
 
 
 def _within(centre: float, amplitude: float, low: float, high: float, unit: str) -> None:

@@ -50,12 +50,10 @@ def store(
         A file cannot be read or is not what was asked for.
     """
     data = {**handle.data, **readings}
-    spectra = {
-        name.removesuffix(".ism").removeprefix(handle.token): read(handle.place, data, raw) for name, raw in raws
-    }
+    suffixes = ["", *(name.removesuffix(".ism").removeprefix(handle.token) for name, _ in raws[1:])]
+    spectra = {suffix: read(handle.place, data, raw) for suffix, (_, raw) in zip(suffixes, raws, strict=True)}
     files = []
-    for name, raw in raws:
-        suffix = name.removesuffix(".ism").removeprefix(handle.token)
+    for suffix, (name, raw) in zip(suffixes, raws, strict=True):
         put(folder / name, raw)
         put(folder / f"impedance{suffix}.csv", ism.table(spectra[suffix]).encode("utf-8"))
         files += [name, f"impedance{suffix}.csv"]

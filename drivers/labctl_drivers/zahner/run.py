@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from labctl.instruments import DynamicRequest, Handle, ImpedanceRequest, Progress, State
 from labctl_drivers.zahner.display import Point
-from labctl_drivers.zahner.plan import Plan, grid, series_of, sweeps_of
+from labctl_drivers.zahner.plan import Place, Plan, grid, series_of, sweeps_of
 
 #: Seconds after which a cell under direct current is looked at again.
 WATCH_EVERY: Final = 15.0
@@ -142,9 +142,14 @@ class Run:
         wait = 0.0 if self.due is None else max(0.0, (self.due - now).total_seconds())
         return max(1.0, sum(still) + pause * max(0, len(still) - 1) + wait - self.elapsed(now))
 
+    def _sweep_ends(self, now: datetime) -> float:
+        """Seconds until the running sweep ends, or until a cell under a steady bias is to be looked at."""
+        ends = self.plan.expected - self.elapsed(now) if self.begun is not None else 0.0
+        return ends if self.plan.request.bias == 0 else min(ends, WATCH_EVERY)
+
     def progress(self, now: datetime, began: str) -> Progress:
         """Report that it runs, and when to look again."""
-        plan_ends = self.plan.expected - self.elapsed(now) if self.begun is not None else 0.0
+        plan_ends = self._sweep_ends(now)
         if self.due is not None:
             plan_ends = (self.due - now).total_seconds()
         remaining = max(1.0, plan_ends)
@@ -165,15 +170,15 @@ def first_data(request: ImpedanceRequest | DynamicRequest) -> dict[str, Any]:
     return {"kind": kind, "asked": asdict(request)}
 
 
-def run_of(token: str, data: Mapping[str, Any], folder: str) -> Run:
+def run_of(token: str, data: Mapping[str, Any], place: Place) -> Run:
     """Rebuild a run from its handle; without sweeps where the handle was found by its token alone."""
     asked = data.get("asked")
     if asked is None:
         return Run(())
     if data["kind"] == "series":
         series = DynamicRequest(**asked)
-        return Run(series_of(series, token, folder), series)
-    return Run(sweeps_of(ImpedanceRequest(**asked), token, folder))
+        return Run(series_of(series, token, place), series)
+    return Run(sweeps_of(ImpedanceRequest(**asked), token, place))
 
 
 def resting(handle: Handle) -> bool:

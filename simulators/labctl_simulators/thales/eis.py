@@ -48,7 +48,7 @@ def _single(station: Workstation, form: str) -> str | None:
 
 
 def _deviations(station: Workstation, cell: VirtualCell, count: int, token: str) -> list[tuple[float, float]]:
-    noise = NOISE / np.sqrt(2) * station.laboratory.rng(cell.id, token).standard_normal((2, count))
+    noise = station.noise / np.sqrt(2) * station.laboratory.rng(cell.id, token).standard_normal((2, count))
     return [(float(first), float(second)) for first, second in noise.T]
 
 

@@ -74,7 +74,7 @@ def write(spectrum: Spectrum, *, tracks: bool = True, older: bool = False) -> by
             for column in (spectrum.frequency, np.abs(spectrum.impedance), np.angle(spectrum.impedance), seconds)
         ),
         np.full(count, 999, dtype=">i2").tobytes(),
-        *(_string(text) for text in _texts(spectrum)),
+        *(zahner_string(text) for text in _texts(spectrum)),
         (_ORIGIN_BYTES + 16 * count * tracks).to_bytes(2, "big", signed=True),
         _k_table(spectrum, _WITH_TRACKS if tracks else _WITHOUT_TRACKS).tobytes(),
     ]
@@ -83,7 +83,8 @@ def write(spectrum: Spectrum, *, tracks: bool = True, older: bool = False) -> by
     return b"".join(parts)
 
 
-def _string(text: str) -> bytes:
+def zahner_string(text: str) -> bytes:
+    """Give a text as all of the instrument's files have it: length, then the letters with their case exchanged."""
     data = text.swapcase().encode("ascii", "replace")
     return len(data).to_bytes(2, "big", signed=True) + data
 

@@ -2,10 +2,7 @@
 
 Captured from the vendor's client (driven unmodified against this): registration, telegrams, DevCli commands, script
 commands and the form of their replies, file transfer, online display, the sign-off. Guessed: the reply to ``EIS``,
-the error numbers other than 100, how points and periods are spread, that script commands sent during a measurement
-wait their turn, and that a forced return to the script ends a measurement without a file and leaves the source as it
-was. Left out: CV, current-voltage curves, the sequencer, PAD4, ACQ channels, FRA and external potentiostats, whose
-commands are answered as unknown.
+the
 """
 
 from __future__ import annotations
@@ -14,21 +11,25 @@ import asyncio
 import base64
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 from labctl_simulators.laboratory import Laboratory
-from labctl_simulators.thales import eis
+from labctl_simulators.thales import cards, curves, eis
 from labctl_simulators.thales import settings as texts
-from labctl_simulators.thales.eis import Spectra
+from labctl_simulators.thales.curves import Curves
+from labctl_simulators.thales.eis import NOISE, Spectra
+from labctl_simulators.thales.sequences import Step
 from labctl_simulators.thales.settings import Settings
 from labctl_simulators.thales.source import Source
 from labctl_simulators.thales.tables import READ_BACK
 from labctl_simulators.thales.term import END, Connection, Term
-from labctl_simulators.thales.workstation import Measurement
+from labctl_simulators.thales.workstation import Measurement, Workstation
 
 SERIAL: Final = "33021"
 _CALIBRATION_S: Final = 2.0
 _FORCE_S: Final = 2.0
+_SEQUENCE: Final = "c:\\thales\\script\\sequencer\\sequences\\sequence{:02d}.seq"
 _LASTSHOT: Final = "c:\\thales\\temp\\lastshot"
 
 
@@ -41,13 +42,16 @@ class ThalesSimulator:
         The station's name of the instrument.
     settings : mapping
         Its station entry; ``simulate`` may hold ``port`` (default: a free one), ``script`` (whether the Remote script
-        runs already, default true) and ``sign_off`` (``empty``, ``fin``, ``rst``, ``mute``).
+        runs already, default true), ``sign_off`` (``empty``, ``fin``, ``rst``, ``mute``) and ``sequences`` (texts by
+        number, 0 to 9) and ``noise`` (of an impedance, relative; default 0.002).
     laboratory : Laboratory
         Cells, relays and time.
 
     Breakdowns
     ----------
-    ``overload`` (the sweep that runs ends with an error; the source stays on).
+    ``overload`` (the measurement that runs ends with an error; the source stays on), ``lost reply`` (the next
+    measurement's answer never comes, its file does), ``no files`` (Term never answers when asked for a file),
+    ``freeze`` (Thales gives no sign of life any more, measures nothing and cannot be forced; Term answers on).
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Laboratory) -> None:
@@ -65,6 +69,14 @@ class ThalesSimulator:
         self._timer: asyncio.TimerHandle | None = None
         self._asked: Connection | None = None
         self._running: Measurement | None = None
+        #: Kinds of curves whose settings were checked since they were last changed.
+        self.checked: set[str] = set()
+        self.sequence: list[Step] | None = None
+        for number, text in (options.get("sequences") or {}).items():
+            self.files[_SEQUENCE.format(int(number))] = str(text).encode("ascii")
+        self.noise = float(options.get("noise", NOISE))
+        self._loses_reply = False
+        self._frozen_at: float | None = None
 
     async def start(self) -> dict[str, Any]:
         """Listen; a sweep that was saved goes on. Gives ``address`` and ``port`` for the station's entry."""
@@ -76,14 +88,23 @@ class ThalesSimulator:
         return {"address": f"127.0.0.1:{port}", "port": port}
 
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
-        if kind != "overload":
+        if kind == "overload":
+            if self._running is None or self._timer is None:
+                raise ValueError("nothing is measured that could be broken off")
+            self._timer.cancel()
+            self._timer = None
+            self.finish(texts.OVERLOAD)
+            self._serve()
+        elif kind == "lost reply":
+            self._loses_reply = True
+        elif kind == "no files":
+            self.term.gives_files = False
+        elif kind == "freeze":
+            self._frozen_at = self.laboratory.time()
+            if self._timer is not None:
+                self._timer.cancel()
+        else:
             raise ValueError(f"unknown breakdown {kind!r} of a workstation")
-        if self._running is None or self._timer is None:
-            raise ValueError("nothing is measured that could be broken off")
-        self._timer.cancel()
-        self._timer = None
-        self.finish(texts.OVERLOAD)
-        self._serve()
 
     async def stop(self) -> None:
         """Close everything; a sweep stays where it is."""
@@ -98,6 +119,8 @@ class ThalesSimulator:
         return {
             "settings": self.settings.to_json(),
             "script": self._script,
+            "checked": sorted(self.checked),
+            "sequence": None if self.sequence is None else [asdict(step) for step in self.sequence],
             "files": {path: base64.b64encode(content).decode("ascii") for path, content in self.files.items()},
             "running": None if self._running is None else [self._running.kind, self._running.to_json()],
         }
@@ -106,6 +129,8 @@ class ThalesSimulator:
         """Take up :meth:`save` again, before the start."""
         self.settings.restore(state["settings"])
         self._script = state["script"]
+        self.checked = set(state["checked"])
+        self.sequence = None if state["sequence"] is None else [Step(**step) for step in state["sequence"]]
         self.files = {path: base64.b64decode(content) for path, content in state["files"].items()}
         self._running = None
         if state["running"] is not None:
@@ -116,7 +141,8 @@ class ThalesSimulator:
 
     def heartbeat_ms(self) -> int:
         """Milliseconds since Thales last gave a sign of life."""
-        return int(self.laboratory.time() * 1000) % 1000
+        now = self.laboratory.time()
+        return int(now * 1000) % 1000 if self._frozen_at is None else int((now - self._frozen_at) * 1000)
 
     def file(self, path: str) -> bytes:
         """Content of a file on the Term PC; empty where there is none."""
@@ -129,6 +155,8 @@ class ThalesSimulator:
 
     def force(self, then: Callable[[], None]) -> None:
         """Leave whatever runs, a measurement too, and call ``then``; that takes a while if something runs."""
+        if self._frozen_at is not None:
+            return
         if not self._busy:
             self._script = False
             then()
@@ -146,7 +174,7 @@ class ThalesSimulator:
 
     @property
     def _busy(self) -> bool:
-        return self._timer is not None
+        return self._timer is not None or self._frozen_at is not None
 
     def _serve(self) -> None:
         while self._queue and self._script and not self._busy:
@@ -167,6 +195,9 @@ class ThalesSimulator:
             return query(self)
         if command in READ_BACK or command == "SENDPAD4SETUP":
             return self.settings.read_back(command)
+        if command.startswith("SELSEQ="):
+            return curves.select_sequence(self, command.removeprefix("SELSEQ="))
+        self.checked.discard(command.partition("_")[0])
         # A path holds a colon of its own.
         parts = [command] if command.partition("=")[0].endswith(("_PATH", "_ROOT")) else command.split(":")
         reply = texts.UNKNOWN
@@ -211,7 +242,10 @@ class ThalesSimulator:
         about = {} if self._running is None else self._running.about
         self.laboratory.record(self.name, "swept", reply=reply.strip(), **about)
         self._running = None
+        self.source.held = None
         self.term.display(END)
+        if self._loses_reply:
+            self._loses_reply, self._asked = False, None
         self.reply(reply)
 
     def _forced(self, then: Callable[[], None]) -> None:
@@ -240,11 +274,19 @@ class ThalesSimulator:
     def _information(self) -> str:
         return f"OK;DEVINF;ZENNIUM PRO;{self.serial}\r"
 
+    def _taken(self) -> str:
+        return texts.OK
+
     def _calibrate(self) -> None:
         self.later(_CALIBRATION_S, lambda: self.reply(texts.OK))
 
 
-_MEASUREMENTS: Final = {"EIS": Spectra.restored}
+_MEASUREMENTS: Final[dict[str, Callable[[Workstation, Mapping[str, Any]], Measurement]]] = {
+    "EIS": Spectra.restored,
+    "CV": Curves.restored,
+    "IE": Curves.restored,
+    "SEQ": Curves.restored,
+}
 _QUERIES: Final[dict[str, Callable[[ThalesSimulator], str | None]]] = {
     "POTENTIAL": ThalesSimulator._potential,
     "CURRENT": ThalesSimulator._current,
@@ -255,4 +297,13 @@ _QUERIES: Final[dict[str, Callable[[ThalesSimulator], str | None]]] = {
     "IMPEDANCE": eis.impedance,
     "PAD4IMP": eis.pad4_impedance,
     "EIS": Spectra.begin,
+    "CHECKCV": curves.check_cv,
+    "CV": curves.cv,
+    "CHECKIE": curves.check_ie,
+    "IE": curves.ie,
+    "DOSEQ": curves.run_sequence,
+    "ANALOGALL": cards.analog_all,
+    "ANALOGIN": cards.analog_in,
+    "SETUSB": ThalesSimulator._taken,
+    "HOT2USB": ThalesSimulator._taken,
 }

@@ -6,13 +6,13 @@ set-point drives it. The source counts as connected to the cell whenever it is s
 
 from __future__ import annotations
 
-from labctl_simulators.cell import Current, Drive, Rest, VirtualCell, Voltage
+from labctl_simulators.cell import Course, Current, Drive, Rest, VirtualCell, Voltage
 from labctl_simulators.laboratory import Laboratory
 from labctl_simulators.thales.settings import Settings
 from labctl_simulators.thales.tables import CURRENT_LIMIT
 
 _OPEN_LEADS_V = 0.0021
-_MOMENT_S = 0.05
+_AHEAD_S = 600.0
 
 
 class Source:
@@ -35,6 +35,7 @@ class Source:
         self._cell: VirtualCell | None = None
         self._since = laboratory.time()
         self._current = 0.0
+        self._course: Course | None = None
         #: What a curve or a sequence does to the cell instead of the set-points; None while none runs.
         self.held: Drive | None = None
         laboratory.register_source(name, self.update)
@@ -51,11 +52,18 @@ class Source:
         drive = self._drive()
         if drive is None:
             self._cell.settle(t)
-            self._current = 0.0
+            self._current, self._course = 0.0, None
             return
-        course = self._cell.project(drive, since, t - since, self._laboratory.temperature_of(self._cell))
+        course = self._ahead(self._cell, drive, since, t)
         self._cell.follow(course, t)
         self._current = float(course.at(t)[1])
+
+    def _ahead(self, cell: VirtualCell, drive: Drive, since: float, t: float) -> Course:
+        """What the drive does from ``since`` to ``t`` and on; projected anew only where something has changed."""
+        temperature, course = self._laboratory.temperature_of(cell), self._course
+        if course is None or course.drive != drive or course.temperature_K != temperature or t > course.t[-1]:
+            course = self._course = cell.project(drive, since, max(t - since, _AHEAD_S), temperature)
+        return course
 
     def rewire(self) -> None:
         """Take note of what the switch or the relays have changed."""
@@ -68,6 +76,7 @@ class Source:
             self._laboratory.bring_up_to_date(wanted)
             self._laboratory.source_on(wanted, self._name)
         self._cell = wanted
+        self._course = None
         self._since = self._laboratory.time()
         self._current = 0.0
 
@@ -82,7 +91,7 @@ class Source:
                 return drive.volts
             if isinstance(drive, Current):
                 self.update(t)
-                return float(cell.project(drive, t, _MOMENT_S, self._laboratory.temperature_of(cell)).at(t)[0])
+                return float(self._ahead(cell, drive, t, t).at(t)[0])
         self._laboratory.bring_up_to_date(cell)
         return float(cell.voltage(t))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from labctl_simulators.laboratory import Laboratory
+from labctl_simulators.thales.sequences import Step
 from labctl_simulators.thales.settings import Settings
 from labctl_simulators.thales.source import Source
 from labctl_simulators.thales.term import Term
@@ -37,6 +38,9 @@ class Workstation(Protocol):
     source: Source
     laboratory: Laboratory
     term: Term
+    noise: float
+    checked: set[str]
+    sequence: list[Step] | None
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """Be busy for ``seconds``, then do ``action``."""
