@@ -357,6 +357,9 @@ class Series:
         if row.status is Status.NEEDS_OPERATOR:
             row = self._journal.ask_again(row.operation)
         row = await self._company.life.run(row.operation, self._job(row))
+        if row.status is Status.DONE and row.result.get("hold") and self._company.waits_for_people:
+            # It is there, but what it shows is for a person to judge before more of it is taken.
+            self._company.hold(f"{row.step}: {row.result['hold']}")
         if row.status in (Status.DONE, Status.ABORTED):
             return
         why = f"{row.step} ({row.result.get('sort')}): {row.error or row.status.value}"
