@@ -92,6 +92,14 @@ class Suspendable(Protocol):
 
 
 @runtime_checkable
+class Accompanied(Protocol):
+    """An action beside which something else goes on, as long as it runs and perhaps a while longer."""
+
+    async def accompany(self, handle: Handle) -> None:
+        """Do that, to its end; begun again after a restart or a fault. Cancelled where the action fails."""
+
+
+@runtime_checkable
 class Recorded(Protocol):
     """An action whose records can be had while it runs."""
 

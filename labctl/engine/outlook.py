@@ -91,7 +91,13 @@ def _running(now: Situation) -> str:
         return _acquiring(now, instrument)
     if planned.on_controller_loss == "stop":
         return f"{instrument}'s watchdog ends the step, and the cell is left at open circuit. {_AFTERWARDS}"
-    if planned.kind is Kind.EIS:
+    if planned.kind is Kind.OPERANDO:
+        return (
+            f"{instrument}'s own program and its own limits go on without further pauses, to the end {ends(planned)}; "
+            f"then the cell stands at open circuit in the probe. The spectrum that is being taken is taken to its end, "
+            f"no other is begun until labctl runs again. {_AFTERWARDS}"
+        )
+    if planned.kind in (Kind.EIS, Kind.DEIS):
         relay = f" and {now.closed} stays closed" if now.closed is not None else ""
         return (
             f"The sweep goes on in {instrument} to its end, and its file stays there; only {instrument}'s own limits "

@@ -18,7 +18,7 @@ from labctl.engine.campaign import BENCH, REFERENCE
 from labctl.engine.description import describe
 from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle
-from labctl.engine.routing import ROLE_OF
+from labctl.engine.routing import IN_PROBE
 from labctl.engine.tokens import token_for
 from labctl.engine.watch import Bounds
 from labctl.errors import InstrumentError
@@ -150,7 +150,7 @@ class References:
 
     def missing(self, kind: Kind) -> str | None:
         """Name the spectrometer that a step needs and that has no reference in this session; None if all is well."""
-        if ROLE_OF[kind] != "spectrometer":
+        if kind not in IN_PROBE:
             return None
         name = next((name for name, role in self.bench.roles.items() if role == "spectrometer"), None)
         return name if name is not None and self.token(name) is None else None

@@ -35,16 +35,16 @@ from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Cycler, Fetched, Progress
 from labctl.journal import ENDED, Journal, OperationRow, Status
-from labctl.protocol import Acquisition, Cycling, Impedance, Kind, PlannedOperation
+from labctl.protocol import Acquisition, Cycling, Dynamic, Impedance, Kind, PlannedOperation, Together
 from labctl.results import SET_ASIDE, keep_records, write_bundle
 from labctl.safety.identity import LastSeen
 from labctl.safety.ledger import integral
 
 #: Kinds that leave a cell with a voltage that the next instrument can compare with.
-CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
+CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO, Kind.DEIS})
 
 #: Kinds whose guard time should not be what ends them.
-GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
+GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +206,12 @@ class StepJob:
         row = next((one for one in rows if one.kind in CYCLING and one.status in ENDED and _seen(one)), None)
         if row is None or not self._usual(float(row.result["voltage_V"])):
             return None
-        ended = datetime.fromisoformat(str(row.result["ended"]))
+        # Some steps go on for a while after their current has ended.
+        ended = datetime.fromisoformat(str(row.result.get("current_ended") or row.result["ended"]))
         seconds = (self._around.clock.now() - ended).total_seconds()
         return LastSeen(
             float(row.result["voltage_V"]),
-            row.kind,
+            str(row.result.get("direction") or row.kind),
             float(row.result.get("current_A", 0.0)),
             max(seconds, 0.0),
             float(row.result["duration_s"]) if row.kind == Kind.REST and "duration_s" in row.result else None,
@@ -218,7 +219,8 @@ class StepJob:
 
     def _usual(self, voltage: float) -> bool:
         """Whether a step ended inside the limits: from beyond them a cell comes back further than any band says."""
-        limits = self._planned.parameters
+        asked = self._planned.parameters
+        limits = asked.cycling if isinstance(asked, Together) else asked.sweep if isinstance(asked, Dynamic) else asked
         if not isinstance(limits, (Cycling, Impedance)):
             return True
         return limits.voltage_min <= voltage <= limits.voltage_max

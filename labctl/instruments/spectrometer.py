@@ -82,7 +82,8 @@ class Spectrometer(Instrument, Protocol):
         """Copy the datasets whole to ``folder/<token>/<expno>``; complete or not at all.
 
         ``sent`` and ``read_back`` hold the parameters by their Bruker names; ``summary``: ``expnos``, ``scans``,
-        ``session``.
+        ``session``, and where the dataset tells them ``acquired_from`` and ``acquired_until`` (ISO 8601, the
+        spectrometer's clock).
 
         Raises
         ------

@@ -13,6 +13,7 @@ from labctl.protocol.plan import (
     expand,
     measure_problem,
 )
+from labctl.protocol.together import Dynamic, Together
 from labctl.protocol.values import in_cycle
 from labctl.protocol.walk import Block, Placed, blocks, cycles
 
@@ -21,12 +22,14 @@ __all__ = [
     "Acquisition",
     "Block",
     "Cycling",
+    "Dynamic",
     "Impedance",
     "Kind",
     "Placed",
     "PlannedCell",
     "PlannedOperation",
     "Protocol",
+    "Together",
     "blocks",
     "cycles",
     "expand",

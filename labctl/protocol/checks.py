@@ -10,6 +10,8 @@ from itertools import pairwise
 
 from labctl.documents import Amount, Document, Level, Path, suggest
 from labctl.errors import Mistake
+from labctl.protocol.combined import Deis, Operando
+from labctl.protocol.combined_checks import check_combined
 from labctl.protocol.models import Charge, Discharge, Eis, Hold, Nmr, Protocol
 from labctl.protocol.outcomes import check_outcomes
 from labctl.protocol.values import PerCycle, Span
@@ -25,6 +27,7 @@ def check_meaning(protocol: Protocol, document: Document) -> list[Mistake]:
         *_experiments(protocol, document),
         *_spectra(protocol, document),
         *check_outcomes(protocol, document),
+        *check_combined(protocol, document),
         *(
             mistake
             for block in blocks(protocol)
@@ -83,7 +86,7 @@ def _measure(protocol: Protocol, document: Document) -> Iterator[Mistake]:
 def _labels(block: Block, document: Document) -> Iterator[Mistake]:
     seen: set[tuple[str, str]] = set()
     for step in block.steps:
-        if isinstance(step.body, (Nmr, Eis)):
+        if isinstance(step.body, (Nmr, Eis, Operando, Deis)):
             if (step.kind, step.body.as_) in seen:
                 found = f"two '{step.kind}' steps of one cycle have the label '{step.body.as_}'"
                 yield document.mistake((*step.path, "as"), found, "give each a label of its own")
@@ -105,6 +108,9 @@ def _steps(protocol: Protocol, block: Block, document: Document) -> Iterator[Mis
             yield from _known(body.spectrum, protocol.spectra, document, (*path, "spectrum"), "spectrum")
         elif isinstance(body, Hold):
             yield from _hold(body, protocol, document, path)
+        elif isinstance(body, (Operando, Deis)):
+            yield from _level(body.until.voltage, protocol, document, (*path, "until", "voltage"))
+            yield from _current(body.current, protocol, document, (*path, "current"))
         elif isinstance(body, (Charge, Discharge)):
             yield from _level(body.until.voltage, protocol, document, (*path, "until", "voltage"))
             wrong = "lower" if isinstance(body, Charge) else "upper"

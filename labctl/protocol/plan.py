@@ -14,6 +14,9 @@ from typing import Final, Literal, Protocol
 from labctl.documents import Amount
 from labctl.errors import UsageError
 from labctl.protocol import models
+from labctl.protocol.bodies import Guarded, Late, OnFailure
+from labctl.protocol.combined import Deis, Operando
+from labctl.protocol.together import Dynamic, Together, dynamic, together
 from labctl.protocol.values import PerCycle, in_cycle
 from labctl.protocol.walk import Placed, blocks
 
@@ -31,6 +34,8 @@ class Kind(StrEnum):
     NUTATION = "nutation"
     NMR = "nmr"
     EIS = "eis"
+    OPERANDO = "operando"
+    DEIS = "deis"
 
 
 class PlannedCell(Protocol):
@@ -151,6 +156,9 @@ class Impedance:
         return self.rest_before + signal
 
 
+Parameters = Cycling | Acquisition | Impedance | Together | Dynamic
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedOperation:
     """One operation of one cell's plan.
@@ -167,7 +175,7 @@ class PlannedOperation:
         0 before the first cycle.
     label : str or None
         The state that is measured.
-    parameters : Cycling, Acquisition or Impedance
+    parameters : Cycling, Acquisition, Impedance, Together or Dynamic
         Resolved for this cell.
     start_within : float or None
         Seconds after the end of the step before.
@@ -197,16 +205,16 @@ class PlannedOperation:
     kind: Kind
     cycle: int
     label: str | None
-    parameters: Cycling | Acquisition | Impedance
+    parameters: Parameters
     start_within: float | None
     at_most: float | None
     temperature: float | None
     soak: float
     expected_duration: float | None
     flags: tuple[str, ...] = ()
-    late: models.Late = "continue"
+    late: Late = "continue"
     on_timeout: Literal["hold", "continue"] = "hold"
-    on_failure: models.OnFailure = "open_circuit"
+    on_failure: OnFailure = "open_circuit"
     on_controller_loss: Literal["continue", "stop"] = "continue"
     temperature_limits: tuple[float, float] | None = None
 
@@ -290,6 +298,14 @@ class _Plan:
         elif isinstance(body, models.Eis):
             parameters = self._impedance(body.spectrum)
             yield self._operation(Kind.EIS, step, cycle, body.as_, parameters, expected=parameters.duration)
+        elif isinstance(body, Operando):
+            yield self._operation(
+                Kind.OPERANDO, step, cycle, body.as_, self._together(body, step, cycle), at_most=body.at_most
+            )
+        elif isinstance(body, Deis):
+            series = self._dynamic(body)
+            expected = None if body.keep_on else series.duration
+            yield self._operation(Kind.DEIS, step, cycle, body.as_, series, at_most=body.at_most, expected=expected)
         elif isinstance(body, models.Rest):
             resting = self._cycling(duration=body.duration)
             yield self._operation(Kind.REST, step, cycle, None, resting, expected=body.duration)
@@ -315,7 +331,7 @@ class _Plan:
         step: Placed,
         cycle: int,
         label: str | None,
-        parameters: Cycling | Acquisition | Impedance,
+        parameters: Parameters,
         *,
         at_most: float | None = None,
         expected: float | None = None,
@@ -333,7 +349,7 @@ class _Plan:
             soak=step.body.soak,
             expected_duration=expected,
             late=step.body.late,
-            on_timeout=step.body.on_timeout if isinstance(step.body, models.Guarded) else "hold",
+            on_timeout=step.body.on_timeout if isinstance(step.body, Guarded) else "hold",
             on_failure=step.body.on_failure,
             on_controller_loss=step.body.on_controller_loss,
             temperature_limits=self._protocol.limits.temperature,
@@ -403,6 +419,28 @@ class _Plan:
             spectrum = replace(spectrum, soak=0.0)
         self._seen.add((body.as_, cycle))
         yield spectrum
+
+    def _together(self, body: Operando, step: Placed, cycle: int) -> Together:
+        self._discharging = body.direction == "discharge"
+
+        def acquisition(experiment: str) -> Acquisition:
+            """Resolve an experiment for this label as an ``nmr`` step would have it."""
+            alone = models.Nmr.model_construct(as_=body.as_, experiment=experiment)
+            found = [*self._nmr(alone, step, cycle)][-1].parameters
+            if not isinstance(found, Acquisition):
+                raise UsageError(f"'{experiment}' is no NMR experiment")
+            # A cell under current does not wait for a nutation series.
+            return replace(found, pulse="nominal") if found.pulse == "calibrate" else found
+
+        flowing = self._cycling(
+            current=body.current.on(self._area), end_voltage=self._protocol.volts(body.until.voltage)
+        )
+        return together(body, flowing, acquisition)
+
+    def _dynamic(self, body: Deis) -> Dynamic:
+        self._discharging = body.direction == "discharge"
+        volts = self._protocol.volts(body.until.voltage)
+        return dynamic(body, self._impedance(body.spectrum), self._area, volts, self._protocol.limits.current)
 
     def _impedance(self, name: str) -> Impedance:
         spectrum = self._protocol.spectra[name]

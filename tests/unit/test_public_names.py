@@ -12,8 +12,9 @@ NAMES = {
         "OperationRow Status"
     ),
     "labctl.results": (
-        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused SET_ASIDE add_records bundle_folder "
-        "campaign_folder deliver keep_records last_record read_records write_bundle write_campaign"
+        "ElapsedClock LOOKS Look OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused SET_ASIDE STAMPS Taken "
+        "add_look add_records bundle_folder campaign_folder deliver keep_records last_record read_looks read_records "
+        "stamp_charges write_bundle write_campaign write_stamps"
     ),
     "labctl.instruments": (
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "

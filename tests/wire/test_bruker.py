@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,10 @@ def test_an_acquisition_gives_a_whole_dataset_with_what_was_asked_for(tmp_path: 
             "NS": 1024, "TD": 32768, "SWH": 5e6, "D 1": 0.5, "P 1": 7.0, "PLW 1": 80.0, "RG": 101.0,
         }  # fmt: skip
         assert fetched.read_back["NUC1"] == "7Li"
-        assert fetched.summary == {
+        summary = dict(fetched.summary)
+        began, over = (datetime.fromisoformat(summary.pop(f"acquired_{when}")) for when in ("from", "until"))
+        assert (over - began).total_seconds() == pytest.approx(1024 * 0.5032768, abs=5)
+        assert summary == {
             "expnos": [1], "scans": 1024, "session": driver.session(), "pulse_us": [7.0], "receiver_gain": 101.0,
         }  # fmt: skip
         assert bench.hiccups == []

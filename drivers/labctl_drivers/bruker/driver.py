@@ -25,6 +25,7 @@ from labctl.instruments import (
 )
 from labctl_drivers.bruker.dataset import ABSENT, DONE, ERROR, PREPARED, RUNNING
 from labctl_drivers.bruker.fetching import check_expno, fetch_expno, replace_folder, write_expno
+from labctl_drivers.bruker.instants import acquired
 from labctl_drivers.bruker.link import GatewayLink
 from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of
 from labctl_drivers.bruker.preparing import acquire, make, write
@@ -153,7 +154,8 @@ class BrukerSpectrometer:
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Copy every EXPNO to ``folder/<token>/<expno>``, complete or not at all.
 
-        ``summary``: expnos, scans (of one EXPNO), session, pulse_us (one for each EXPNO), receiver_gain.
+        ``summary``: expnos, scans (of one EXPNO), session, pulse_us (one for each EXPNO), receiver_gain; of a
+        single EXPNO also acquired_from and acquired_until, by the spectrometer's clock.
 
         Raises
         ------
@@ -189,6 +191,7 @@ class BrukerSpectrometer:
                 "session": handle.data["session"],
                 "pulse_us": [float(parameters["P 1"]) for parameters in used],
                 "receiver_gain": float(used[0]["RG"]),
+                **(acquired(target / str(runs[0]["expno"])) if len(runs) == 1 else {}),
             },
             warnings=self._warnings(handle, used),
         )

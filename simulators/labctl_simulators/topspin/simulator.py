@@ -6,7 +6,9 @@ a rejected write is dropped silently. From nmrglue: the form of the data. Guesse
 acquisition is ignored, two seconds of overhead per acquisition, ``status NS`` counting up. Left out: processing,
 tuning, lock, shims, receiver overflow messages, queues.
 
-The lines are those of what is in the probe when the acquisition starts. A sample changed meanwhile goes unnoticed.
+The lines are those of what is in the probe when the acquisition starts and when it ends, half of each: exact for a
+cell that current changes evenly meanwhile, but for the broadening by a line that moves. A sample that was changed
+meanwhile goes unnoticed.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -59,7 +62,8 @@ class TopspinSimulator:
     name : str
         The station's name of the instrument.
     settings : mapping
-        The station's entry; ``data_folder`` is taken below the laboratory's folder.
+        The station's entry; ``data_folder`` is taken below the laboratory's folder. Under ``simulate``:
+        ``clock_ahead_s``, by which its PC's clock is ahead of the laboratory's.
     laboratory : Laboratory
         Gives time, the sample in the probe, and noise.
     """
@@ -70,6 +74,7 @@ class TopspinSimulator:
         self._name = name
         self._laboratory = laboratory
         self.folder: Path = (laboratory.folder / str(settings.get("data_folder", "topspin-data"))).resolve()
+        self.clock_ahead = timedelta(seconds=float((settings.get("simulate") or {}).get("clock_ahead_s", 0.0)))
         draw = laboratory.rng(name, "spectrometer")
         #: Hz by which 0 ppm lies above the basic frequency: what a reference spectrum finds out.
         self.reference_offset = float(draw.choice([-1.0, 1.0]) * draw.uniform(0.3, 1.0) * _LARGEST_OFFSET)
@@ -111,7 +116,7 @@ class TopspinSimulator:
 
     def save(self) -> dict[str, Any]:
         """Give the whole state as JSON values; datasets are on disk."""
-        now = self._laboratory.now()
+        now = self._now()
         for folder, parameters in self._wanted.items():
             files.save_wanted(folder, parameters, now)
         state: dict[str, Any] = {"session": self.session, "running": None}
@@ -138,6 +143,11 @@ class TopspinSimulator:
             self._running = Running(
                 folder, saved["started"], saved["ends"], saved["sample"], saved["t90"], lines, parameters
             )
+
+    def _now(self) -> datetime:
+        """Give the present by this PC's clock."""
+        now: datetime = self._laboratory.now() + self.clock_ahead
+        return now
 
     # What the interface's names stand for; called from any thread
 
@@ -198,7 +208,7 @@ class TopspinSimulator:
         if folder.exists():
             return False
         parameters = Parameters()
-        files.make(folder, parameters, self._laboratory.now())
+        files.make(folder, parameters, self._now())
         self._wanted[folder] = parameters
         return True
 
@@ -242,7 +252,7 @@ class TopspinSimulator:
         repetition = parameters.number("D 1") + parameters.number("TD") / (2 * parameters.number("SW_h"))
         sample = item.id if item is not None else "empty"
         self._running = Running(folder, now, now + scans * repetition + OVERHEAD, sample, t90, lines, parameters)
-        files.begin(folder, parameters, self._laboratory.at(now))
+        files.begin(folder, parameters, self._laboratory.at(now) + self.clock_ahead)
         self._laboratory.record(self._name, "acquiring", dataset=str(folder), sample=sample, ends=self._running.ends)
         self._arm()
 
@@ -278,15 +288,25 @@ class TopspinSimulator:
         parameters.put("NS", max(1, scans))
         rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
         data, exponent = fid.acquire(
-            _as_seen(running.lines, parameters.get("PULPROG")), self._acquisition(running), rng
+            _as_seen(self._over_time(running), parameters.get("PULPROG")), self._acquisition(running), rng
         )
         parameters.put("NC", exponent)
-        now = self._laboratory.now()
-        started = self._laboratory.at(running.started)
+        now, started = self._now(), self._laboratory.at(running.started) + self.clock_ahead
         parameters.put("DATE", int(now.timestamp()))
         parameters.put("DATE_START", int(started.timestamp()))
         files.end(running.folder, parameters, data, started, now)
         self._laboratory.record(self._name, "acquired", dataset=str(running.folder), scans=scans, sample=running.sample)
+
+    def _over_time(self, running: Running) -> list[Line]:
+        """Give the lines averaged over the acquisition, where a current has changed the cell meanwhile."""
+        item = self._laboratory.in_probe(self._name)
+        if not isinstance(item, VirtualCell) or item.id != running.sample:
+            return running.lines
+        self._laboratory.bring_up_to_date(item)
+        after = list(item.nmr_lines(self._laboratory.time()))
+        if after == running.lines:
+            return running.lines
+        return [replace(line, area_mAh=line.area_mAh / 2) for line in (*running.lines, *after)]
 
     def _acquisition(self, running: Running) -> fid.Acquisition:
         parameters = running.parameters
