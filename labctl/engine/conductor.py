@@ -463,7 +463,7 @@ class Conductor:
     # -- out of the way ----------------------------------------------------------------------------------------------
     async def _vacate(self, row: OperationRow | None) -> None:
         """Clear the probe, or at its end a channel that others wait for, before waiting for anything else."""
-        if row is None or (row.kind not in (Kind.NMR, Kind.NUTATION) and not self._keeps_others_out()):
+        if row is None or (row.kind not in (Kind.NMR, Kind.NUTATION, Kind.RECOVERY) and not self._keeps_others_out()):
             return
         following = self._planned[self.machine.step] if self.machine.state == UNDER_WAY and self.machine.step else None
         if following is not None and ROLE_OF[following.kind] == "spectrometer":

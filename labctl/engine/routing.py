@@ -16,6 +16,7 @@ ROLE_OF: Final[Mapping[Kind, str]] = {
     Kind.DISCHARGE: "cycler",
     Kind.HOLD: "cycler",
     Kind.NUTATION: "spectrometer",
+    Kind.RECOVERY: "spectrometer",
     Kind.NMR: "spectrometer",
     Kind.EIS: "potentiostat",
 }

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from labctl.instruments.common import Fetched, Handle, Identity, Instrument, Progress
+
+#: What is done to the magnetisation before the exciting pulse; the steady state, and with it every integral, differs.
+Saturation = Literal["none", "continuous", "comb"]
 
 
 @dataclass(frozen=True, slots=True)
 class AcquisitionRequest:
-    """One acquisition, or a series of them with different pulse lengths, as one dataset.
+    """One acquisition, or a series of them with different pulse lengths or recycle delays, as one dataset.
 
     Attributes
     ----------
@@ -38,7 +41,24 @@ class AcquisitionRequest:
     pulse_power : float
         PLW1 in W.
     receiver_gain : float or None
-        RG; None lets the spectrometer keep its present value, which is read back.
+        RG; None lets the spectrometer keep its present value, which is read back. A spectrometer with steps takes the
+        nearest one, and says which.
+    carrier_offset : float
+        Hz by which the transmitter lies beside ``carrier_ppm``.
+    saturation : str or None
+        ``none``, ``continuous`` (weak irradiation of one shift during the recycle delay) or ``comb`` (a train of pulses
+        before it, after which every line recovers from zero); None leaves it to the pulse program and its presets.
+    saturation_ppm, saturation_power : float
+        Of continuous irradiation: where, and with how many W.
+    comb_pulses, comb_spacing : int, float
+        Of a comb: how many pulses, s between them.
+    echo_delay : float or None
+        s between the two pulses of a solid echo, and from the second to its top; None where there is no echo.
+    dead_time : float or None
+        DE in s from the pulse, or the echo's top, to the first point; None leaves it to the spectrometer.
+    recycle_delays : tuple of float
+        s. None given: an ordinary acquisition, or a nutation series. Some: a saturation recovery in EXPNO 1, 2, ...,
+        with one pulse length.
     """
 
     name: str
@@ -53,6 +73,22 @@ class AcquisitionRequest:
     pulse_lengths: tuple[float, ...]
     pulse_power: float
     receiver_gain: float | None = None
+    carrier_offset: float = 0.0
+    saturation: Saturation | None = None
+    saturation_ppm: float = 0.0
+    saturation_power: float = 0.0
+    comb_pulses: int = 0
+    comb_spacing: float = 0.0
+    echo_delay: float | None = None
+    dead_time: float | None = None
+    recycle_delays: tuple[float, ...] = ()
+
+    @property
+    def points_of_series(self) -> tuple[tuple[float, float], ...]:
+        """Pulse length and recycle delay of each EXPNO, in s."""
+        if self.recycle_delays:
+            return tuple((self.pulse_lengths[0], delay) for delay in self.recycle_delays)
+        return tuple((pulse, self.recycle_delay) for pulse in self.pulse_lengths)
 
 
 class Spectrometer(Instrument, Protocol):
@@ -76,7 +112,11 @@ class Spectrometer(Instrument, Protocol):
         """
 
     async def poll(self, handle: Handle) -> Progress:
-        """Look once. ``values``: scans_done, expno. Done is judged from the dataset, not from the program."""
+        """Look once. ``values``: scans_done, scans, expno; when done also receiver_gain and clipped (0 or 1).
+
+        Done is judged from the dataset, not from the program. Clipped: the receiver was overloaded in some EXPNO, as
+        far as the spectrometer can tell; a spectrometer that can't leaves it out.
+        """
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Copy the datasets whole to ``folder/<token>/<expno>``; complete or not at all.

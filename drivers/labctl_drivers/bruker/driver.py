@@ -30,6 +30,10 @@ from labctl_drivers.bruker.parameters import allowed, duration, first_parameters
 from labctl_drivers.bruker.preparing import acquire, make, write
 
 _NAMES: Final = ("PULPROG", "NUC1", "TD", "SWH", "NS", "DS", "D 1", "P 1", "PLW 1", "O1")
+#: What a comb or an echo adds to each scan. Where the program has neither it only makes the expected time longer.
+_LONGER: Final = ("L 20", "D 20", "D 6")
+#: What says after an acquisition whether the receiver was overloaded, and at which gain.
+_LEVEL: Final = ("OVERFLW", "RG")
 #: Seconds until the next look where an acquisition takes longer than expected.
 _SOON: Final = 2.0
 _HALT: Final = 30.0
@@ -89,7 +93,7 @@ class BrukerSpectrometer:
         return str(self._link.hello.get("session", ""))
 
     async def start(self, token: str, request: AcquisitionRequest) -> Handle:
-        """Make one EXPNO for each pulse length, write and read back every parameter, and start the first.
+        """Make one EXPNO per pulse length or recycle delay, write and read back all parameters, start the first.
 
         The others are started by :meth:`poll`, each when the one before it is done.
 
@@ -108,15 +112,14 @@ class BrukerSpectrometer:
         title = f"{request.name}\nsample {request.sample}\ntoken {token}"
         frequency: float | None = None
         runs: list[dict[str, Any]] = []
-        for expno, pulse in enumerate(request.pulse_lengths, start=1):
+        for expno, (pulse, delay) in enumerate(request.points_of_series, start=1):
             known = status["expnos"].get(str(expno), {"state": ABSENT})
             await make(self._link, token, expno, title, self._parameter_set, known["state"])
             if frequency is None:
                 await write(self._link, token, expno, first_parameters(request))
                 answer = await self._link.request("getpar", name=token, expno=expno, names=["BF1"])
                 frequency = self._as_number("BF1", answer["pars"]["BF1"])
-            sent = parameters_of(request, pulse, frequency)
-            await write(self._link, token, expno, sent)
+            sent = await write(self._link, token, expno, parameters_of(request, pulse, frequency, delay))
             runs.append({"expno": expno, "sent": sent})
         await self._acquire(token, 1)
         place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
@@ -127,16 +130,18 @@ class BrukerSpectrometer:
         """Look once, and start the next EXPNO of a series where one has ended.
 
         ``remaining`` is the time to the end of the present EXPNO, because that is when the next look is due.
-        ``values``: scans_done, expno. An acquisition that takes more than 1.5 times what it should, and a minute, is
-        halted and has failed.
+        ``values``: scans_done, scans, expno; when done also receiver_gain and clipped, from RG and OVERFLW
+        of ``acqus``. An acquisition that takes more than 1.5 times what it should, and a minute, is halted and has
+        failed.
         """
         status = await self._link.request("status", name=handle.token)
         scans_done = 0
+        all_scans = float(sum(int(run["sent"]["NS"]) for run in handle.data["runs"]))
         for run in handle.data["runs"]:
             expno, sent = int(run["expno"]), run["sent"]
             found = status["expnos"].get(str(expno), {"state": ABSENT, "message": "", "scans": None, "elapsed_s": None})
             scans, asked = found["scans"], int(sent["NS"])
-            values = {"scans_done": float(scans_done + (scans or 0)), "expno": float(expno)}
+            values = {"scans_done": float(scans_done + (scans or 0)), "scans": all_scans, "expno": float(expno)}
             if found["state"] == RUNNING:
                 return await self._running(handle.token, expno, sent, found, values)
             if found["state"] == PREPARED:
@@ -148,12 +153,14 @@ class BrukerSpectrometer:
                 return Progress(State.FAILED, f"EXPNO {expno} ended after {scans} of {asked} scans", values=values)
             scans_done += asked
         last = float(handle.data["runs"][-1]["expno"])
-        return Progress(State.DONE, remaining=0.0, values={"scans_done": float(scans_done), "expno": last})
+        values = {"scans_done": float(scans_done), "scans": all_scans, "expno": last}
+        return Progress(State.DONE, remaining=0.0, values=values | await self._level(handle))
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Copy every EXPNO to ``folder/<token>/<expno>``, complete or not at all.
 
-        ``summary``: expnos, scans (of one EXPNO), session, pulse_us (one for each EXPNO), receiver_gain.
+        ``summary``: expnos, scans (of one EXPNO), session, pulse_us (one for each EXPNO), receiver_gain, and
+        sample_temperature_K where the spectrometer measures one.
 
         Raises
         ------
@@ -189,6 +196,7 @@ class BrukerSpectrometer:
                 "session": handle.data["session"],
                 "pulse_us": [float(parameters["P 1"]) for parameters in used],
                 "receiver_gain": float(used[0]["RG"]),
+                **_temperature(used),
             },
             warnings=self._warnings(handle, used),
         )
@@ -225,8 +233,9 @@ class BrukerSpectrometer:
             return None
         runs = []
         for expno in sorted(states):
-            answer = await self._link.request("getpar", name=token, expno=expno, names=list(_NAMES))
-            runs.append({"expno": expno, "sent": answer["pars"]})
+            answer = await self._link.request("getpar", name=token, expno=expno, names=[*_NAMES, *_LONGER])
+            sent = {name: value for name, value in answer["pars"].items() if value or name in _NAMES}
+            runs.append({"expno": expno, "sent": sent})
         elapsed = [found["elapsed_s"] for found in status["expnos"].values() if found["elapsed_s"] is not None]
         started = self._context.clock.now() - timedelta(seconds=max(elapsed, default=0.0))
         place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
@@ -251,6 +260,20 @@ class BrukerSpectrometer:
             return Progress(State.FAILED, f"{message}; halted", values=values)
         return Progress(State.RUNNING, remaining=max(duration(sent) - elapsed, _SOON), values=values)
 
+    async def _level(self, handle: Handle) -> dict[str, float]:
+        """Say at which gain it was acquired and whether the receiver was overloaded; nothing where nobody knows."""
+        overflows, gains = [], []
+        for run in handle.data["runs"]:
+            answer = await self._link.request(
+                "getpar", name=handle.token, expno=int(run["expno"]), names=list(_LEVEL), status=True
+            )
+            overflow, gain = (answer["pars"].get(name) or "" for name in _LEVEL)
+            if not overflow or not gain:
+                return {}
+            overflows.append(self._as_number("OVERFLW", overflow))
+            gains.append(self._as_number("RG", gain))
+        return {"receiver_gain": gains[0], "clipped": float(any(overflows))}
+
     async def _acquire(self, token: str, expno: int) -> None:
         await acquire(self._link, token, expno)
         self._seen[token, expno] = self._context.clock.now()
@@ -272,6 +295,15 @@ class BrukerSpectrometer:
         if len({parameters["RG"] for parameters in used}) > 1:
             warnings.append("the receiver gain differs within the series")
         return tuple(warnings)
+
+
+def _temperature(used: list[Mapping[str, str]]) -> dict[str, float]:
+    """Give TE of the last EXPNO in K; a console without a sensor writes 0."""
+    try:
+        kelvin = float(used[-1].get("TE", "0"))
+    except ValueError:
+        return {}
+    return {"sample_temperature_K": kelvin} if kelvin > 0 else {}
 
 
 def _merged(runs: list[Mapping[str, str]]) -> dict[str, Any]:

@@ -38,8 +38,13 @@ async def make(link: GatewayLink, token: str, expno: int, title: str, parameter_
             return
 
 
-async def write(link: GatewayLink, token: str, expno: int, sent: Mapping[str, str]) -> None:
+async def write(link: GatewayLink, token: str, expno: int, sent: Mapping[str, str]) -> dict[str, str]:
     """Write parameters and compare what reads back.
+
+    Returns
+    -------
+    dict of str
+        What was sent, with the receiver's step in place of the gain that was asked for.
 
     Raises
     ------
@@ -51,6 +56,7 @@ async def write(link: GatewayLink, token: str, expno: int, sent: Mapping[str, st
     if difference is not None:
         name, wanted, found = difference
         raise link.fault(Refused, f"PAR_REJECTED: {name} was set to {wanted} and reads back as {found}")
+    return {**sent, **{name: value for name, value in reply["read_back"].items() if name == "RG" and name in sent}}
 
 
 async def acquire(link: GatewayLink, token: str, expno: int) -> None:

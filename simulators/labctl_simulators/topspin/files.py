@@ -24,6 +24,10 @@ _PULSE_PROGRAMS: Final = {
     "ph31=0 2 2 0 1 3 3 1\n",
     "zgpr": "1 ze\n2 30m\n  d12 pl9:f1\n  d1 cw:f1 ph29\n  4u do:f1\n  d12 pl1:f1\n  p1 ph1\n  go=2 ph31\n"
     "  30m mc #0 to 2 F0(zd)\nexit\n\nph1=0 2 2 0 1 3 3 1\nph29=0\nph31=0 2 2 0 1 3 3 1\n",
+    "zgcomb": "1 ze\n2 30m\n3 d20\n  p1 ph2\n  lo to 3 times l20\n  d1\n  p1 ph1\n  go=2 ph31\n"
+    "  30m mc #0 to 2 F0(zd)\nexit\n\nph1=0 2 2 0 1 3 3 1\nph2=0 1 2 3\nph31=0 2 2 0 1 3 3 1\n",
+    "solidecho": "1 ze\n2 30m\n  d1\n  p1 ph1\n  d6\n  p1 ph2\n  d6\n  go=2 ph31\n"
+    "  30m mc #0 to 2 F0(zd)\nexit\n\nph1=0 2\nph2=1 1 3 3\nph31=0 2\n",
 }
 
 

@@ -16,21 +16,23 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from labctl_simulators.cell import Line, VirtualCell
 from labctl_simulators.topspin import fid, files
 from labctl_simulators.topspin.api import TopspinModule
-from labctl_simulators.topspin.parameters import PULSE_PROGRAMS, VERSION, Parameters
+from labctl_simulators.topspin.parameters import VERSION, Parameters
 
 #: Seconds that an acquisition takes beside its scans; invented.
 OVERHEAD: Final = 2.0
 #: Length of the pi/2 pulse on the LiCl standard at 80 W, s; invented.
 REFERENCE_T90_S: Final = 7.0e-6
-#: Lines above this shift are metal's, which presaturation at the electrolyte does not touch, ppm.
-_METAL_ABOVE_PPM: Final = 100.0
+#: What is left of the probe's field and reception when it was detuned: invented.
+_DETUNED: Final = 0.8
+#: A cell that sits askew: shift of all its lines in ppm, their Gaussian width in its own, reception; invented.
+_ASKEW: Final = (1.5, 1.3, 0.93)
 #: Largest offset of the reference, Hz; invented, a few tenths of a ppm.
 _LARGEST_OFFSET: Final = 60.0
 _PATIENCE: Final = 30.0
@@ -49,6 +51,7 @@ class Running:
     t90: float
     lines: list[Line]
     parameters: Parameters
+    tuning: float = 1.0
 
 
 class TopspinSimulator:
@@ -79,6 +82,9 @@ class TopspinSimulator:
         self.session = bytes(draw.integers(0, 256, 4, dtype="uint8")).hex()
         #: What a gateway uses in place of ``bruker.api.topspin``.
         self.api = TopspinModule(self)
+        #: Field and reception of the probe, as parts of those when it is tuned.
+        self.tuning = 1.0
+        self._askew: str | None = None
         self._wanted: dict[Path, Parameters] = {}
         self._running: Running | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -94,7 +100,16 @@ class TopspinSimulator:
         return {"data_folder": str(self.folder)}
 
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
-        """``stopped`` or ``halted``: somebody types that at the console."""
+        """``stopped`` or ``halted``: somebody types that at the console; ``detuned``; ``askew``: the sample slipped."""
+        if kind == "detuned":
+            self.tuning = _DETUNED
+            return
+        if kind == "askew":
+            item = self._laboratory.in_probe(self._name)
+            if item is None:
+                raise ValueError("nothing is in the probe")
+            self._askew = item.id
+            return
         commands = {"stopped": "stop", "halted": "halt"}
         if kind not in commands:
             raise ValueError(f"unknown breakdown {kind!r} of a spectrometer")
@@ -114,7 +129,7 @@ class TopspinSimulator:
         now = self._laboratory.now()
         for folder, parameters in self._wanted.items():
             files.save_wanted(folder, parameters, now)
-        state: dict[str, Any] = {"session": self.session, "running": None}
+        state: dict[str, Any] = {"session": self.session, "running": None, "tuning": self.tuning, "askew": self._askew}
         running = self._running
         if running is not None:
             state["running"] = {
@@ -123,6 +138,7 @@ class TopspinSimulator:
                 "ends": running.ends,
                 "sample": running.sample,
                 "t90": running.t90,
+                "tuning": running.tuning,
                 "lines": [asdict(line) for line in running.lines],
             }
         return state
@@ -130,13 +146,21 @@ class TopspinSimulator:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a saved state, before the start."""
         self.session = state["session"]
+        self.tuning, self._askew = state.get("tuning", 1.0), state.get("askew")
         saved = state["running"]
         if saved is not None:
             folder = self.folder / saved["folder"]
             lines = [Line(**line) for line in saved["lines"]]
             parameters = files.load_wanted(folder)
             self._running = Running(
-                folder, saved["started"], saved["ends"], saved["sample"], saved["t90"], lines, parameters
+                folder,
+                saved["started"],
+                saved["ends"],
+                saved["sample"],
+                saved["t90"],
+                lines,
+                parameters,
+                saved.get("tuning", 1.0),
             )
 
     # What the interface's names stand for; called from any thread
@@ -239,9 +263,15 @@ class TopspinSimulator:
             lines = list(item.nmr_lines(now))
             parameters.put("TE", self._laboratory.temperature_of(item))
         scans = parameters.number("NS") + parameters.number("DS")
-        repetition = parameters.number("D 1") + parameters.number("TD") / (2 * parameters.number("SW_h"))
+        repetition = fid.repetition(parameters)
         sample = item.id if item is not None else "empty"
-        self._running = Running(folder, now, now + scans * repetition + OVERHEAD, sample, t90, lines, parameters)
+        tuning = self.tuning
+        if sample != self._askew:
+            self._askew = None
+        else:
+            lines, tuning = [_askew(line) for line in lines], tuning * _ASKEW[2]
+        ends = now + scans * repetition + OVERHEAD
+        self._running = Running(folder, now, ends, sample, t90, lines, parameters, tuning)
         files.begin(folder, parameters, self._laboratory.at(now))
         self._laboratory.record(self._name, "acquiring", dataset=str(folder), sample=sample, ends=self._running.ends)
         self._arm()
@@ -277,10 +307,10 @@ class TopspinSimulator:
         parameters = running.parameters
         parameters.put("NS", max(1, scans))
         rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
-        data, exponent = fid.acquire(
-            _as_seen(running.lines, parameters.get("PULPROG")), self._acquisition(running), rng
-        )
+        told = fid.acquisition_of(parameters, running.t90, self.reference_offset, self.phase, running.tuning)
+        data, exponent, overloaded = fid.acquire(running.lines, told, rng)
         parameters.put("NC", exponent)
+        parameters.put("OVERFLW", int(overloaded))
         now = self._laboratory.now()
         started = self._laboratory.at(running.started)
         parameters.put("DATE", int(now.timestamp()))
@@ -288,32 +318,7 @@ class TopspinSimulator:
         files.end(running.folder, parameters, data, started, now)
         self._laboratory.record(self._name, "acquired", dataset=str(running.folder), scans=scans, sample=running.sample)
 
-    def _acquisition(self, running: Running) -> fid.Acquisition:
-        parameters = running.parameters
-        basic = parameters.number("BF1") * 1e6
-        return fid.Acquisition(
-            points=int(parameters.number("TD")) // 2,
-            width=parameters.number("SW_h"),
-            dead_time=parameters.number("DE") * 1e-6,
-            group_delay=parameters.number("GRPDLY"),
-            scans=int(parameters.number("NS")),
-            recycle_delay=parameters.number("D 1"),
-            pulse=parameters.number("P 1") * 1e-6,
-            power=parameters.number("PLW 1"),
-            gain=parameters.number("RG"),
-            t90=running.t90,
-            true_frequency=basic + self.reference_offset,
-            carrier_frequency=basic + parameters.number("O1"),
-            phase=self.phase,
-        )
 
-
-def _as_seen(lines: list[Line], pulse_program: str) -> list[Line]:
-    """Lines as a pulse program leaves them: presaturation weakens what is no metal."""
-    factor = PULSE_PROGRAMS[pulse_program]
-    return [
-        line
-        if factor == 1.0 or line.shift_ppm > _METAL_ABOVE_PPM
-        else Line(line.shift_ppm, line.area_mAh * factor, line.gauss_fwhm_ppm, line.lorentz_fwhm_ppm, line.t1_s)
-        for line in lines
-    ]
+def _askew(line: Line) -> Line:
+    shift, wider, _ = _ASKEW
+    return replace(line, shift_ppm=line.shift_ppm + shift, gauss_fwhm_ppm=line.gauss_fwhm_ppm * wider)
