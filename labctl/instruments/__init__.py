@@ -30,7 +30,7 @@ from labctl.instruments.faults import (
 from labctl.instruments.multiplexer import Multiplexer, SwitchedLead, forbidden, read_leads, rivals
 from labctl.instruments.operator import Confirmation, TransferRequest
 from labctl.instruments.potentiostat import ImpedanceRequest, Potentiostat
-from labctl.instruments.spectrometer import AcquisitionRequest, Spectrometer
+from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermometer, Spectrometer, Tuning
 
 __all__ = [
     "AcquisitionRequest",
@@ -66,11 +66,13 @@ __all__ = [
     "Recording",
     "Refused",
     "SafetyLimits",
+    "SampleThermometer",
     "Spectrometer",
     "State",
     "SwitchedLead",
     "TimedOut",
     "TransferRequest",
+    "Tuning",
     "VendorAlarm",
     "forbidden",
     "read_leads",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from labctl.instruments.common import Fetched, Handle, Identity, Instrument, Progress
 
@@ -89,6 +89,28 @@ class AcquisitionRequest:
         if self.recycle_delays:
             return tuple((self.pulse_lengths[0], delay) for delay in self.recycle_delays)
         return tuple((pulse, self.recycle_delay) for pulse in self.pulse_lengths)
+
+
+@runtime_checkable
+class SampleThermometer(Protocol):
+    """A spectrometer that tells the sample's temperature before a spectrum is taken."""
+
+    async def sample_temperature(self, token: str) -> float:
+        """Measure it, in K; what that leaves at the spectrometer carries ``token`` in its name."""
+
+
+@runtime_checkable
+class Tuning(Protocol):
+    """A spectrometer that tunes and matches its probe by itself."""
+
+    async def tune(self, token: str) -> None:
+        """Tune and match for the sample in the probe.
+
+        Raises
+        ------
+        Refused
+            This spectrometer can't.
+        """
 
 
 class Spectrometer(Instrument, Protocol):

@@ -105,6 +105,9 @@ class SampleTemperature(Model):
 
     at: Temperature = Field(description="Temperature of the sample.", examples=["20 degC"])
     within: TemperatureDifference = Field(description="How close it must come.", examples=["1 K"])
+    at_most: Duration = Field(
+        default=7200.0, description="How long a sample is waited for; then the cell is held.", examples=["2 h"]
+    )
 
 
 class Insertion(Model):

@@ -28,6 +28,7 @@ from labctl_drivers.bruker.fetching import check_expno, fetch_expno, replace_fol
 from labctl_drivers.bruker.link import GatewayLink
 from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of
 from labctl_drivers.bruker.preparing import acquire, make, write
+from labctl_drivers.bruker.sample import sample_temperature
 
 _NAMES: Final = ("PULPROG", "NUC1", "TD", "SWH", "NS", "DS", "D 1", "P 1", "PLW 1", "O1")
 #: What a comb or an echo adds to each scan. Where the program has neither it only makes the expected time longer.
@@ -240,6 +241,18 @@ class BrukerSpectrometer:
         started = self._context.clock.now() - timedelta(seconds=max(elapsed, default=0.0))
         place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
         return Handle(token, place, started.isoformat(), {"session": self.session(), "runs": runs})
+
+    async def sample_temperature(self, token: str) -> float:
+        """Measure the sample's temperature in K by one scan, kept as ``<token>-te``.
+
+        Raises
+        ------
+        Busy
+            Something is being acquired.
+        CannotSay
+            The console tells none.
+        """
+        return await sample_temperature(self._link, token, self._parameter_set)
 
     async def _running(
         self, token: str, expno: int, sent: Mapping[str, str], found: Mapping[str, Any], values: dict[str, float]

@@ -29,6 +29,8 @@ from labctl_simulators.topspin.parameters import VERSION, Parameters
 OVERHEAD: Final = 2.0
 #: Length of the pi/2 pulse on the LiCl standard at 80 W, s; invented.
 REFERENCE_T90_S: Final = 7.0e-6
+#: Temperature at which a line's area is what the cell says.
+_AREAS_AT_K: Final = 293.15
 #: What is left of the probe's field and reception when it was detuned: invented.
 _DETUNED: Final = 0.8
 #: A cell that sits askew: shift of all its lines in ppm, their Gaussian width in its own, reception; invented.
@@ -260,8 +262,10 @@ class TopspinSimulator:
             self._laboratory.bring_up_to_date(item)
             t90 = item.t90_s
         if item is not None:
-            lines = list(item.nmr_lines(now))
-            parameters.put("TE", self._laboratory.temperature_of(item))
+            kelvin = self._laboratory.sample_temperature(item.id)
+            parameters.put("TE", kelvin)
+            # Nuclear magnetisation goes with 1/T.
+            lines = [replace(line, area_mAh=line.area_mAh * _AREAS_AT_K / kelvin) for line in item.nmr_lines(now)]
         scans = parameters.number("NS") + parameters.number("DS")
         repetition = fid.repetition(parameters)
         sample = item.id if item is not None else "empty"
