@@ -139,7 +139,6 @@ def recovery_of(experiment: experiments.Experiment, asked: Acquisition, label: s
     recovery = experiment.recovery
     if recovery is None or label != recovery.in_:
         return None
-    comb = experiments.Presaturation(kind="comb", pulses=recovery.pulses, spacing=recovery.spacing)
     return replace(
         asked,
         pulse_program=recovery.pulse_program,
@@ -147,7 +146,9 @@ def recovery_of(experiment: experiments.Experiment, asked: Acquisition, label: s
         recycle_delays=_delays(recovery),
         echo_delay=None,
         enough=None,
-        **_saturation(comb),
+        saturation="comb",
+        comb_pulses=recovery.pulses,
+        comb_spacing=recovery.spacing,
     )
 
 

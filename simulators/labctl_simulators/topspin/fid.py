@@ -7,7 +7,7 @@ reading of real data: the sense of rotation exp(+2 pi i (nu - O1) t), and a digi
 GRPDLY points.
 
 Invented: counts per mAh, so that a charged cell just overloads the receiver at its highest gain; the ADC's range is
-held against the clean signal and four times its noise. Idealised: a solid echo refocuses all of a line's Gaussian
+held against the clean signal and 2.5 times its noise. Idealised: a solid echo refocuses all of a line's Gaussian
 width and none of its Lorentzian one, and its first point comes the dead time after the echo's top.
 
 The signal-to-noise ratio is that of the plain Fourier transform of the 16384 complex points at 5 MHz, without window
@@ -34,7 +34,7 @@ NUTATION_DECAY_S: Final = 60e-6
 NOMINAL_POWER_W: Final = 80.0
 
 _SIGNAL_TO_NOISE: Final = (400.0, 1024)
-_COUNTS: Final = 2.0**20 / (CAPACITY_MAH * 101.0)  # per mAh, per unit of receiver gain, per scan
+_COUNTS: Final = 2.0**20.3 / (CAPACITY_MAH * 101.0)  # per mAh, per unit of receiver gain, per scan
 _ADC_LIMIT: Final = 2.0**23
 _ROOM: Final = 2.0**30  # largest magnitude written to int32, with a bit to spare
 _BLOCK: Final = 128
@@ -176,7 +176,7 @@ def acquire(lines: Sequence[Line], acquisition: Acquisition, rng: np.random.Gene
     decay *= _COUNTS * acquisition.gain * np.exp(1j * acquisition.phase)
     decay *= _filter_edge(n, acquisition.group_delay)
     data = decay.view(float)
-    limit = max(_ADC_LIMIT - 4.0 * noise, 0.25 * _ADC_LIMIT)
+    limit = max(_ADC_LIMIT - 2.5 * noise, 0.2 * _ADC_LIMIT)
     overloaded = bool(np.max(np.abs(data)) > limit)
     np.clip(data, -limit, limit, out=data)
     data *= scans
