@@ -7,6 +7,7 @@ its own, so that a restart finds both.
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from labctl.instruments import (
     Spectrometer,
     State,
     Tuning,
+    Watched,
 )
 from labctl.protocol import Acquisition, Kind, PlannedOperation
 from labctl.units import show
@@ -52,7 +54,7 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """What must be true before an acquisition starts.
+    """What is done beside an acquisition.
 
     Attributes
     ----------
@@ -62,11 +64,14 @@ class Ahead:
         K, and how close in K; None waits for nothing.
     at_most : float
         Seconds that a sample is waited for.
+    enough : tuple of float or None
+        Signal-to-noise ratio at which the acquisition may end early, and s between two looks.
     """
 
     tuned: bool = False
     temperature: tuple[float, float] | None = None
     at_most: float = 0.0
+    enough: tuple[float, float] | None = None
 
 
 class NotThere(LabctlError):
@@ -105,7 +110,7 @@ class AcquisitionAction:
         if self._ahead.tuned:
             if not isinstance(self._spectrometer, Tuning):
                 raise InstrumentError("this spectrometer is not tuned by labctl; have a person do it: 'checklist'")
-            await self._spectrometer.tune(self._token)
+            await self._spectrometer.tune(self._token, self._request.nucleus)
         if self._ahead.temperature is not None:
             await self._soaked(*self._ahead.temperature)
 
@@ -130,17 +135,42 @@ class AcquisitionAction:
     async def poll(self, handle: Handle) -> Progress:
         """Look at the dataset; where the receiver was overloaded, repeat at half the gain, once."""
         if self._repeat is None:
-            progress = await self._spectrometer.poll(handle)
+            progress = await self._looked(handle, await self._spectrometer.poll(handle))
             if progress.state is not State.DONE or not progress.values.get("clipped"):
                 return progress
             gain = progress.values["receiver_gain"]
             self._repeat = await self._begun(handle, gain * LESS_GAIN)
-        progress = await self._spectrometer.poll(self._repeat)
+        progress = await self._looked(self._repeat, await self._spectrometer.poll(self._repeat))
         if progress.state is State.DONE and progress.values.get("clipped"):
             gain = progress.values["receiver_gain"]
             message = f"the receiver is overloaded at a gain of {gain / LESS_GAIN:g} and still at {gain:g}"
             return replace(progress, state=State.FAILED, message=message)
         return progress
+
+    async def _looked(self, handle: Handle, progress: Progress) -> Progress:
+        """Look at the data so far where an early end is asked for, and end it where they are enough."""
+        enough = self._ahead.enough
+        if enough is None or progress.state is not State.RUNNING or not isinstance(self._spectrometer, Watched):
+            return progress
+        target, every = enough
+        found = await self._signal_to_noise(self._spectrometer, handle)
+        if found is not None and found >= target:
+            await self._spectrometer.enough(handle)
+            return await self._spectrometer.poll(handle)
+        told = {} if found is None else {"signal_to_noise": found}
+        remaining = every if progress.remaining is None else min(progress.remaining, every)
+        return replace(progress, remaining=remaining, values={**progress.values, **told})
+
+    async def _signal_to_noise(self, spectrometer: Watched, handle: Handle) -> float | None:
+        # Here, because it brings numpy, which an orchestrator that starts does not need.
+        from labctl.analysis import bruker, nmr
+
+        with tempfile.TemporaryDirectory(prefix="labctl-") as place:
+            scans = await spectrometer.so_far(handle, Path(place))
+            if scans is None:
+                return None
+            data = bruker.read(Path(place), scans=scans)
+        return nmr.signal_to_noise(data, data.basic_Hz)
 
     async def _begun(self, handle: Handle, gain: float) -> Handle:
         """Find the repeat, or start it."""
@@ -201,18 +231,20 @@ def acquisition_request(name: str, sample: str, planned: PlannedOperation, pulse
         echo_delay=asked.echo_delay,
         dead_time=asked.dead_time,
         recycle_delays=asked.recycle_delays,
+        may_end_early=asked.enough is not None,
     )
 
 
 def ahead_of(planned: PlannedOperation) -> Ahead:
-    """Say what the protocol wants to be true before this acquisition."""
+    """Say what the protocol wants to be done beside this acquisition."""
     asked = parameters_of(planned)
     sample = asked.sample_temperature
     # What was tuned for the pulse's calibration stays tuned for the spectra that use it.
     tuned = asked.tuned and (planned.kind is Kind.NUTATION or asked.pulse != "calibrate")
+    enough = (asked.enough.signal_to_noise, asked.enough.look_every) if asked.enough is not None else None
     if sample is None:
-        return Ahead(tuned)
-    return Ahead(tuned, (sample.at, sample.within), sample.at_most)
+        return Ahead(tuned, enough=enough)
+    return Ahead(tuned, (sample.at, sample.within), sample.at_most, enough)
 
 
 def parameters_of(planned: PlannedOperation) -> Acquisition:

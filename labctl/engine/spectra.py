@@ -17,6 +17,8 @@ from labctl.instruments import Fetched
 from labctl.protocol import Acquisition, Kind, PlannedOperation
 from labctl.units import show
 
+#: What a ratio may fall short of its target by its own scatter.
+_NEARLY: Final = 0.9
 #: Relative difference of two pulses up to which their electrolyte lines can be compared.
 _SAME_PULSE: Final = 0.01
 
@@ -74,6 +76,7 @@ def judge(
         _recovery(datasets, asked, zero, found)
     else:
         found.result["experiment"] = asked.experiment
+        _early_end(datasets[0], fetched, asked, found)
         if asked.insertion is not None:
             _insertion(datasets[0], asked, zero, last, found)
     _temperature(fetched, asked, found)
@@ -144,6 +147,24 @@ def _insertion(
     if wrong:
         advice = "look at the cell's orientation and the probe's tuning"
         found.doubt(f"the electrolyte's line differs by {', '.join(wrong)}; {advice}", limits.else_)
+
+
+def _early_end(dataset: Path, fetched: Fetched, asked: Acquisition, found: Findings) -> None:
+    """Tell an early end with what was reached; one that came too early was somebody else's."""
+    if asked.enough is None:
+        return
+    from labctl.analysis import bruker, nmr
+
+    data = bruker.read(dataset)
+    reached, target = nmr.signal_to_noise(data, data.basic_Hz), asked.enough.signal_to_noise
+    found.result["signal_to_noise"] = reached
+    if data.scans == asked.scans:
+        return
+    text = f"ended after {data.scans} of {asked.scans} scans at a signal-to-noise ratio of {reached:.0f}"
+    if reached >= _NEARLY * target:
+        found.flags.append(text)
+    else:
+        found.doubt(f"{text}, {target:g} are asked: somebody halted it", "hold")
 
 
 def _pulse_of(dataset: Path) -> float:

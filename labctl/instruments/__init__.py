@@ -30,7 +30,7 @@ from labctl.instruments.faults import (
 from labctl.instruments.multiplexer import Multiplexer, SwitchedLead, forbidden, read_leads, rivals
 from labctl.instruments.operator import Confirmation, TransferRequest
 from labctl.instruments.potentiostat import ImpedanceRequest, Potentiostat
-from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermometer, Spectrometer, Tuning
+from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermometer, Spectrometer, Tuning, Watched
 
 __all__ = [
     "AcquisitionRequest",
@@ -74,6 +74,7 @@ __all__ = [
     "TransferRequest",
     "Tuning",
     "VendorAlarm",
+    "Watched",
     "forbidden",
     "read_leads",
     "rivals",

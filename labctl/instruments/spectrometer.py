@@ -59,6 +59,8 @@ class AcquisitionRequest:
     recycle_delays : tuple of float
         s. None given: an ordinary acquisition, or a nutation series. Some: a saturation recovery in EXPNO 1, 2, ...,
         with one pulse length.
+    may_end_early : bool
+        Whether an acquisition with fewer scans than ``scans`` is a result.
     """
 
     name: str
@@ -82,6 +84,7 @@ class AcquisitionRequest:
     echo_delay: float | None = None
     dead_time: float | None = None
     recycle_delays: tuple[float, ...] = ()
+    may_end_early: bool = False
 
     @property
     def points_of_series(self) -> tuple[tuple[float, float], ...]:
@@ -103,14 +106,22 @@ class SampleThermometer(Protocol):
 class Tuning(Protocol):
     """A spectrometer that tunes and matches its probe by itself."""
 
-    async def tune(self, token: str) -> None:
-        """Tune and match for the sample in the probe.
+    async def tune(self, token: str, nucleus: str) -> None:
+        """Tune and match for this nucleus with the sample in the probe; gives back when that must be over.
 
-        Raises
-        ------
-        Refused
-            This spectrometer can't.
+        Whether it came out well is for the spectra to tell: the strength of the field, the electrolyte's line.
         """
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A spectrometer whose data can be looked at while it acquires them, and that can be told that they are enough."""
+
+    async def so_far(self, handle: Handle, folder: Path) -> int | None:
+        """Copy the data of the running acquisition into ``folder``; gives the scans in them, None where none are."""
+
+    async def enough(self, handle: Handle) -> None:
+        """End an acquisition that was started with ``may_end_early``; what it has counts as complete. Idempotent."""
 
 
 class Spectrometer(Instrument, Protocol):

@@ -147,3 +147,40 @@ def test_a_recycle_delay_that_is_short_against_t1_is_told(laboratory):
         assert "gives 96 % of the signal, 99 % are asked" in flag
 
     play(laboratory, script)
+
+
+def test_an_acquisition_ends_early_when_the_metal_stands_out_far_enough(laboratory):
+    asked(laboratory, f"{CHARGE}\nnmr: {{as: charged, experiment: metal}}", "enough: {signal_to_noise: 100}")
+
+    async def script(scene: Scene) -> None:
+        await scene.until_running("nmr-charged")
+        await scene.until_state("finished", every=60.0)
+        document = scene.document(scene.row("nmr-charged"))
+        assert document["summary"]["signal_to_noise"] == pytest.approx(100, rel=0.3)
+        assert document["summary"]["signal_to_noise"] >= 90
+        scans = document["summary"]["scans"]
+        assert 50 < scans < 900
+        assert document["flags"][0].startswith(f"ended after {scans} of 1024 scans")
+        assert document["asked"]["scans"] == 1024
+
+    play(laboratory, script)
+
+
+def test_a_detuned_probe_is_tuned_before_the_spectrum_that_asks_for_it(laboratory):
+    asked(laboratory, "nmr: {as: one, experiment: metal}\nnmr: {as: two, experiment: tuned}", "insertion: {}")
+    plain = laboratory.protocol.read_text()
+    head, _, experiment = plain.partition("  metal: ")
+    laboratory.protocol.write_text(
+        f"{head}  metal: {experiment}  tuned: {experiment.replace('}}', '}, tuning: automatic}', 1)}"
+    )
+
+    async def script(scene: Scene) -> None:
+        scene.lab.break_down("topspin", "detuned")
+        await scene.until_state("finished")
+        (tuned,) = [one for one in scene.log("topspin", "command") if one["command"] == "atma"]
+        acquired = [one for one in scene.log("topspin", "acquiring") if one["sample"] == "bare-01"]
+        assert acquired[1]["t"] - tuned["t"] == pytest.approx(180, abs=20), "it is given the time that the station says"
+        one, two = (scene.row(f"nmr-{state}").result["electrolyte"]["integral"] for state in ("one", "two"))
+        assert one / two == pytest.approx(0.78, abs=0.04), "less reception, and a pulse that is too short"
+
+    play(laboratory, script)

@@ -20,7 +20,7 @@ NAMES = {
         "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Inspectable Inspection Instrument "
         "Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Recording Refused "
         "SafetyLimits SampleThermometer Spectrometer State SwitchedLead TimedOut TransferRequest Tuning VendorAlarm "
-        "forbidden read_leads rivals"
+        "Watched forbidden read_leads rivals"
     ),
 }
 

@@ -29,6 +29,8 @@ from labctl_drivers.bruker.link import GatewayLink
 from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of
 from labctl_drivers.bruker.preparing import acquire, make, write
 from labctl_drivers.bruker.sample import sample_temperature
+from labctl_drivers.bruker.tuning import tune
+from labctl_drivers.bruker.watching import so_far
 
 _NAMES: Final = ("PULPROG", "NUC1", "TD", "SWH", "NS", "DS", "D 1", "P 1", "PLW 1", "O1")
 #: What a comb or an echo adds to each scan. Where the program has neither it only makes the expected time longer.
@@ -38,6 +40,8 @@ _LEVEL: Final = ("OVERFLW", "RG")
 #: Seconds until the next look where an acquisition takes longer than expected.
 _SOON: Final = 2.0
 _HALT: Final = 30.0
+#: Seconds that automatic tuning and matching is given.
+_TUNING: Final = 180.0
 #: Real seconds that an acquisition may seem longer for want of an answer.
 _ANSWERED_WITHIN: Final = 10.0
 
@@ -46,7 +50,8 @@ class BrukerSpectrometer:
     """A Bruker spectrometer behind ``labctl-topspin-gateway``.
 
     Station settings: ``address`` (``host:port`` of the gateway), ``token`` (``{env: NAME}``), ``data_folder`` (shown
-    only; the gateway knows its own), ``parameter_set`` (what datasets are made from, default ``PROTON``).
+    only; the gateway knows its own), ``parameter_set`` (what datasets are made from, default ``PROTON``), ``tuning_s``
+    (what automatic tuning is given, default 180).
 
     Parameters
     ----------
@@ -62,6 +67,7 @@ class BrukerSpectrometer:
         text = token if isinstance(token, str) else context.secret(token)
         self._link = GatewayLink(context, str(context.settings.get("address", "")), text)
         self._parameter_set = str(context.settings.get("parameter_set", "PROTON"))
+        self._tuning_s = float(context.settings.get("tuning_s") or _TUNING)
         self._seen: dict[tuple[str, int], datetime] = {}
 
     async def connect(self) -> Identity:
@@ -124,7 +130,7 @@ class BrukerSpectrometer:
             runs.append({"expno": expno, "sent": sent})
         await self._acquire(token, 1)
         place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
-        data = {"session": self.session(), "runs": runs}
+        data = {"session": self.session(), "runs": runs, "may_end_early": request.may_end_early}
         return Handle(token, place, self._context.clock.now().isoformat(), data)
 
     async def poll(self, handle: Handle) -> Progress:
@@ -150,9 +156,9 @@ class BrukerSpectrometer:
                 return Progress(State.RUNNING, remaining=duration(sent), values=values)
             if found["state"] != DONE:
                 return Progress(State.FAILED, f"EXPNO {expno}: {found['message'] or found['state']}", values=values)
-            if scans != asked:
+            if scans != asked and not (handle.data.get("may_end_early") and scans):
                 return Progress(State.FAILED, f"EXPNO {expno} ended after {scans} of {asked} scans", values=values)
-            scans_done += asked
+            scans_done += scans
         last = float(handle.data["runs"][-1]["expno"])
         values = {"scans_done": float(scans_done), "scans": all_scans, "expno": last}
         return Progress(State.DONE, remaining=0.0, values=values | await self._level(handle))
@@ -179,7 +185,7 @@ class BrukerSpectrometer:
             for run in runs:
                 expno = int(run["expno"])
                 content = await fetch_expno(self._link, handle.token, expno)
-                used.append(check_expno(f"{handle.token}/{expno}", content, run["sent"]))
+                used.append(check_expno(f"{handle.token}/{expno}", content, _checked(handle, run["sent"])))
                 write_expno(fresh / str(expno), content)
                 files.extend(f"{handle.token}/{expno}/{file}" for file in content)
             replace_folder(fresh, target)
@@ -254,6 +260,18 @@ class BrukerSpectrometer:
         """
         return await sample_temperature(self._link, token, self._parameter_set)
 
+    async def tune(self, token: str, nucleus: str) -> None:
+        """Tune and match by ``atma``, and wait for ``tuning_s``; see :class:`labctl.instruments.Tuning`."""
+        await tune(self._link, token, nucleus, self._parameter_set, self._tuning_s)
+
+    async def so_far(self, handle: Handle, folder: Path) -> int | None:
+        """Copy the data so far of an acquisition of one EXPNO; see :class:`labctl.instruments.Watched`."""
+        return await so_far(self._link, handle.token, int(handle.data["runs"][0]["expno"]), folder)
+
+    async def enough(self, handle: Handle) -> None:
+        """Halt; what is there counts, because the request said that it may."""
+        await self.abort(handle)
+
     async def _running(
         self, token: str, expno: int, sent: Mapping[str, str], found: Mapping[str, Any], values: dict[str, float]
     ) -> Progress:
@@ -308,6 +326,12 @@ class BrukerSpectrometer:
         if len({parameters["RG"] for parameters in used}) > 1:
             warnings.append("the receiver gain differs within the series")
         return tuple(warnings)
+
+
+def _checked(handle: Handle, sent: Mapping[str, str]) -> dict[str, str]:
+    """Give what must be in the dataset; one that may end early has the scans that it has."""
+    early = handle.data.get("may_end_early")
+    return {name: value for name, value in sent.items() if not (early and name == "NS")}
 
 
 def _temperature(used: list[Mapping[str, str]]) -> dict[str, float]:

@@ -19,7 +19,7 @@ _CHUNK: Final = 196608
 #: Small files, and a usual fid, come with the listing.
 _INLINE: Final = 393216
 #: Parameters that are reported beside those that were sent.
-_ALSO: Final = ("RG", "BF1", "SFO1", "DE", "TE", "DATE")
+_ALSO: Final = ("NS", "RG", "BF1", "SFO1", "DE", "TE", "DATE")
 #: The last part of a fid must not be empty: it is filled with zeros before it is measured.
 _TAIL: Final = 4096
 

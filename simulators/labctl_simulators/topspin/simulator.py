@@ -244,6 +244,10 @@ class TopspinSimulator:
             self._disarm()
             files.discard(running.folder)
             self._laboratory.record(self._name, "discarded", dataset=str(running.folder), sample=running.sample)
+        elif command == "tr" and self._running is not None and self._running.folder == folder:
+            self._write_so_far()
+        elif command == "atma" and self._running is None:
+            self.tuning = 1.0
         elif command not in ("halt", "stop"):
             self._laboratory.record(self._name, "ignored", command=command, why="unknown to the stand-in")
 
@@ -289,6 +293,18 @@ class TopspinSimulator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _write_so_far(self) -> None:
+        """Write the data of the scans so far, as ``tr`` does."""
+        running, scans = self._running, self._scans_done()
+        if running is None or scans < 1:
+            return
+        parameters = running.parameters.copy()
+        parameters.put("NS", scans)
+        told = fid.acquisition_of(parameters, running.t90, self.reference_offset, self.phase, running.tuning)
+        rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
+        data, _, _ = fid.acquire(running.lines, told, rng)
+        (running.folder / "fid").write_bytes(data.tobytes())
 
     def _scans_done(self) -> int:
         running = self._running
