@@ -91,6 +91,7 @@ class AcquisitionAction:
         self._token = token
         self._ahead = ahead or Ahead()
         self._repeat: Handle | None = None
+        self._overloaded = 0.0
 
     @property
     def asked(self) -> Mapping[str, Any]:
@@ -140,10 +141,11 @@ class AcquisitionAction:
                 return progress
             gain = progress.values["receiver_gain"]
             self._repeat = await self._begun(handle, gain * LESS_GAIN)
+            self._overloaded = gain
         progress = await self._looked(self._repeat, await self._spectrometer.poll(self._repeat))
         if progress.state is State.DONE and progress.values.get("clipped"):
             gain = progress.values["receiver_gain"]
-            message = f"the receiver is overloaded at a gain of {gain / LESS_GAIN:g} and still at {gain:g}"
+            message = f"the receiver is overloaded at a gain of {self._overloaded:g} and still at {gain:g}"
             return replace(progress, state=State.FAILED, message=message)
         return progress
 

@@ -7,6 +7,7 @@ without a word, as public scripts report it of TopSpin. Left out: most of the fe
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,13 @@ GROUP_DELAY: Final = 67.98563
 DEAD_TIME_US: Final = 6.5
 #: Highest receiver gain.
 HIGHEST_GAIN: Final = 203.0
+
+#: Gains that the receiver has; any other becomes the nearest. Seen in public datasets of this generation; a sixth of an
+#: octave apart from 16 on.
+GAINS: Final = (
+    0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 18.0, 20.2, 22.6, 25.4, 28.5, 32.0, 36.0, 40.3, 45.2, 50.8, 57.0, 64.0, 71.8,
+    80.6, 90.5, 101.0, 114.0, 128.0, 144.0, 161.0, 181.0, HIGHEST_GAIN,
+)  # fmt: skip
 
 _ARRAYS: Final = {"D": 64, "P": 64, "PLW": 64, "CNST": 64, "L": 32}
 #: What a fresh dataset's parameter set says of arrays: weak irradiation that leaves a tenth of the electrolyte's line.
@@ -127,6 +135,8 @@ class Parameters:
             return False
         if not limits[0] <= number <= limits[1]:
             return False
+        if name == "RG":
+            number = min(GAINS, key=lambda gain: abs(math.log(gain / number)))
         self.put(name, number)
         self._follow()
         return True
