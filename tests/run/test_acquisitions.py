@@ -34,7 +34,7 @@ def test_a_pulse_is_calibrated_within_a_percent_and_the_result_tells_the_strengt
     laboratory.protocol.write_text(laboratory.protocol.read_text().replace("power: 80 W", calibrated))
 
     async def script(scene: Scene) -> None:
-        await scene.until_state("finished")
+        await scene.until_state("finished", every=60.0)
         truth = scene.lab.cells["bare-01"].t90_s
         found = scene.row("nutation-charged").result
         assert found["pi_half_s"] == pytest.approx(truth, rel=0.01)
@@ -59,7 +59,7 @@ def test_an_overloaded_receiver_is_met_by_one_repeat_at_half_the_gain_to_which_t
     )
 
     async def script(scene: Scene) -> None:
-        await scene.until_state("finished")
+        await scene.until_state("finished", every=60.0)
         first, later = (scene.document(scene.row(f"nmr-{state}")) for state in ("charged", "again"))
         assert first["asked"]["receiver_gain"] == 203
         gains = [one["summary"]["receiver_gain"] for one in (first, later)]
@@ -80,7 +80,7 @@ def test_a_cell_that_sits_in_the_probe_otherwise_than_last_time_is_held(laborato
         await scene.until(lambda: scene.find("nmr-one", "bare-01", Status.DONE), every=1.0)
         # The second has begun as the first was; the third shows it.
         scene.lab.break_down("topspin", "askew")
-        await scene.until_state("held")
+        await scene.until_state("held", every=60.0)
         two = scene.row("nmr-two").result
         assert two["electrolyte"]["shift_ppm"] == pytest.approx(-1.0, abs=0.05), "against the session's LiCl"
         assert two["insertion"]["integral"] == pytest.approx(0.0, abs=0.02)
@@ -90,7 +90,7 @@ def test_a_cell_that_sits_in_the_probe_otherwise_than_last_time_is_held(laborato
         (flag,) = scene.document(scene.row("nmr-three"))["flags"]
         assert all(word in flag for word in ("ppm from where it was", "% in width", "% in integral"))
         await scene.tell("resume")
-        await scene.until_state("finished")
+        await scene.until_state("finished", every=60.0)
 
     play(laboratory, script)
 
@@ -100,7 +100,7 @@ def test_a_warm_sample_is_waited_for_and_its_temperature_is_on_the_result(labora
     asked(laboratory, steps, "sample_temperature: {at: 20 degC, within: 1 K, at_most: 2 h}")
 
     async def script(scene: Scene) -> None:
-        await scene.until_state("finished")
+        await scene.until_state("finished", every=60.0)
         document = scene.document(scene.row("nmr-cool"))
         assert document["summary"]["sample_temperature_K"] == pytest.approx(293.15, abs=1.0)
         moves = [one for one in scene.lab.records("laboratory") if one["event"] == "moved" and one["cell"] == "bare-01"]
@@ -117,7 +117,7 @@ def test_a_sample_that_does_not_come_to_its_temperature_is_held(laboratory):
     asked(laboratory, steps, "sample_temperature: {at: 20 degC, within: 0.5 K, at_most: 10 min}")
 
     async def script(scene: Scene) -> None:
-        await scene.until_state("held")
+        await scene.until_state("held", every=60.0)
         assert "20 degC within 0.5 K is asked" in scene.reason()
         assert scene.row("nmr-warm").status is Status.FAILED
 
@@ -132,7 +132,7 @@ def test_a_recycle_delay_that_is_short_against_t1_is_told(laboratory):
     )
 
     async def script(scene: Scene) -> None:
-        await scene.until_state("finished")
+        await scene.until_state("finished", every=60.0)
         row = scene.row("recovery-charged")
         assert row.result["t1_s"] == pytest.approx(0.15, rel=0.08)
         assert row.result["share"] == pytest.approx(1 - 2.718281828 ** (-0.5033 / 0.15), abs=0.01)
@@ -169,7 +169,7 @@ def test_a_detuned_probe_is_tuned_before_the_spectrum_that_asks_for_it(laborator
 
     async def script(scene: Scene) -> None:
         scene.lab.break_down("topspin", "detuned")
-        await scene.until_state("finished")
+        await scene.until_state("finished", every=60.0)
         (tuned,) = [one for one in scene.log("topspin", "command") if one["command"] == "atma"]
         acquired = [one for one in scene.log("topspin", "acquiring") if one["sample"] == "bare-01"]
         assert acquired[1]["t"] - tuned["t"] == pytest.approx(180, abs=20), "it is given the time that the station says"
