@@ -41,8 +41,7 @@ DEAD_TIME_US: Final = 6.5
 #: Highest receiver gain.
 HIGHEST_GAIN: Final = 203.0
 
-#: Gains that the receiver has; any other becomes the nearest. Seen in public datasets of this generation; a sixth of an
-#: octave apart from 16 on.
+#: Gains that the receiver has; any other becomes the nearest. A sixth of an octave apart from 16 on; unverified.
 GAINS: Final = (
     0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 18.0, 20.2, 22.6, 25.4, 28.5, 32.0, 36.0, 40.3, 45.2, 50.8, 57.0, 64.0, 71.8,
     80.6, 90.5, 101.0, 114.0, 128.0, 144.0, 161.0, 181.0, HIGHEST_GAIN,
