@@ -12,14 +12,14 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeVar
 
 from labctl_drivers.bruker.acquisition import Occupation
 from labctl_drivers.bruker.backend import TopspinApi
-from labctl_drivers.bruker.dataset import DONE, PREPARED, RUNNING
+from labctl_drivers.bruker.dataset import DONE, PREPARED, RUNNING, manifest
 
 #: Seconds after which TopSpin counts as stuck, for instance behind a dialog on its screen.
 PATIENCE: Final = 20.0
@@ -30,6 +30,11 @@ CHUNK: Final = 196608
 INLINE: Final = 393216
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PARAMETER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}( \d{1,2})?")
+#: Written, it would make of one spectrum a series without the files that a series needs.
+_FORBIDDEN: Final = ("PARMODE",)
+#: An acquisition is halted after this times what it should take, and so many seconds; labctl itself does so earlier.
+_WATCHDOG: Final = (1.5, 120.0)
+_OVERHEAD: Final = 4.0
 _COMMAND: Final = re.compile(r"[a-z][A-Za-z0-9_]{0,31}( [A-Za-z0-9_.+-]{1,32}){0,4}")
 
 T = TypeVar("T")
@@ -85,6 +90,10 @@ class Operations:
         self._folder = folder
         self._exchange = exchange
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="topspin")
+        # For a halt, past whatever keeps the first one waiting.
+        self._spare = ThreadPoolExecutor(max_workers=1, thread_name_prefix="topspin-halt")
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._halting: asyncio.Task[None] | None = None
         self._stuck: asyncio.Future[Any] | None = None
         self._version = ""
         self._one_at_a_time = asyncio.Lock()
@@ -108,8 +117,13 @@ class Operations:
         self._occupation.load()
 
     def close(self) -> None:
-        """Let the worker thread end after what it is doing now."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        """Let the worker threads end after what they are doing now."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        if self._halting is not None:
+            self._halting.cancel()
+        for worker in (self._worker, self._spare):
+            worker.shutdown(wait=False, cancel_futures=True)
 
     async def version(self) -> str:
         """TopSpin's version; empty where TopSpin does not say it within a moment."""
@@ -160,7 +174,8 @@ class Operations:
         if not isinstance(parameters, dict) or not all(isinstance(value, str) for value in parameters.values()):
             raise GatewayError("REQUEST", "'pars' must be an object of texts")
         for parameter in parameters:
-            _matching(_PARAMETER, parameter, "parameter")
+            if _matching(_PARAMETER, parameter, "parameter") in _FORBIDDEN:
+                raise GatewayError("PAR_REJECTED", f"{parameter} is not set here: one EXPNO for each spectrum")
         if self._occupation.verdict(name, expno).state in (RUNNING, DONE):
             raise GatewayError("EXISTS", f"{name}/{expno} holds an acquisition")
         answers = await self._call(self._api.write, self._folder, name, expno, parameters)
@@ -199,6 +214,7 @@ class Operations:
     async def _start(self, request: Mapping[str, Any]) -> Reply:
         name, expno = _name(request), _expno(request)
         command = _matching(_COMMAND, request.get("cmd", "zg"), "command")
+        expected = float(_number(request, "expected_s", 0))
         taken = self._occupation.refresh()
         if taken is not None:
             raise GatewayError("BUSY", f"{taken.name}/{taken.expno} is being acquired")
@@ -207,13 +223,43 @@ class Operations:
             raise GatewayError("NODATA", f"there is no dataset {name}/{expno}")
         if found.state != PREPARED:
             raise GatewayError("EXISTS", f"{name}/{expno} holds an acquisition already ({found.state})")
+        expected = max(expected, await self._expected(name, expno))
         self._occupation.begin(name, expno)
+        self._watch(name, expno, _WATCHDOG[0] * expected + _WATCHDOG[1])
         # Where TopSpin reports a fault or stays silent, the start may have come through: the dataset tells.
         taken_up = await self._call(lambda: self._api.launch(self._folder, name, expno, [command], wait=False))
         if not taken_up:
             self._occupation.end()
             raise GatewayError("NODATA", f"TopSpin knows no dataset {name}/{expno}")
         return {"name": name, "expno": expno}
+
+    async def _expected(self, name: str, expno: int) -> float:
+        """Seconds that the acquisition takes by its own parameters: (NS + DS)(D1 + AQ), and a little around it."""
+        wanted = ["NS", "DS", "TD", "SWH", "D 1"]
+        found = list((await self._call(self._api.read, self._folder, name, expno, wanted) or {}).values())
+        try:
+            scans, dummies, points, width, delay = (float(value) for value in found)
+            return (scans + dummies) * (delay + points / (2.0 * width)) + _OVERHEAD
+        except (ValueError, ZeroDivisionError) as error:
+            raise GatewayError("TOPSPIN", f"NS, DS, TD, SWH and D 1 read {', '.join(found)}") from error
+
+    def _watch(self, name: str, expno: int, allowed: float) -> None:
+        """Halt an acquisition that takes far too long, also where nobody asks any more."""
+
+        def overdue() -> None:
+            running = self._occupation.refresh()
+            if running is not None and (running.name, running.expno) == (name, expno) and running.halted is None:
+                self._halting = asyncio.get_running_loop().create_task(self._halt_overdue())
+
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._watchdog = asyncio.get_running_loop().call_later(allowed, overdue)
+
+    async def _halt_overdue(self) -> None:
+        self._occupation.halting()
+        # Where TopSpin does not take it, the next look says that it took no notice.
+        with suppress(GatewayError):
+            await self._tell("halt")
 
     async def _status(self, request: Mapping[str, Any]) -> Reply:
         reply: Reply = {}
@@ -250,9 +296,17 @@ class Operations:
         states = [self._occupation.verdict(name, expno).state for expno in self._expnos(name)]
         if RUNNING not in states:
             return {"halted": False}
-        await self._call(self._api.execute, "stop" if request.get("op") == "stop" else "halt")
+        await self._tell("stop" if request.get("op") == "stop" else "halt")
         self._occupation.halting()
         return {"halted": True}
+
+    async def _tell(self, command: str) -> None:
+        """Give a command to the spectrometer, past whatever keeps the worker thread waiting."""
+        if self._stuck is None or self._stuck.done():
+            await self._call(self._api.execute, command)
+            return
+        if not await self._within(self._spare.submit(self._api.execute, command), self._patience):
+            raise GatewayError("TIMEOUT", f"TopSpin does not take '{command}'; look for a dialog on its screen")
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -271,7 +325,8 @@ class Operations:
                 budget -= len(content)
                 entry["data"] = base64.b64encode(content).decode("ascii")
             files.append(entry)
-        return {"files": files}
+        state = self._occupation.verdict(name, _expno(request)).state
+        return {"files": files, "manifest": manifest(files), "state": state}
 
     async def _read(self, request: Mapping[str, Any]) -> Reply:
         folder = self._dataset(_name(request), _expno(request))
@@ -307,19 +362,23 @@ class Operations:
         if self._stuck is not None and not self._stuck.done():
             raise GatewayError("TIMEOUT", "TopSpin has not answered an earlier call; look for a dialog on its screen")
         patience = self._patience if patience is None else patience
-        with self._exchange():
-            future = asyncio.wrap_future(self._worker.submit(function, *args))
-            done, _ = await asyncio.wait({future}, timeout=self._loop_seconds(patience))
-        if not done:
-            self._stuck = future
+        future = self._worker.submit(function, *args)
+        if not await self._within(future, patience):
+            self._stuck = asyncio.wrap_future(future)
             # Whatever it says when it comes back at last, nobody waits for it any more.
-            future.add_done_callback(lambda late: late.cancelled() or late.exception())
+            self._stuck.add_done_callback(lambda late: late.cancelled() or late.exception())
             raise GatewayError("TIMEOUT", f"TopSpin has not answered within {patience:g} s; look for a dialog there")
         error = future.exception()
         if error is not None:
             self._api.forget()
             raise GatewayError("TOPSPIN", f"{type(error).__name__}: {error}")
         return future.result()
+
+    async def _within(self, future: Future[Any], patience: float) -> bool:
+        """Wait for a call into TopSpin; False where it takes too long."""
+        with self._exchange():
+            done, _ = await asyncio.wait({asyncio.wrap_future(future)}, timeout=self._loop_seconds(patience))
+        return bool(done)
 
 
 def _name(request: Mapping[str, Any]) -> str:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from labctl_simulators.topspin.parameters import VERSION, Parameters, read_parameters
 
@@ -55,13 +53,14 @@ def begin(folder: Path, parameters: Parameters, now: datetime) -> None:
     program = parameters.get("PULPROG")
     (folder / "pulseprogram").write_text(f'# 1 "{program}"\n;{program}\n{_PULSE_PROGRAMS[program]}', encoding="utf-8")
     _audit(folder, now, "<acquisition in progress>")
-    (folder / "fid").write_bytes(bytes(4 * int(parameters.number("TD"))))
+    width = 8 if parameters.get("DTYPA") == "2" else 4
+    (folder / "fid").write_bytes(bytes(width * int(parameters.number("TD"))))
 
 
-def end(folder: Path, parameters: Parameters, data: np.ndarray[Any, Any], started: datetime, now: datetime) -> None:
+def end(folder: Path, parameters: Parameters, data: bytes, started: datetime, now: datetime) -> None:
     """Write what is there once the acquisition is over."""
     fresh = folder / "fid.new"
-    fresh.write_bytes(data.tobytes())
+    fresh.write_bytes(data)
     fresh.replace(folder / "fid")
     (folder / "acqus").write_text(parameters.acquisition_file(_when(now)), encoding="utf-8")
     (folder / "pdata" / "1" / "procs").write_text(parameters.processing_file(_when(now)), encoding="utf-8")
