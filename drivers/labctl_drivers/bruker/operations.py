@@ -32,9 +32,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PARAMETER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}( \d{1,2})?")
 #: Written, it would make of one spectrum a series without the files that a series needs.
 _FORBIDDEN: Final = ("PARMODE",)
-#: An acquisition is halted after this times what it should take, and so many seconds; labctl itself does so earlier.
+#: An acquisition is halted after this times what the client expects, and so many seconds; labctl does so earlier.
 _WATCHDOG: Final = (1.5, 120.0)
-_OVERHEAD: Final = 4.0
 _COMMAND: Final = re.compile(r"[a-z][A-Za-z0-9_]{0,31}( [A-Za-z0-9_.+-]{1,32}){0,4}")
 
 T = TypeVar("T")
@@ -94,7 +93,7 @@ class Operations:
         self._spare = ThreadPoolExecutor(max_workers=1, thread_name_prefix="topspin-halt")
         self._watchdog: asyncio.TimerHandle | None = None
         self._halting: asyncio.Task[None] | None = None
-        self._stuck: asyncio.Future[Any] | None = None
+        self._stuck: Future[Any] | None = None
         self._version = ""
         self._one_at_a_time = asyncio.Lock()
         self._occupation = Occupation(folder)
@@ -223,25 +222,15 @@ class Operations:
             raise GatewayError("NODATA", f"there is no dataset {name}/{expno}")
         if found.state != PREPARED:
             raise GatewayError("EXISTS", f"{name}/{expno} holds an acquisition already ({found.state})")
-        expected = max(expected, await self._expected(name, expno))
         self._occupation.begin(name, expno)
-        self._watch(name, expno, _WATCHDOG[0] * expected + _WATCHDOG[1])
+        if expected:
+            self._watch(name, expno, _WATCHDOG[0] * expected + _WATCHDOG[1])
         # Where TopSpin reports a fault or stays silent, the start may have come through: the dataset tells.
         taken_up = await self._call(lambda: self._api.launch(self._folder, name, expno, [command], wait=False))
         if not taken_up:
             self._occupation.end()
             raise GatewayError("NODATA", f"TopSpin knows no dataset {name}/{expno}")
         return {"name": name, "expno": expno}
-
-    async def _expected(self, name: str, expno: int) -> float:
-        """Seconds that the acquisition takes by its own parameters: (NS + DS)(D1 + AQ), and a little around it."""
-        wanted = ["NS", "DS", "TD", "SWH", "D 1"]
-        found = list((await self._call(self._api.read, self._folder, name, expno, wanted) or {}).values())
-        try:
-            scans, dummies, points, width, delay = (float(value) for value in found)
-            return (scans + dummies) * (delay + points / (2.0 * width)) + _OVERHEAD
-        except (ValueError, ZeroDivisionError) as error:
-            raise GatewayError("TOPSPIN", f"NS, DS, TD, SWH and D 1 read {', '.join(found)}") from error
 
     def _watch(self, name: str, expno: int, allowed: float) -> None:
         """Halt an acquisition that takes far too long, also where nobody asks any more."""
@@ -305,8 +294,11 @@ class Operations:
         if self._stuck is None or self._stuck.done():
             await self._call(self._api.execute, command)
             return
-        if not await self._within(self._spare.submit(self._api.execute, command), self._patience):
+        future = self._spare.submit(self._api.execute, command)
+        if not await self._within(future, self._patience):
             raise GatewayError("TIMEOUT", f"TopSpin does not take '{command}'; look for a dialog on its screen")
+        if (error := future.exception()) is not None:
+            raise GatewayError("TOPSPIN", f"{type(error).__name__}: {error}")
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -364,9 +356,7 @@ class Operations:
         patience = self._patience if patience is None else patience
         future = self._worker.submit(function, *args)
         if not await self._within(future, patience):
-            self._stuck = asyncio.wrap_future(future)
-            # Whatever it says when it comes back at last, nobody waits for it any more.
-            self._stuck.add_done_callback(lambda late: late.cancelled() or late.exception())
+            self._stuck = future
             raise GatewayError("TIMEOUT", f"TopSpin has not answered within {patience:g} s; look for a dialog there")
         error = future.exception()
         if error is not None:
@@ -376,8 +366,11 @@ class Operations:
 
     async def _within(self, future: Future[Any], patience: float) -> bool:
         """Wait for a call into TopSpin; False where it takes too long."""
+        waited = asyncio.wrap_future(future)
+        # Whatever it says when it comes back too late, nobody waits for it any more.
+        waited.add_done_callback(lambda late: late.cancelled() or late.exception())
         with self._exchange():
-            done, _ = await asyncio.wait({asyncio.wrap_future(future)}, timeout=self._loop_seconds(patience))
+            done, _ = await asyncio.wait({waited}, timeout=self._loop_seconds(patience))
         return bool(done)
 
 

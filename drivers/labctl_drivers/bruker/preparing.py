@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,8 +54,8 @@ async def write(link: GatewayLink, token: str, expno: int, sent: Mapping[str, st
         raise link.fault(Refused, f"PAR_REJECTED: {name} was set to {wanted} and reads back as {found}")
 
 
-async def acquire(link: GatewayLink, token: str, expno: int) -> None:
-    """Start one EXPNO; after a fault find out by the dataset whether it started.
+async def acquire(link: GatewayLink, token: str, expno: int, expected: float) -> None:
+    """Start one EXPNO that takes ``expected`` s; after a fault find out by the dataset whether it started.
 
     Raises
     ------
@@ -65,7 +66,8 @@ async def acquire(link: GatewayLink, token: str, expno: int) -> None:
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            await link.request("start", repeat=False, name=token, expno=expno, cmd="zg")
+            seconds = math.ceil(expected)
+            await link.request("start", repeat=False, name=token, expno=expno, cmd="zg", expected_s=seconds)
         except SURVIVABLE as fault:
             if attempt == ATTEMPTS:
                 raise

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 
-class ApiException(Exception):  # noqa: N818 - the vendor's name
+class ApiException(Exception):
     """A call that TopSpin could not carry out."""
 
 

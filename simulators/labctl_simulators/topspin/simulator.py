@@ -2,9 +2,9 @@
 
 It stands *below* the gateway, whose wire it knows nothing of. Seen in public code: the interface's names, the order of
 the files, the texts of the audit trail, that an acquisition on an existing fid opens a dialog, behind which every call
-waits until somebody closes it, that a rejected write is dropped silently. From nmrglue: the form of the data. Guessed: that a second ``zg`` during an
-acquisition is ignored, two seconds of overhead per acquisition, ``status NS`` counting up. Left out: processing,
-tuning, lock, shims, receiver overflow messages, queues.
+waits until somebody closes it, that a rejected write is dropped silently. From nmrglue: the form of the data.
+Guessed: that a second ``zg`` during an acquisition is ignored, two seconds of overhead per acquisition, ``status NS``
+counting up. Left out: processing, tuning, lock, shims, receiver overflow messages, queues.
 
 The lines are those of what is in the probe when the acquisition starts. A sample changed meanwhile goes unnoticed.
 """
@@ -43,7 +43,12 @@ _SPOILS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "holed": lambda data: data[: len(data) // 2] + bytes(8192) + data[len(data) // 2 + 8192 :],
 }
 #: How numbers are written: DTYPA, BYTORDA and numpy's name for it.
-_FORMATS: Final = {"int32": (0, 0, "<i4"), "int32-big": (0, 1, ">i4"), "float64": (2, 0, "<f8"), "float64-big": (2, 1, ">f8")}
+_FORMATS: Final = {
+    "int32": (0, 0, "<i4"),
+    "int32-big": (0, 1, ">i4"),
+    "float64": (2, 0, "<f8"),
+    "float64-big": (2, 1, ">f8"),
+}
 
 T = TypeVar("T")
 

@@ -49,9 +49,8 @@ PATIENCE, HELLO = 20.0, 10.0
 LINE, CHUNK, INLINE = 65536, 196608, 393216
 #: Seconds: to begin an audit trail; for files that contradict each other; after a halt.
 START_GRACE, SETTLE, HALT_GRACE = 60.0, 10.0, 60.0
-#: An acquisition is halted after this times what it should take, and so many seconds; labctl itself does so earlier.
+#: An acquisition is halted after this times what the client expects, and so many seconds; labctl does so earlier.
 WATCHDOG = (1.5, 120.0)
-OVERHEAD = 4.0
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}( \d{1,2})?$")
@@ -423,20 +422,10 @@ class Operations(object):
             raise Declined("NODATA", "there is no dataset %s/%s" % (name, expno))
         if state != PREPARED:
             raise Declined("EXISTS", "%s/%s holds an acquisition already (%s)" % (name, expno, state))
-        expected = max(expected, self._expected(name, expno))
-        self.occupation.begin(name, expno, WATCHDOG[0] * expected + WATCHDOG[1])
+        self.occupation.begin(name, expno, WATCHDOG[0] * expected + WATCHDOG[1] if expected else None)
         # Where TopSpin reports a fault or stays silent, the start may have come through: the data set tells.
         self._call(self._console.launch, name, expno, [command], False)
         return [("name", name), ("expno", expno)]
-
-    def _expected(self, name, expno):
-        """Seconds that the acquisition takes by its own parameters: (NS + DS)(D1 + AQ), and a little around it."""
-        found = self._call(self._console.read, name, expno, ["NS", "DS", "TD", "SWH", "D 1"])
-        try:
-            scans, dummies, points, width, delay = [float(value) for value in found.values()]
-            return (scans + dummies) * (delay + points / (2.0 * width)) + OVERHEAD
-        except (ValueError, ZeroDivisionError):
-            raise Declined("TOPSPIN", "NS, DS, TD, SWH and D 1 read %s" % ", ".join(found.values()))
 
     def _status(self, request):
         reply = []
