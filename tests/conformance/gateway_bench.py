@@ -6,7 +6,8 @@ import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from nmr_bench import TOKEN, Bench
 
 import labctl_drivers.bruker
 import labctl_simulators.topspin
-from labctl.engine.clock import LoopClock, run_real, run_virtual
+from labctl.engine.clock import LoopClock, VirtualLoop, run_real, run_virtual
 from labctl_simulators.topspin.door import VARIABLE, Door
 
 STANDIN = Path(labctl_simulators.topspin.__file__).parent / "standin"
@@ -39,6 +40,7 @@ class ProgramBench(Bench):
         changes = await self.simulator.start()
         environment = dict(os.environ, LABCTL_TOPSPIN_TOKEN=TOKEN) | {VARIABLE: await self.door.start()}
         arguments = ["--port", "0", "--data-folder", changes["data_folder"], "--patience", f"{self.patience}"]
+        arguments += [part for name, value in settings.items() for part in (f"--{name}", str(value))]
         self.program = await asyncio.create_subprocess_exec(
             *self._command(environment), *arguments, env=environment, stderr=asyncio.subprocess.PIPE
         )
@@ -57,6 +59,17 @@ class ProgramBench(Bench):
         paths = [str(STANDIN / "cpython"), *(str(Path(path).resolve()) for path in sys.path if path)]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
         return [sys.executable, "-m", "labctl_drivers.bruker.gateway"]
+
+    @contextmanager
+    def passing(self) -> Iterator[None]:
+        """Let virtual time pass, while nobody asks the program anything."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.exchange_ended()
+        try:
+            yield
+        finally:
+            loop.exchange_began()
 
     async def close(self) -> None:
         self.simulator.close_dialog()

@@ -167,14 +167,14 @@ def check_expno(name: str, files: Mapping[str, bytes], sent: Mapping[str, str]) 
     DataError
         It is truncated, was still being written, or is not what was asked for.
     """
+    acqus = files.get("acqus", b"").decode("utf-8", "replace").replace("\r\n", "\n")
+    fid, trail = files.get("fid", b""), files.get("audita.txt", b"").decode("utf-8", "replace")
+    verdict = judge_content(trail, acqus, len(fid) if "fid" in files else None)
+    if verdict.state != DONE:
+        raise DataError(f"{name}: the dataset is not complete ({verdict.message or verdict.state})")
     lacking = [file for file in _NEEDED if file not in files]
     if lacking:
         raise DataError(f"{name}: the dataset is not complete ({', '.join(lacking)} missing)")
-    acqus = files["acqus"].decode("utf-8", "replace").replace("\r\n", "\n")
-    fid, trail = files["fid"], files["audita.txt"].decode("utf-8", "replace")
-    verdict = judge_content(trail, acqus, len(fid))
-    if verdict.state != DONE:
-        raise DataError(f"{name}: the dataset is not complete ({verdict.message or verdict.state})")
     if not acqus.rstrip().endswith("##END="):
         raise DataError(f"{name}: the dataset is not complete (acqus breaks off)")
     parameters = parse_parameters(acqus)

@@ -260,9 +260,11 @@ class Console(object):
         TopCmds.XCMD(command, TopCmds.NO_WAIT_TILL_DONE)
 
     def _select(self, name, expno):
-        TopCmds.RE([name, str(expno), "1", self.folder], "n")
-        if not self._is_selected(name, expno):
-            raise Declined("TOPSPIN", "TopSpin does not go to %s/%s" % (name, expno))
+        for _ in range(3):
+            TopCmds.RE([name, str(expno), "1", self.folder], "n")
+            if self._is_selected(name, expno):
+                return
+        raise Declined("TOPSPIN", "TopSpin does not go to %s/%s" % (name, expno))
 
     def _hold(self, name, expno):
         if not self._is_selected(name, expno):
