@@ -22,14 +22,16 @@ from labctl_simulators.topspin.door import VARIABLE, Door
 STANDIN = Path(labctl_simulators.topspin.__file__).parent / "standin"
 SCRIPT = Path(labctl_drivers.bruker.__file__).parent / "jython" / "labctl_gateway.py"
 EPOCH = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+#: Half a minute of programs that live for seconds is better not spent on optimizing them.
+_QUICK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto"
 BACKENDS = ("cpython", "jython")
 
 
 class ProgramBench(Bench):
-    """A bench whose gateway is a program behind which stands the vendor's stand-in; ``said`` is its first line."""
+    """A bench whose gateway is a program behind which stands the vendor's stand-in; ``said`` is what it said at first."""
 
-    def __init__(self, folder: Path, clock: LoopClock, backend: str, patience: float) -> None:
-        super().__init__(folder, clock, faults=False)
+    def __init__(self, folder: Path, clock: LoopClock, backend: str, patience: float, **settings: str) -> None:
+        super().__init__(folder, clock, faults=False, **settings)
         self.door = Door(self.simulator)
         self.backend = backend
         self.patience = patience
@@ -45,17 +47,26 @@ class ProgramBench(Bench):
             *self._command(environment), *arguments, env=environment, stderr=asyncio.subprocess.PIPE
         )
         assert self.program.stderr is not None
-        self.said = (await self.program.stderr.readline()).decode()
-        assert "listening on 127.0.0.1:" in self.said, self.said + (await self.program.stderr.read()).decode()
+        while "listening on" not in self.said:
+            line = await self.program.stderr.readline()
+            assert line, self.said
+            self.said += line.decode()
         self.port = int(self.said.split("127.0.0.1:")[1].split(",")[0])
 
     def _command(self, environment: dict[str, str]) -> list[str]:
         if self.backend == "jython":
             found = shutil.which("jython")
             assert found, "jython is missing: install the Debian package `jython`"
+            environment["JAVA_TOOL_OPTIONS"] = _QUICK
             environment["JYTHONPATH"] = str(STANDIN / "jython")
             # Nothing is compiled to files: neither is ours to leave behind.
-            return [found, "-Dpython.cachedir.skip=true", "-B", str(STANDIN / "jython" / "xpy.py"), str(SCRIPT)]
+            return [
+                found,
+                "-Dpython.cachedir.skip=true",
+                "-B",
+                str(STANDIN / "jython" / "xpy.py"),
+                str(SCRIPT),
+            ]
         paths = [str(STANDIN / "cpython"), *(str(Path(path).resolve()) for path in sys.path if path)]
         environment["PYTHONPATH"] = os.pathsep.join(paths)
         return [sys.executable, "-m", "labctl_drivers.bruker.gateway"]
@@ -88,13 +99,15 @@ def on_program(
     *,
     patience: float = 20.0,
     real: bool = False,
+    grace: float = 120.0,
+    **settings: str,
 ) -> None:
     async def main(clock: LoopClock) -> None:
-        bench = ProgramBench(folder, clock, backend, patience)
+        bench = ProgramBench(folder, clock, backend, patience, **settings)
         # The program is outside: for whatever is asked of it, virtual time stands still.
         try:
             with clock.exchange():
-                await bench.open()
+                await bench.open(grace=grace)
                 await test(bench)
         finally:
             with clock.exchange():

@@ -14,7 +14,6 @@ from gateway_bench import BACKENDS, SCRIPT, ProgramBench, on_program
 from nmr_bench import TOKEN, Wire, request
 from test_bruker_gateway import EXCHANGES
 
-from labctl.errors import DataError
 from labctl.instruments import NotIdentified, Refused, State
 
 pytestmark = pytest.mark.conformance
@@ -100,7 +99,7 @@ def test_whoever_clicks_another_window_meanwhile_changes_nothing_of_ours_and_is_
         for name in ("ours", "theirs"):
             assert (await wire.ask(op="create", name=name, expno=1))["ok"]
         # Between going to our dataset and the write: the write lands in theirs, and the read-back says so.
-        for after in range(1, 8):
+        for after in (1, 2, 4, 7):
             bench.door.click(bench.simulator.folder / "theirs" / "1", after)
             answer = await wire.ask(op="setpar", name="ours", expno=1, pars={"NS": f"{40 + after}", "DS": "2"})
             found = (await wire.ask(op="getpar", name="ours", expno=1, names=["NS", "DS"]))["pars"]
@@ -141,7 +140,7 @@ def test_a_dialog_on_the_screen_hangs_nobody_and_an_acquisition_is_not_lost_behi
         await wire.close()
         await heartbeat.close()
 
-    on_program(test, tmp_path, backend, patience=0.5, real=True)
+    on_program(test, tmp_path, backend, patience=3.0, real=True)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -164,7 +163,7 @@ def test_a_dataset_with_data_is_never_acquired_again_and_zg_by_hand_hangs_only_i
         assert (await wire.ask(op="status", name="s1"))["expnos"]["1"]["state"] == "done", "and nothing was overwritten"
         await wire.close()
 
-    on_program(test, tmp_path, backend, patience=0.5, real=True)
+    on_program(test, tmp_path, backend, patience=3.0, real=True)
 
 
 def test_the_jython_gateway_listens_on_one_address_only_and_ends_by_its_file(tmp_path: Path) -> None:
@@ -190,18 +189,54 @@ def test_the_script_is_one_file_and_needs_nothing_but_jython_and_topspin() -> No
         assert f"TopCmds.{dialog}" not in text
 
 
-def test_a_dataset_that_spoils_is_refused_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_acquisition_is_halted_while_another_call_into_topspin_never_comes_back(
+    tmp_path: Path, backend: str
+) -> None:
+    async def test(bench: ProgramBench) -> None:
+        wire = await Wire.to(bench.port)
+        for name in ("s1", "s2"):
+            assert (await wire.ask(op="create", name=name, expno=1))["ok"]
+        assert (await wire.ask(op="setpar", name="s1", expno=1, pars={"NS": "10000", "D 1": "1"}))["ok"]
+        assert (await wire.ask(op="start", name="s1", expno=1))["ok"]
+        release = bench.door.hang("get")
+        assert (await wire.ask(op="getpar", name="s2", expno=1, names=["NS"]))["code"] == "TIMEOUT"
+        assert (await wire.ask(op="halt", name="s1"))["halted"]
+        assert (await wire.ask(op="status", name="s1"))["expnos"]["1"]["state"] == "done"
+        assert bench.commands("halt") == 1
+        release()
+        await wire.close()
+
+    on_program(test, tmp_path, backend, patience=3.0, real=True)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_the_gateway_halts_what_takes_too_long_also_where_nobody_asks_any_more(tmp_path: Path, backend: str) -> None:
+    async def test(bench: ProgramBench) -> None:
+        wire = await Wire.to(bench.port)
+        assert (await wire.ask(op="create", name="s1", expno=1))["ok"]
+        assert (await wire.ask(op="setpar", name="s1", expno=1, pars={"NS": "10000", "D 1": "1"}))["ok"]
+        assert (await wire.ask(op="start", name="s1", expno=1, expected_s=1))["ok"]
+        await wire.close()
+        audit = bench.simulator.folder / "s1" / "1" / "audita.txt"
+        for _ in range(200):
+            if "created by zg" in audit.read_text("utf-8"):
+                break
+            await asyncio.sleep(0.05)
+        assert bench.commands("halt") == 1
+
+    on_program(test, tmp_path, backend, real=True, grace=0.5)
+
+
+def test_an_old_topspin_that_writes_its_audit_trail_only_at_the_end_is_waited_for(tmp_path: Path) -> None:
     async def test(bench: ProgramBench) -> None:
         driver = bench.driver()
-        await driver.connect()
-        for kind in ("unwritten", "holed"):
-            bench.laboratory.break_down("topspin", kind)
-            handle = await driver.start(kind, request(scans=1))
-            with bench.passing():
-                await asyncio.sleep(10)
-            assert (await driver.poll(handle)).state is State.DONE
-            with pytest.raises(DataError, match="empty|hole"):
-                await driver.fetch(handle, tmp_path / "bundle")
-        assert not list((tmp_path / "bundle").glob("*"))
+        handle = await driver.start("old", request(scans=16))
+        assert not (bench.simulator.folder / "old" / "1" / "audita.txt").exists()
+        assert (await driver.poll(handle)).state is State.RUNNING
+        with bench.passing():
+            await asyncio.sleep(30)
+        assert (await driver.poll(handle)).state is State.DONE
+        assert (await driver.fetch(handle, tmp_path / "bundle")).summary["scans"] == 16
 
-    on_program(test, tmp_path, "jython")
+    on_program(test, tmp_path, "jython", audit="late")

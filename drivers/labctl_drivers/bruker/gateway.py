@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from labctl_drivers.bruker.backend import TopspinApi
-from labctl_drivers.bruker.operations import PATIENCE, GatewayError, Operations, Reply
+from labctl_drivers.bruker.operations import GRACE, PATIENCE, GatewayError, Operations, Reply
 
 PROGRAM: Final = "labctl-topspin-gateway"
 WIRE: Final = 1
@@ -68,6 +68,8 @@ class Gateway:
         Name of this spectrometer session; a new one by default.
     patience : float
         Real seconds after which TopSpin counts as stuck.
+    grace : float
+        Seconds beyond 1.5 times the expected duration after which an acquisition is halted.
 
     Raises
     ------
@@ -86,6 +88,7 @@ class Gateway:
         data_folder: str | Path,
         session: str | None = None,
         patience: float = PATIENCE,
+        grace: float = GRACE,
     ) -> None:
         if not token:
             raise ValueError("the gateway's token is empty")
@@ -98,7 +101,7 @@ class Gateway:
         exchange = nullcontext if clock is None else clock.exchange
         self._loop_seconds = float if clock is None else clock.patience
         self._now = _wall if clock is None else clock.now
-        self._operations = Operations(TopspinApi(api), self._folder, exchange, patience, self._loop_seconds)
+        self._operations = Operations(TopspinApi(api), self._folder, exchange, patience, self._loop_seconds, grace)
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -223,6 +226,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--patience", type=float, default=PATIENCE, help="seconds until TopSpin counts as stuck (default: %(default)g)"
     )
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=GRACE,
+        help="seconds beyond 1.5 times the expected duration; then an acquisition is halted (default: %(default)g)",
+    )
     parser.add_argument("--data-folder", required=True, type=Path, help="where datasets are made, as TopSpin sees it")
     return parser
 
@@ -267,6 +276,7 @@ def main(arguments: list[str] | None = None) -> int:
         port=chosen.port,
         data_folder=chosen.data_folder.resolve(),
         patience=chosen.patience,
+        grace=chosen.grace,
     )
     try:
         asyncio.run(_listen(gateway, chosen.host))

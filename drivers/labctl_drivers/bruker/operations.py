@@ -33,7 +33,8 @@ _PARAMETER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}( \d{1,2})?")
 #: Written, it would make of one spectrum a series without the files that a series needs.
 _FORBIDDEN: Final = ("PARMODE",)
 #: An acquisition is halted after this times what the client expects, and so many seconds; labctl does so earlier.
-_WATCHDOG: Final = (1.5, 120.0)
+_FACTOR: Final = 1.5
+GRACE: Final = 120.0
 _COMMAND: Final = re.compile(r"[a-z][A-Za-z0-9_]{0,31}( [A-Za-z0-9_.+-]{1,32}){0,4}")
 
 T = TypeVar("T")
@@ -73,6 +74,8 @@ class Operations:
         Real seconds after which TopSpin counts as stuck.
     loop_seconds : callable
         Gives the running loop's seconds that correspond to real ones.
+    grace : float
+        Seconds beyond 1.5 times the expected duration after which an acquisition is halted.
     """
 
     def __init__(
@@ -82,8 +85,10 @@ class Operations:
         exchange: Callable[[], AbstractContextManager[None]],
         patience: float = PATIENCE,
         loop_seconds: Callable[[float], float] = float,
+        grace: float = GRACE,
     ) -> None:
         self._patience = patience
+        self._grace = grace
         self._loop_seconds = loop_seconds
         self._api = api
         self._folder = folder
@@ -224,7 +229,7 @@ class Operations:
             raise GatewayError("EXISTS", f"{name}/{expno} holds an acquisition already ({found.state})")
         self._occupation.begin(name, expno)
         if expected:
-            self._watch(name, expno, _WATCHDOG[0] * expected + _WATCHDOG[1])
+            self._watch(name, expno, _FACTOR * expected + self._grace)
         # Where TopSpin reports a fault or stays silent, the start may have come through: the dataset tells.
         taken_up = await self._call(lambda: self._api.launch(self._folder, name, expno, [command], wait=False))
         if not taken_up:

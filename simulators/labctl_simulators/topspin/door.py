@@ -61,6 +61,7 @@ class Door:
         self._server: asyncio.Server | None = None
         self._guests: set[asyncio.Task[None]] = set()
         self._click: tuple[int, str] | None = None
+        self._hanging: dict[str, asyncio.Event] = {}
         #: Every call so far, by name.
         self.calls: list[str] = []
 
@@ -80,6 +81,11 @@ class Door:
     def click(self, folder: Path, after: int) -> None:
         """Let somebody click the window of another EXPNO before the call that follows the next ``after`` ones."""
         self._click = (len(self.calls) + after, str(folder))
+
+    def hang(self, call: str) -> Callable[[], None]:
+        """Let the next call of this name wait until what is given back is called; others are answered."""
+        event = self._hanging[call] = asyncio.Event()
+        return event.set
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -106,6 +112,8 @@ class Door:
             answer["clicked"] = call["folder"] = self._click[1]
             self._click = None
         self.calls.append(str(call["call"]))
+        if (event := self._hanging.pop(call["call"], None)) is not None:
+            await event.wait()
         try:
             answer["result"] = self._calls()[call["call"]](call)
         except (OSError, ValueError, KeyError) as error:

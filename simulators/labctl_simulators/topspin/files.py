@@ -47,12 +47,13 @@ def load_used(folder: Path) -> Parameters | None:
     return read_parameters(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def begin(folder: Path, parameters: Parameters, now: datetime) -> None:
-    """Write what is there while an acquisition goes on."""
+def begin(folder: Path, parameters: Parameters, now: datetime, in_progress: bool = True) -> None:
+    """Write what is there while an acquisition goes on; ``in_progress``: the audit trail says that it does."""
     save_wanted(folder, parameters, now)
     program = parameters.get("PULPROG")
     (folder / "pulseprogram").write_text(f'# 1 "{program}"\n;{program}\n{_PULSE_PROGRAMS[program]}', encoding="utf-8")
-    _audit(folder, now, "<acquisition in progress>")
+    if in_progress:
+        _audit(folder, now, "<acquisition in progress>")
     width = 8 if parameters.get("DTYPA") == "2" else 4
     (folder / "fid").write_bytes(bytes(width * int(parameters.number("TD"))))
 

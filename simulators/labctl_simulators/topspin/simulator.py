@@ -75,7 +75,8 @@ class TopspinSimulator:
         The station's name of the instrument.
     settings : mapping
         The station's entry; ``data_folder`` is taken below the laboratory's folder. ``numbers``: ``int32`` (as TopSpin
-        3 writes), ``float64``, or either with ``-big`` for the byte order of old consoles.
+        3 writes), ``float64``, or either with ``-big`` for the byte order of old consoles. ``audit``: ``late`` for a
+        TopSpin that writes the audit trail only at the end.
     laboratory : Laboratory
         Gives time, the sample in the probe, and noise.
     """
@@ -101,6 +102,7 @@ class TopspinSimulator:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
         self._numbers = str(settings.get("numbers", "int32"))
+        self._early_audit = settings.get("audit") != "late"
         self._spoil: str | None = None
         self._screen_free = threading.Event()
         self._screen_free.set()
@@ -307,7 +309,7 @@ class TopspinSimulator:
         parameters.put("DTYPA", kind)
         parameters.put("BYTORDA", order)
         self._running = Running(folder, now, now + scans * repetition + OVERHEAD, sample, t90, lines, parameters)
-        files.begin(folder, parameters, self._laboratory.at(now))
+        files.begin(folder, parameters, self._laboratory.at(now), self._early_audit)
         self._laboratory.record(self._name, "acquiring", dataset=str(folder), sample=sample, ends=self._running.ends)
         self._arm()
 

@@ -50,7 +50,7 @@ LINE, CHUNK, INLINE = 65536, 196608, 393216
 #: Seconds: to begin an audit trail; for files that contradict each other; after a halt.
 START_GRACE, SETTLE, HALT_GRACE = 60.0, 10.0, 60.0
 #: An acquisition is halted after this times what the client expects, and so many seconds; labctl does so earlier.
-WATCHDOG = (1.5, 120.0)
+FACTOR, GRACE = 1.5, 120.0
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
 PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}( \d{1,2})?$")
@@ -327,8 +327,8 @@ def text_of(request, key, default=None):
 class Operations(object):
     """The operations behind the wire, one at a time."""
 
-    def __init__(self, folder, patience):
-        self.folder, self._patience = folder, patience
+    def __init__(self, folder, patience, grace):
+        self.folder, self._patience, self._grace = folder, patience, grace
         self.occupation, self._console = Occupation(folder), Console(folder)
         self.jobs, self._stuck, self._turn = LinkedBlockingQueue(), None, threading.Lock()
 
@@ -424,7 +424,7 @@ class Operations(object):
             raise Declined("NODATA", "there is no dataset %s/%s" % (name, expno))
         if state != PREPARED:
             raise Declined("EXISTS", "%s/%s holds an acquisition already (%s)" % (name, expno, state))
-        self.occupation.begin(name, expno, WATCHDOG[0] * expected + WATCHDOG[1] if expected else None)
+        self.occupation.begin(name, expno, FACTOR * expected + self._grace if expected else None)
         # Where TopSpin reports a fault or stays silent, the start may have come through: the data set tells.
         self._call(self._console.launch, name, expno, [command], False)
         return [("name", name), ("expno", expno)]
@@ -628,10 +628,10 @@ def daemon(target):
 class Gateway(object):
     """The server in front of TopSpin."""
 
-    def __init__(self, folder, token, host, port, patience):
-        self._folder, self._token = folder, token
+    def __init__(self, folder, token, host, port, patience, grace):
+        self._folder, self._token, self._look = folder, token, min(5.0, grace)
         self.session = UUID.randomUUID().toString()[:8]
-        self._operations = Operations(folder, patience)
+        self._operations = Operations(folder, patience, grace)
         self._operations.occupation.load()
         self._server = ServerSocket(port, 8, InetAddress.getByName(host))
         self.port = self._server.getLocalPort()
@@ -691,7 +691,7 @@ class Gateway(object):
 
     def _watch(self):
         while not self._server.isClosed():
-            TimeUnit.SECONDS.sleep(5)
+            TimeUnit.MILLISECONDS.sleep(int(1000 * self._look))
             try:
                 self._operations.watch()
             except (Declined, IOError, OSError) as fault:
@@ -706,6 +706,7 @@ def main(arguments):
     parser.add_argument("--port", type=int, default=5410, help="port to listen on")
     parser.add_argument("--token-file", help="file that holds the token; without it LABCTL_TOPSPIN_TOKEN does")
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds until TopSpin counts as stuck")
+    parser.add_argument("--grace", type=float, default=GRACE, help="seconds beyond 1.5 times the expected; then a halt")
     chosen = parser.parse_args(arguments)
     token = content(chosen.token_file) if chosen.token_file else os.environ.get("LABCTL_TOPSPIN_TOKEN", u"")
     if not token.strip():
@@ -717,7 +718,8 @@ def main(arguments):
     folder = os.path.abspath(u"%s" % chosen.data_folder)
     if not os.path.isdir(folder):
         os.makedirs(folder)
-    gateway = Gateway(folder, u"%s" % token.strip(), chosen.host, chosen.port, chosen.patience)
+    times = (chosen.patience, chosen.grace)
+    gateway = Gateway(folder, u"%s" % token.strip(), chosen.host, chosen.port, *times)
     where = (PROGRAM, chosen.host, gateway.port, gateway.session)
     print("%s: listening on %s:%d, session %s" % where, file=sys.stderr)
     gateway.serve()
