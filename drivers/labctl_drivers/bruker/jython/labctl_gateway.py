@@ -59,6 +59,8 @@ COMMAND = re.compile(r"[a-z][A-Za-z0-9_]{0,31}( [A-Za-z0-9_.+-]{1,32}){0,4}$")
 FORBIDDEN = ("PARMODE",)
 
 ABSENT, PREPARED, RUNNING, DONE, ERROR = u"absent", u"prepared", u"running", u"done", u"error"
+#: What may be told to a data set that is not complete: data so far of a running one, tuning before anything runs.
+EARLY = {("tr",): RUNNING, ("atma",): PREPARED}
 POINT_BYTES = {u"0": 4, u"2": 8}
 
 
@@ -407,9 +409,13 @@ class Operations(object):
         if not isinstance(commands, list):
             raise Declined("REQUEST", "'cmds' must be a list")
         checked = [matching(COMMAND, command, "command") for command in commands]
-        if self.occupation.verdict(name, expno)[0] != DONE:
-            raise Declined("NODATA", "%s/%s holds no complete acquisition" % (name, expno))
-        self._call(self._console.launch, name, expno, checked, True)
+        state = EARLY.get(tuple(checked), DONE)
+        if self.occupation.verdict(name, expno)[0] != state:
+            raise Declined("NODATA", "%s/%s is not %s" % (name, expno, state))
+        if state == PREPARED and self.occupation.refresh() is not None:
+            raise Declined("BUSY", "something is being acquired")
+        # Tuning takes minutes: nobody waits for it here.
+        self._call(self._console.launch, name, expno, checked, state != PREPARED)
         return []
 
     def _start(self, request):
