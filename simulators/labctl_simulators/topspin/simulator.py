@@ -348,6 +348,9 @@ class TopspinSimulator:
             _as_seen(running.lines, parameters.get("PULPROG")), self._acquisition(running), rng
         )
         raw = self._written(data, exponent, parameters)
+        spoil, self._spoil = self._spoil, None
+        if spoil is not None:
+            raw = _SPOILS[spoil](raw)
         now = self._laboratory.now()
         started = self._laboratory.at(running.started)
         parameters.put("DATE", int(now.timestamp()))
@@ -359,9 +362,7 @@ class TopspinSimulator:
         """Give the bytes of a fid; float64 needs no exponent."""
         kind, _, dtype = _FORMATS[self._numbers]
         parameters.put("NC", exponent if kind == 0 else 0)
-        raw = (data if kind == 0 else data * 2.0**exponent).astype(dtype).tobytes()
-        spoil, self._spoil = self._spoil, None
-        return raw if spoil is None else _SPOILS[spoil](raw)
+        return (data if kind == 0 else data * 2.0**exponent).astype(dtype).tobytes()
 
     def _acquisition(self, running: Running) -> fid.Acquisition:
         parameters = running.parameters
