@@ -54,8 +54,10 @@ async def write(link: GatewayLink, token: str, expno: int, sent: Mapping[str, st
         raise link.fault(Refused, f"PAR_REJECTED: {name} was set to {wanted} and reads back as {found}")
 
 
-async def acquire(link: GatewayLink, token: str, expno: int, expected: float) -> None:
+async def acquire(link: GatewayLink, token: str, expno: int, expected: float = 0.0) -> None:
     """Start one EXPNO that takes ``expected`` s; after a fault find out by the dataset whether it started.
+
+    Far beyond that time the gateway halts it by itself; never where it is 0.
 
     Raises
     ------
