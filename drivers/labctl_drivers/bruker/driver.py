@@ -24,7 +24,7 @@ from labctl.instruments import (
     VendorAlarm,
 )
 from labctl_drivers.bruker.dataset import ABSENT, DONE, ERROR, PREPARED, RUNNING
-from labctl_drivers.bruker.fetching import check_expno, fetch_expno, replace_folder, write_expno
+from labctl_drivers.bruker.fetching import Pieces, check_expno, fetch_expno, replace_folder, write_expno
 from labctl_drivers.bruker.link import GatewayLink
 from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of
 from labctl_drivers.bruker.preparing import acquire, make, write
@@ -128,7 +128,7 @@ class BrukerSpectrometer:
                 frequency = self._as_number("BF1", answer["pars"]["BF1"])
             sent = await write(self._link, token, expno, parameters_of(request, pulse, frequency, delay))
             runs.append({"expno": expno, "sent": sent})
-        await self._acquire(token, 1)
+        await self._acquire(token, 1, runs[0]["sent"])
         place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
         data = {"session": self.session(), "runs": runs, "may_end_early": request.may_end_early}
         return Handle(token, place, self._context.clock.now().isoformat(), data)
@@ -152,7 +152,7 @@ class BrukerSpectrometer:
             if found["state"] == RUNNING:
                 return await self._running(handle.token, expno, sent, found, values)
             if found["state"] == PREPARED:
-                await self._acquire(handle.token, expno)
+                await self._acquire(handle.token, expno, sent)
                 return Progress(State.RUNNING, remaining=duration(sent), values=values)
             if found["state"] != DONE:
                 return Progress(State.FAILED, f"EXPNO {expno}: {found['message'] or found['state']}", values=values)
@@ -178,17 +178,19 @@ class BrukerSpectrometer:
         fresh, target = folder / f"{handle.token}.partial", folder / handle.token
         if fresh.exists():
             shutil.rmtree(fresh)
+        pieces = Pieces(folder / f"{handle.token}.pieces")
         used: list[Mapping[str, str]] = []
         files: list[str] = []
         complete = False
         try:
             for run in runs:
                 expno = int(run["expno"])
-                content = await fetch_expno(self._link, handle.token, expno)
+                content = await fetch_expno(self._link, handle.token, expno, pieces)
                 used.append(check_expno(f"{handle.token}/{expno}", content, _checked(handle, run["sent"])))
                 write_expno(fresh / str(expno), content)
                 files.extend(f"{handle.token}/{expno}/{file}" for file in content)
             replace_folder(fresh, target)
+            pieces.clear()
             complete = True
         finally:
             if not complete:
@@ -305,8 +307,8 @@ class BrukerSpectrometer:
             gains.append(self._as_number("RG", gain))
         return {"receiver_gain": gains[0], "clipped": float(any(overflows))}
 
-    async def _acquire(self, token: str, expno: int) -> None:
-        await acquire(self._link, token, expno)
+    async def _acquire(self, token: str, expno: int, sent: Mapping[str, str]) -> None:
+        await acquire(self._link, token, expno, duration(sent))
         self._seen[token, expno] = self._context.clock.now()
 
     async def _states(self, token: str) -> list[str]:

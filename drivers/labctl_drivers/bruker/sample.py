@@ -12,12 +12,13 @@ from typing import Final
 from labctl.instruments import Busy, CannotSay, TimedOut
 from labctl_drivers.bruker.dataset import DONE, RUNNING
 from labctl_drivers.bruker.link import GatewayLink
+from labctl_drivers.bruker.parameters import duration
 from labctl_drivers.bruker.preparing import acquire, make, write
 
 #: Ends the name of the dataset.
 _NAME: Final = "-te"
 #: One short scan; its pulse is too short to matter to anything.
-_SCAN: Final = {"PULPROG": "zg", "NS": "1", "DS": "0", "TD": "1024", "D 1": "0.1", "P 1": "0.5"}
+_SCAN: Final = {"PULPROG": "zg", "NS": "1", "DS": "0", "TD": "1024", "D 1": "0.1", "P 1": "0.5", "SWH": "250000"}
 #: Seconds in which it is over, and between two looks.
 _WITHIN: Final = 60.0
 _LOOK: Final = 3.0
@@ -42,7 +43,7 @@ async def sample_temperature(link: GatewayLink, token: str, parameter_set: str) 
     expno = 1 + max((int(number) for number in status["expnos"]), default=0)
     await make(link, name, expno, f"sample temperature\ntoken {token}", parameter_set, "absent")
     await write(link, name, expno, _SCAN)
-    await acquire(link, name, expno)
+    await acquire(link, name, expno, duration(_SCAN))
     for _ in range(int(_WITHIN / _LOOK)):
         await asyncio.sleep(_LOOK)
         found = (await link.request("status", name=name, expno=expno))["expnos"][str(expno)]["state"]

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from labctl_simulators.topspin.parameters import VERSION, Parameters, read_parameters
 
@@ -53,19 +51,21 @@ def load_used(folder: Path) -> Parameters | None:
     return read_parameters(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def begin(folder: Path, parameters: Parameters, now: datetime) -> None:
-    """Write what is there while an acquisition goes on."""
+def begin(folder: Path, parameters: Parameters, now: datetime, in_progress: bool = True) -> None:
+    """Write what is there while an acquisition goes on; ``in_progress``: the audit trail says that it does."""
     save_wanted(folder, parameters, now)
     program = parameters.get("PULPROG")
     (folder / "pulseprogram").write_text(f'# 1 "{program}"\n;{program}\n{_PULSE_PROGRAMS[program]}', encoding="utf-8")
-    _audit(folder, now, "<acquisition in progress>")
-    (folder / "fid").write_bytes(bytes(4 * int(parameters.number("TD"))))
+    if in_progress:
+        _audit(folder, now, "<acquisition in progress>")
+    width = 8 if parameters.get("DTYPA") == "2" else 4
+    (folder / "fid").write_bytes(bytes(width * int(parameters.number("TD"))))
 
 
-def end(folder: Path, parameters: Parameters, data: np.ndarray[Any, Any], started: datetime, now: datetime) -> None:
+def end(folder: Path, parameters: Parameters, data: bytes, started: datetime, now: datetime) -> None:
     """Write what is there once the acquisition is over."""
     fresh = folder / "fid.new"
-    fresh.write_bytes(data.tobytes())
+    fresh.write_bytes(data)
     fresh.replace(folder / "fid")
     (folder / "acqus").write_text(parameters.acquisition_file(_when(now)), encoding="utf-8")
     (folder / "pdata" / "1" / "procs").write_text(parameters.processing_file(_when(now)), encoding="utf-8")

@@ -1,10 +1,10 @@
 """A TopSpin stand-in: the names of its Python interface above, a virtual spectrometer below, real datasets between.
 
 It stands *below* the gateway, whose wire it knows nothing of. Seen in public code: the interface's names, the order of
-the files, the texts of the audit trail, that an acquisition on an existing fid opens a dialog (here: is ignored), that
-a rejected write is dropped silently. From nmrglue: the form of the data. Guessed: that a second ``zg`` during an
-acquisition is ignored, two seconds of overhead per acquisition, ``status NS`` counting up. Left out: processing,
-tuning, lock, shims, receiver overflow messages, queues.
+the files, the texts of the audit trail, that an acquisition on an existing fid opens a dialog, behind which every call
+waits until somebody closes it, that a rejected write is dropped silently. From nmrglue: the form of the data.
+Guessed: that a second ``zg`` during an acquisition is ignored, two seconds of overhead per acquisition, ``status NS``
+counting up. Left out: processing, tuning, lock, shims, receiver overflow messages, queues.
 
 The lines are those of what is in the probe when the acquisition starts. A sample changed meanwhile goes unnoticed.
 """
@@ -20,9 +20,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import numpy as np
+
 from labctl_simulators.cell import Line, VirtualCell
 from labctl_simulators.topspin import fid, files
-from labctl_simulators.topspin.api import TopspinModule
+from labctl_simulators.topspin.api import ApiException, TopspinModule
 from labctl_simulators.topspin.parameters import VERSION, Parameters
 
 #: Seconds that an acquisition takes beside its scans; invented.
@@ -38,6 +40,19 @@ _ASKEW: Final = (1.5, 1.3, 0.93)
 #: Largest offset of the reference, Hz; invented, a few tenths of a ppm.
 _LARGEST_OFFSET: Final = 60.0
 _PATIENCE: Final = 30.0
+#: What can befall the next acquisition's files, and what becomes of the data's bytes.
+_SPOILS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "truncated": lambda data: data[: len(data) // 3],
+    "unwritten": lambda data: bytes(len(data)),
+    "holed": lambda data: data[: len(data) // 2] + bytes(8192) + data[len(data) // 2 + 8192 :],
+}
+#: How numbers are written: DTYPA, BYTORDA and numpy's name for it.
+_FORMATS: Final = {
+    "int32": (0, 0, "<i4"),
+    "int32-big": (0, 1, ">i4"),
+    "float64": (2, 0, "<f8"),
+    "float64-big": (2, 1, ">f8"),
+}
 
 T = TypeVar("T")
 
@@ -64,7 +79,9 @@ class TopspinSimulator:
     name : str
         The station's name of the instrument.
     settings : mapping
-        The station's entry; ``data_folder`` is taken below the laboratory's folder.
+        The station's entry; ``data_folder`` is taken below the laboratory's folder. ``numbers``: ``int32`` (as TopSpin
+        3 writes), ``float64``, or either with ``-big`` for the byte order of old consoles. ``audit``: ``late`` for a
+        TopSpin that writes the audit trail only at the end.
     laboratory : Laboratory
         Gives time, the sample in the probe, and noise.
     """
@@ -92,6 +109,12 @@ class TopspinSimulator:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
+        self._numbers = str(settings.get("numbers", "int32"))
+        self._early_audit = settings.get("audit") != "late"
+        self._spoil: str | None = None
+        self._screen_free = threading.Event()
+        self._screen_free.set()
+        self._closed: asyncio.Event | None = None
 
     async def start(self) -> dict[str, Any]:
         """Switch on; gives the data folder that a gateway must be told."""
@@ -102,28 +125,39 @@ class TopspinSimulator:
         return {"data_folder": str(self.folder)}
 
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
-        """``stopped`` or ``halted``: somebody types that at the console; ``detuned``; ``askew``: the sample slipped."""
-        if kind == "detuned":
+        """``stopped`` or ``halted``: somebody types that at the console.
+
+        ``dialog``: one opens, and TopSpin answers nobody until ``closed``. ``truncated``, ``unwritten`` (zeros),
+        ``holed``: what becomes of the next acquisition's data. ``detuned``: the probe, until ``atma``. ``askew``: the
+        sample slipped.
+        """
+        commands = {"stopped": "stop", "halted": "halt"}
+        if kind == "dialog":
+            self._open_dialog("somebody else's")
+        elif kind == "closed":
+            self.close_dialog()
+        elif kind in _SPOILS:
+            self._spoil = kind
+        elif kind == "detuned":
             self.tuning = _DETUNED
-            return
-        if kind == "askew":
+        elif kind == "askew":
             item = self._laboratory.in_probe(self._name)
             if item is None:
                 raise ValueError("nothing is in the probe")
             self._askew = item.id
-            return
-        commands = {"stopped": "stop", "halted": "halt"}
-        if kind not in commands:
+        elif kind not in commands:
             raise ValueError(f"unknown breakdown {kind!r} of a spectrometer")
-        if self._running is None:
+        elif self._running is None:
             raise ValueError("nothing is being acquired")
-        self._command(None, commands[kind])
+        else:
+            self._command(None, commands[kind])
 
     async def stop(self) -> None:
         """Switch off; what is being acquired is kept for :meth:`save`."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.close_dialog()
         self._loop = None
 
     def save(self) -> dict[str, Any]:
@@ -196,19 +230,44 @@ class TopspinSimulator:
         """Take a command as typed into TopSpin; what this stand-in doesn't know it writes into its log."""
         self._in_loop(lambda: self._command(folder, command))
 
+    def dialog(self, text: str) -> None:
+        """Open a dialog: whoever did it, and everybody after, waits until it is closed."""
+        self._in_loop(lambda: self._open_dialog(text))
+
+    async def screen_free(self) -> None:
+        """Wait until no dialog is open."""
+        while self._closed is not None:
+            await self._closed.wait()
+
     # In the loop
+
+    def close_dialog(self) -> None:
+        """Somebody answers the dialog with Cancel."""
+        closed, self._closed = self._closed, None
+        self._screen_free.set()
+        if closed is not None:
+            closed.set()
+
+    def _open_dialog(self, text: str) -> None:
+        self._laboratory.record(self._name, "dialog", text=text)
+        self._screen_free.clear()
+        self._closed = self._closed or asyncio.Event()
 
     def _in_loop(self, function: Callable[[], T]) -> T:
         """Call where laboratory and timers may be touched, and wait for it."""
         loop = self._loop
         if loop is None:
-            raise ConnectionError("TopSpin is not running")
+            raise ApiException("TopSpin is not running")
         try:
             here = asyncio.get_running_loop() is loop
         except RuntimeError:
             here = False
         if here:
             return function()
+        # For as long as it takes: nobody outside is told that a dialog is open.
+        self._screen_free.wait()
+        if self._loop is not loop:
+            raise ApiException("TopSpin is not running")
         answer: Future[T] = Future()
 
         def call() -> None:
@@ -218,7 +277,9 @@ class TopspinSimulator:
                 answer.set_exception(error)
 
         loop.call_soon_threadsafe(call)
-        return answer.result(_PATIENCE)
+        result = answer.result(_PATIENCE)
+        self._screen_free.wait()
+        return result
 
     def _create(self, folder: Path) -> bool:
         if folder.exists():
@@ -252,9 +313,11 @@ class TopspinSimulator:
             self._laboratory.record(self._name, "ignored", command=command, why="unknown to the stand-in")
 
     def _zg(self, folder: Path) -> None:
-        if self._running is not None or (folder / "fid").exists():
-            why = "an acquisition is going on" if self._running is not None else "a dialog asks about the existing fid"
-            self._laboratory.record(self._name, "ignored", command="zg", why=why)
+        if self._running is not None:
+            self._laboratory.record(self._name, "ignored", command="zg", why="an acquisition is going on")
+            return
+        if (folder / "fid").exists():
+            self._open_dialog(f"zg: {folder} has data already; overwrite?")
             return
         with self._lock:
             parameters = self._wanted.pop(folder, None) or files.load_wanted(folder)
@@ -273,6 +336,9 @@ class TopspinSimulator:
         scans = parameters.number("NS") + parameters.number("DS")
         repetition = fid.repetition(parameters)
         sample = item.id if item is not None else "empty"
+        kind, order, _ = _FORMATS[self._numbers]
+        parameters.put("DTYPA", kind)
+        parameters.put("BYTORDA", order)
         tuning = self.tuning
         if sample != self._askew:
             self._askew = None
@@ -280,7 +346,7 @@ class TopspinSimulator:
             lines, tuning = [_askew(line) for line in lines], tuning * _ASKEW[2]
         ends = now + scans * repetition + OVERHEAD
         self._running = Running(folder, now, ends, sample, t90, lines, parameters, tuning)
-        files.begin(folder, parameters, self._laboratory.at(now))
+        files.begin(folder, parameters, self._laboratory.at(now), self._early_audit)
         self._laboratory.record(self._name, "acquiring", dataset=str(folder), sample=sample, ends=self._running.ends)
         self._arm()
 
@@ -303,8 +369,8 @@ class TopspinSimulator:
         parameters.put("NS", scans)
         told = fid.acquisition_of(parameters, running.t90, self.reference_offset, self.phase, running.tuning)
         rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
-        data, _, _ = fid.acquire(running.lines, told, rng)
-        (running.folder / "fid").write_bytes(data.tobytes())
+        data, exponent, _ = fid.acquire(running.lines, told, rng)
+        (running.folder / "fid").write_bytes(self._written(data, exponent, parameters))
 
     def _scans_done(self) -> int:
         running = self._running
@@ -329,14 +395,23 @@ class TopspinSimulator:
         rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
         told = fid.acquisition_of(parameters, running.t90, self.reference_offset, self.phase, running.tuning)
         data, exponent, overloaded = fid.acquire(running.lines, told, rng)
-        parameters.put("NC", exponent)
         parameters.put("OVERFLW", int(overloaded))
+        raw = self._written(data, exponent, parameters)
+        spoil, self._spoil = self._spoil, None
+        if spoil is not None:
+            raw = _SPOILS[spoil](raw)
         now = self._laboratory.now()
         started = self._laboratory.at(running.started)
         parameters.put("DATE", int(now.timestamp()))
         parameters.put("DATE_START", int(started.timestamp()))
-        files.end(running.folder, parameters, data, started, now)
+        files.end(running.folder, parameters, raw, started, now)
         self._laboratory.record(self._name, "acquired", dataset=str(running.folder), scans=scans, sample=running.sample)
+
+    def _written(self, data: np.ndarray[Any, Any], exponent: int, parameters: Parameters) -> bytes:
+        """Give the bytes of a fid; float64 needs no exponent."""
+        kind, _, dtype = _FORMATS[self._numbers]
+        parameters.put("NC", exponent if kind == 0 else 0)
+        return (data if kind == 0 else data * 2.0**exponent).astype(dtype).tobytes()
 
 
 def _askew(line: Line) -> Line:
