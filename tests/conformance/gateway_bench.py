@@ -28,7 +28,7 @@ BACKENDS = ("cpython", "jython")
 
 
 class ProgramBench(Bench):
-    """A bench whose gateway is a program behind which stands the vendor's stand-in; ``said`` is what it said at first."""
+    """A bench whose gateway is a program behind which stands the vendor's stand-in; ``said`` is its first words."""
 
     def __init__(self, folder: Path, clock: LoopClock, backend: str, patience: float, **settings: str) -> None:
         super().__init__(folder, clock, faults=False, **settings)

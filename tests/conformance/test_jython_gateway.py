@@ -201,7 +201,8 @@ def test_an_acquisition_is_halted_while_another_call_into_topspin_never_comes_ba
         assert (await wire.ask(op="start", name="s1", expno=1))["ok"]
         release = bench.door.hang("get")
         assert (await wire.ask(op="getpar", name="s2", expno=1, names=["NS"]))["code"] == "TIMEOUT"
-        assert (await wire.ask(op="halt", name="s1"))["halted"]
+        answer = await wire.ask(op="halt", name="s1")
+        assert answer == {"id": 1, "ok": True, "halted": True}
         assert (await wire.ask(op="status", name="s1"))["expnos"]["1"]["state"] == "done"
         assert bench.commands("halt") == 1
         release()

@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -143,7 +142,6 @@ class Outside:
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
         self._address = (host, int(port))
-        self._lock = threading.Lock()
 
     @classmethod
     def from_environment(cls) -> Outside:
@@ -185,7 +183,8 @@ class Outside:
         self._call("dialog", text=text)
 
     def _call(self, call: str, **fields: Any) -> Any:
-        with self._lock, socket.create_connection(self._address) as link, link.makefile("rwb") as stream:
+        # A connection of its own for each call: one that waits keeps no other waiting.
+        with socket.create_connection(self._address) as link, link.makefile("rwb") as stream:
             stream.write(json.dumps({"call": call, "folder": None, **fields}).encode() + b"\n")
             stream.flush()
             answer = json.loads(stream.readline() or b'{"error": "TopSpin ended"}')

@@ -68,8 +68,9 @@ class Declined(PyException):
     """An operation that is declined, with the wire's code and words for a lab person."""
 
     def __init__(self, code, message):
-        PyException.__init__(self, message)
-        self.code, self.message = code, message
+        PyException.__init__(self, code)
+        # Java's and the file system's words need not be ASCII.
+        self.code, self.message = code, message.decode("utf-8", "replace") if isinstance(message, str) else message
 
 
 # -- what a data set says of itself -----------------------------------------------------------------------------------
@@ -293,7 +294,7 @@ class Job(object):
         except Declined as declined:
             self.error = declined
         except PyException as error:
-            self.error = Declined("TOPSPIN", "%s: %s" % (error.__class__.__name__, error))
+            self.error = Declined("TOPSPIN", u"%s: %s" % (error.__class__.__name__, error))
         except Throwable as error:
             self.error = Declined("TOPSPIN", "%s: %s" % (error.getClass().getSimpleName(), error.getMessage()))
         finally:
@@ -348,7 +349,7 @@ class Operations(object):
             try:
                 return table[op](request)
             except (IOError, OSError, IOException) as error:
-                raise Declined("TOPSPIN", "the data folder: %s" % error)
+                raise Declined("TOPSPIN", u"the data folder: %s" % error)
 
     def watch(self):
         """Halt an acquisition that takes far too long, also where nobody asks any more."""
@@ -636,6 +637,7 @@ class Gateway(object):
 
     def __init__(self, folder, token, host, port, patience, grace):
         self._folder, self._token, self._look = folder, token, min(5.0, grace)
+        self._told = u""
         self.session = UUID.randomUUID().toString()[:8]
         self._operations = Operations(folder, patience, grace)
         self._operations.occupation.load()
@@ -678,6 +680,8 @@ class Gateway(object):
 
     def _version(self):
         """TopSpin's version as it stands in the newest data set that it made here; TopCmds does not tell it."""
+        if self._told:
+            return self._told
         found = []
         for name in os.listdir(self._folder):
             for expno in expnos(os.path.join(self._folder, name)):
@@ -685,7 +689,8 @@ class Gateway(object):
                 if os.path.isfile(path):
                     found.append((os.path.getmtime(path), path))
         version = re.search(r"TOPSPIN\s+Version\s+(\S+)", content(max(found)[1])) if found else None
-        return version.group(1) if version else u""
+        self._told = version.group(1) if version else u""
+        return self._told
 
     def _accept(self):
         while not self._server.isClosed():
@@ -701,7 +706,7 @@ class Gateway(object):
             try:
                 self._operations.watch()
             except (Declined, IOError, OSError) as fault:
-                print("%s: the watchdog could not halt: %s" % (PROGRAM, fault), file=sys.stderr)
+                print(u"%s: the watchdog could not halt: %s" % (PROGRAM, fault), file=sys.stderr)
 
 
 def main(arguments):
