@@ -17,7 +17,7 @@ from labctl_drivers.bruker.preparing import acquire, make, write
 #: Ends the name of the dataset.
 _NAME: Final = "-te"
 #: One short scan; its pulse is too short to matter to anything.
-_SCAN: Final = {"PULPROG": "zg", "NS": "1", "DS": "0", "TD": "1024", "D 1": "0.1", "P 1": "0.5"}
+_SCAN: Final = {"PULPROG": "zg", "NS": "1", "DS": "0", "TD": "1024", "D 1": "0.1", "P 1": "0.5", "SWH": "250000"}
 #: Seconds in which it is over, and between two looks.
 _WITHIN: Final = 60.0
 _LOOK: Final = 3.0
