@@ -338,11 +338,14 @@ class Conductor:
     def _hold_if_timed_out(self) -> None:
         """A step that its guard time ended is for a person to judge, unless the protocol says otherwise."""
         row = self._last()
-        if row is None or row.result.get("status") != "timeout" or self.machine.state not in (UNDER_WAY, FINISHED):
+        if row is None or self.machine.state not in (UNDER_WAY, FINISHED):
             return
-        if self._planned[row.step].on_timeout == "continue" or self.row.at > row.times[Status.DONE]:
+        timed_out = row.result.get("status") == "timeout" and self._planned[row.step].on_timeout != "continue"
+        if not (timed_out or row.result.get("hold")) or self.row.at > row.times[Status.DONE]:
             return
         why = f"{row.step} was ended by its guard time, not by what it waits for"
+        if not timed_out:
+            why = f"{row.step}: {row.result['hold']}"
         if self.machine.state == FINISHED:
             # Nothing comes after it that could be held back.
             self._journal.alarm("warning", why, cell=self.cell)

@@ -118,9 +118,10 @@ def _running(now: Situation) -> str:
 
 def _acquiring(now: Situation, instrument: str) -> str:
     cell = f"{now.cell} is at open circuit in the probe"
-    if now.planned is not None and now.planned.kind is Kind.NUTATION:
+    if now.planned is not None and now.planned.kind in (Kind.NUTATION, Kind.RECOVERY):
+        what = "pulse length" if now.planned.kind is Kind.NUTATION else "recycle delay"
         return (
-            f"{cell}; the pulse length that is being measured is measured to its end in {instrument}, the others wait "
+            f"{cell}; the {what} that is being measured is measured to its end in {instrument}, the others wait "
             "for labctl, and the datasets are fetched when all are there"
         )
     return f"{cell}; the acquisition goes on in {instrument}, and its dataset is fetched at the next start"

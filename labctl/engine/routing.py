@@ -16,6 +16,7 @@ ROLE_OF: Final[Mapping[Kind, str]] = {
     Kind.DISCHARGE: "cycler",
     Kind.HOLD: "cycler",
     Kind.NUTATION: "spectrometer",
+    Kind.RECOVERY: "spectrometer",
     Kind.NMR: "spectrometer",
     Kind.EIS: "potentiostat",
     # Its lease has the spectrometer, too: what is done to the cell is the cycler's.
@@ -24,7 +25,7 @@ ROLE_OF: Final[Mapping[Kind, str]] = {
 }
 
 #: Kinds for which the cell has to sit in the probe.
-IN_PROBE: Final = frozenset({Kind.NMR, Kind.NUTATION, Kind.OPERANDO})
+IN_PROBE: Final = frozenset({Kind.NMR, Kind.NUTATION, Kind.RECOVERY, Kind.OPERANDO})
 
 
 @dataclass(frozen=True, slots=True)

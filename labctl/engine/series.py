@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl.cell.machine import HELD
-from labctl.engine.actions import Action, CyclerAction, Pulse
+from labctl.engine.acquiring import Pulse
+from labctl.engine.actions import Action, CyclerAction
 from labctl.engine.clock import beside
 from labctl.engine.kinds import SPECTRUM
 from labctl.engine.leases import Need

@@ -28,6 +28,7 @@ WORDS: Final[Mapping[str, str]] = {
     "hold": "holding",
     "nmr": "in the spectrometer",
     "nutation": "pulse calibration",
+    "recovery": "T1 measurement",
     "reference": "in the spectrometer",
     "eis": "impedance",
     "operando": "operando",
@@ -163,7 +164,7 @@ def time_left(kind: str, rows: Sequence[OperationRow], values: Mapping[str, floa
     hold is over when its current has died away, so what it passed before says nothing of when. What the instrument's
     driver ``told`` of these, and of a series of pulses, only says when the next look is due.
     """
-    if kind == "nutation":
+    if kind in ("nutation", "recovery"):
         return None
     if kind not in ("charge", "discharge", "hold"):
         return told
@@ -191,7 +192,7 @@ def _where(current: OperationRow | None) -> tuple[str | None, str | None]:
         return None, None
     channels = [name for name in current.resources if ":" in name]
     plain = [name for name in current.resources if ":" not in name and "/" not in name and "=" not in name]
-    if current.kind in ("eis", "deis", "nmr", "nutation") and plain:
+    if current.kind in ("eis", "deis", "nmr", "nutation", "recovery") and plain:
         return plain[-1] if current.kind in ("eis", "deis") else plain[0], None
     if channels:
         instrument, _, channel = channels[0].partition(":")

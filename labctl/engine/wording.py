@@ -39,6 +39,9 @@ def doing(planned: PlannedOperation, where: str | None = None) -> str:
             takes = duration(asked.duration)
             tries = f"{len(asked.pulse_lengths)} pulse lengths of {asked.scans} scans"
             return f"calibrating the pulse for '{planned.label}'{place}, {tries}, about {takes}"
+        case Acquisition() as asked if planned.kind is Kind.RECOVERY:
+            tries = f"{len(asked.recycle_delays)} recycle delays of {asked.scans} scans"
+            return f"measuring T1 for '{planned.label}'{place}, {tries}, about {duration(asked.duration)}"
         case Acquisition() as asked:
             spectrum = f"{asked.nucleus} NMR spectrum '{planned.label}'"
             return f"taking the {spectrum}{place}, {asked.scans} scans, about {duration(asked.duration)}"

@@ -1,10 +1,10 @@
 """What to do: protocol files, their models and meaning, and the plan that they expand to for one cell."""
 
+from labctl.protocol.acquisition import Acquisition
 from labctl.protocol.files import load_protocol, protocol_schema, read_protocol, shipped
 from labctl.protocol.models import Protocol
 from labctl.protocol.plan import (
     CONTINUED,
-    Acquisition,
     Cycling,
     Impedance,
     Kind,

@@ -13,9 +13,10 @@ from labctl.errors import Mistake
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.combined_checks import check_combined
 from labctl.protocol.models import Charge, Discharge, Eis, Hold, Nmr, Protocol
+from labctl.protocol.nmr import check_experiments
 from labctl.protocol.outcomes import check_outcomes
 from labctl.protocol.values import PerCycle, Span
-from labctl.protocol.walk import Block, Placed, blocks, cycles
+from labctl.protocol.walk import Block, blocks, cycles
 from labctl.units import show
 
 
@@ -24,7 +25,7 @@ def check_meaning(protocol: Protocol, document: Document) -> list[Mistake]:
     return [
         *_envelope(protocol, document),
         *_measure(protocol, document),
-        *_experiments(protocol, document),
+        *check_experiments(protocol, document),
         *_spectra(protocol, document),
         *check_outcomes(protocol, document),
         *check_combined(protocol, document),
@@ -187,61 +188,6 @@ def _coverage(current: Mapping[Span, Amount], block: Block, document: Document, 
         found = f"no current for the cycles {last + 1} to {block.last}"
         where = (*path, spans[-1].written)
         yield document.mistake(where, found, f"write '{spans[-1].first}-' for all that follow", key=True)
-
-
-def _experiments(protocol: Protocol, document: Document) -> Iterator[Mistake]:
-    steps = [step for block in blocks(protocol) for step in block.steps if isinstance(step.body, Nmr)]
-    for name, experiment in protocol.experiments.items():
-        path: Path = ("experiments", name)
-        pulse = experiment.pulse
-        if pulse.calibrate is not None and not pulse.shortest < pulse.nominal < pulse.longest:
-            key = next(key for key in ("longest", "shortest", "nominal", "calibrate") if _written(document, path, key))
-            found = f"the pulse lengths {show(pulse.shortest, 'us')} to {show(pulse.longest, 'us')} do not lie around"
-            found += f" the nominal {show(pulse.nominal, 'us')}"
-            yield document.mistake((*path, "pulse", key), found, "write shortest < nominal < longest")
-        # Steps that name no known experiment count for all: their own mistake is reported once, with them.
-        own = [step for step in steps if _experiment(step) == name or _experiment(step) not in protocol.experiments]
-        if own:
-            yield from _states(protocol, name, [_label(step) for step in own], document)
-
-
-def _written(document: Document, path: Path, key: str) -> bool:
-    return (*path, "pulse", key) in document.places
-
-
-def _experiment(step: Placed) -> str:
-    return step.body.experiment if isinstance(step.body, Nmr) else ""
-
-
-def _label(step: Placed) -> str:
-    return step.body.as_ if isinstance(step.body, Nmr) else ""
-
-
-def _states(protocol: Protocol, name: str, labels: list[str], document: Document) -> Iterator[Mistake]:
-    """Check that the states an experiment speaks of are measured, each unknown one reported once."""
-    experiment = protocol.experiments[name]
-    path: Path = ("experiments", name)
-    named: list[tuple[str, Path]] = []
-    calibrate = experiment.pulse.calibrate
-    if calibrate is not None:
-        named.append((calibrate.in_, (*path, "pulse", "calibrate", "in")))
-        for index, label in enumerate(calibrate.reuse):
-            named.append((label, (*path, "pulse", "calibrate", "reuse", index)))
-    if experiment.receiver_gain is not None:
-        named.append((experiment.receiver_gain.from_, (*path, "receiver_gain", "from")))
-    unknown: set[str] = set()
-    for label, where in named:
-        if label not in labels and label not in unknown:
-            unknown.add(label)
-            found = f"no 'nmr' step with '{name}' measures the state '{label}'"
-            yield document.mistake(where, found, suggest(label, list(dict.fromkeys(labels))))
-    if calibrate is None or calibrate.in_ not in labels:
-        return
-    for index, label in enumerate(calibrate.reuse):
-        if label in labels and labels.index(label) <= labels.index(calibrate.in_):
-            found = f"'{label}' is measured before the pulse is calibrated in '{calibrate.in_}'"
-            where = (*path, "pulse", "calibrate", "reuse", index)
-            yield document.mistake(where, found, "name only states that are measured after it")
 
 
 def _spectra(protocol: Protocol, document: Document) -> Iterator[Mistake]:

@@ -9,26 +9,23 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from labctl.documents import (
     Amount,
     AmountOf,
-    Angle,
     Duration,
     FileModel,
     Frequency,
     Level,
     Model,
     Name,
-    Power,
     Quantity,
-    Shift,
     Temperature,
     Text,
     Voltage,
-    Word,
     describe,
     expected,
     suggest,
 )
 from labctl.protocol.bodies import Body, CutoffOrVoltage, Guarded, UntilVoltage, Wait
 from labctl.protocol.combined import DeisStep, OperandoStep
+from labctl.protocol.experiments import Experiment
 from labctl.protocol.values import Current, PerCycle
 
 _Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
@@ -239,58 +236,6 @@ TopStep = Annotated[
     Discriminator(lambda value: "cycle" if _step_name(value) == "cycle" else "plain"),
     BeforeValidator(_OneKey(*_PLAIN, "cycle")),
 ]
-
-
-class Calibrate(Model):
-    """Per-cell calibration of the pulse on the metal line."""
-
-    in_: Name = Field(
-        alias="in", description="State (label) in which the nutation series is taken.", examples=["charged"]
-    )
-    points: Annotated[int, Field(strict=True, ge=4, le=64)] = Field(description="Pulse lengths tried.", examples=[8])
-    reuse: tuple[Name, ...] = Field(
-        default=(), description="States of the same cycle that use the same pulse.", examples=["[discharged, dead]"]
-    )
-    scans: _Whole = Field(default=64, description="Scans per pulse length.", examples=[64])
-
-
-class Pulse(Model):
-    """The excitation pulse."""
-
-    flip: Angle = Field(description="Flip angle.", examples=["90 deg"])
-    power: Power = Field(description="Pulse power.", examples=["80 W"])
-    calibrate: Calibrate | None = Field(default=None, description="Find the pulse length for each cell.")
-    nominal: Duration = Field(
-        default=7e-6, description="Length of a 90 deg pulse before calibration.", examples=["7 us"]
-    )
-    shortest: Duration = Field(default=2e-6, description="Shortest pulse of the nutation series.", examples=["2 us"])
-    longest: Duration = Field(default=16e-6, description="Longest pulse of the nutation series.", examples=["16 us"])
-
-
-class ReceiverGain(Model):
-    """Where the receiver gain comes from."""
-
-    from_: Name = Field(alias="from", description="State of the same cycle whose gain is used.", examples=["charged"])
-
-
-class Experiment(Model):
-    """How an NMR spectrum is taken."""
-
-    nucleus: Annotated[str, Word("[0-9]{1,3}[A-Z][a-z]?", "write for example '7Li'")] = Field(
-        description="Mass number and symbol.", examples=["7Li"]
-    )
-    pulse_program: Annotated[str, Word("[A-Za-z0-9_.+-]{1,60}", "write for example 'zg'")] = Field(
-        description="The spectrometer's name of the pulse program.", examples=["zgpr"]
-    )
-    carrier: Shift = Field(description="Transmitter offset.", examples=["250 ppm"])
-    scans: _Whole = Field(description="Scans added up.", examples=[1024])
-    recycle_delay: Duration = Field(description="Delay before each scan.", examples=["0.5 s"])
-    dwell_time: Duration = Field(description="Time between real points.", examples=["0.1 us"])
-    points: _Whole = Field(description="Real points of the FID.", examples=[32768])
-    pulse: Pulse = Field(description="The excitation pulse.", examples=["{flip: 90 deg, power: 80 W}"])
-    receiver_gain: ReceiverGain | None = Field(
-        default=None, description="Absent: the spectrometer keeps its present gain.", examples=["{from: charged}"]
-    )
 
 
 class Spectrum(Model):

@@ -14,6 +14,7 @@ from typing import Final, Literal, Protocol
 from labctl.documents import Amount
 from labctl.errors import UsageError
 from labctl.protocol import models
+from labctl.protocol.acquisition import Acquisition, acquisition_of, nutation_of, recovery_of
 from labctl.protocol.bodies import Guarded, Late, OnFailure
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.together import Dynamic, Together, dynamic, together
@@ -32,6 +33,7 @@ class Kind(StrEnum):
     DISCHARGE = "discharge"
     HOLD = "hold"
     NUTATION = "nutation"
+    RECOVERY = "recovery"
     NMR = "nmr"
     EIS = "eis"
     OPERANDO = "operando"
@@ -86,49 +88,6 @@ class Cycling:
     voltage_min: float
     voltage_max: float
     current_max: float
-
-
-@dataclass(frozen=True, slots=True)
-class Acquisition:
-    """What a spectrometer is asked; SI, shifts in ppm.
-
-    Attributes
-    ----------
-    pulse : str
-        Whether the length is ``nominal``, was just calibrated in this state (``calibrate``), or is that of an earlier
-        state of the same cycle (``reuse``).
-    flip : float
-        Flip angle in rad.
-    nominal_pulse : float
-        Length of a pulse of this flip angle in s, as long as nothing better is known.
-    pulse_lengths : tuple of float
-        For a nutation series only: the lengths to try, in s.
-    power : float
-        Pulse power in W.
-    receiver_gain_from : str or None
-        State of the same cycle, measured before, whose receiver gain is used.
-    """
-
-    experiment: str
-    nucleus: str
-    pulse_program: str
-    carrier_ppm: float
-    scans: int
-    recycle_delay: float
-    dwell_time: float
-    points: int
-    pulse: Literal["nominal", "calibrate", "reuse"]
-    flip: float
-    power: float
-    nominal_pulse: float
-    pulse_lengths: tuple[float, ...]
-    receiver_gain_from: str | None
-
-    @property
-    def duration(self) -> float:
-        """Seconds that the scans take, without the instrument's overhead."""
-        scans = self.scans * max(1, len(self.pulse_lengths))
-        return scans * (self.recycle_delay + self.points * self.dwell_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,39 +345,21 @@ class _Plan:
         )
 
     def _nmr(self, body: models.Nmr, step: Placed, cycle: int) -> Iterator[PlannedOperation]:
+        """Give a spectrum, and before it the series that its state is to be measured with."""
         experiment = self._protocol.experiments[body.experiment]
-        calibrate, gain = experiment.pulse.calibrate, experiment.receiver_gain
-        pulse: Literal["nominal", "calibrate", "reuse"] = "nominal"
-        if calibrate is not None and body.as_ == calibrate.in_:
-            pulse = "calibrate"
-        elif calibrate is not None and body.as_ in calibrate.reuse and (calibrate.in_, cycle) in self._seen:
-            pulse = "reuse"
-        bound = gain is not None and (gain.from_, cycle) in self._seen
-        acquisition = Acquisition(
-            experiment=body.experiment,
-            nucleus=experiment.nucleus,
-            pulse_program=experiment.pulse_program,
-            carrier_ppm=experiment.carrier,
-            scans=experiment.scans,
-            recycle_delay=experiment.recycle_delay,
-            dwell_time=experiment.dwell_time,
-            points=experiment.points,
-            pulse=pulse,
-            flip=experiment.pulse.flip,
-            power=experiment.pulse.power,
-            nominal_pulse=experiment.pulse.nominal * experiment.pulse.flip / (math.pi / 2),
-            pulse_lengths=(),
-            receiver_gain_from=gain.from_ if gain is not None and bound else None,
-        )
-        spectrum = self._operation(Kind.NMR, step, cycle, body.as_, acquisition, expected=acquisition.duration)
-        if calibrate is not None and pulse == "calibrate":
-            lengths = _lengths(experiment.pulse, calibrate.points)
-            series = replace(acquisition, scans=calibrate.scans, pulse_lengths=lengths)
-            yield self._operation(Kind.NUTATION, step, cycle, body.as_, series, expected=series.duration)
-            # The series has soaked the sample already.
-            spectrum = replace(spectrum, soak=0.0)
+        known = frozenset(label for label, when in self._seen if when == cycle)
+        asked = acquisition_of(body.experiment, experiment, body.as_, known)
+        soaked = False
+        for kind, series in ((Kind.NUTATION, nutation_of(experiment, asked)),
+                             (Kind.RECOVERY, recovery_of(experiment, asked, body.as_))):  # fmt: skip
+            if series is not None:
+                before = self._operation(kind, step, cycle, body.as_, series, expected=series.expected)
+                yield replace(before, soak=0.0) if soaked else before
+                soaked = True
+        spectrum = self._operation(Kind.NMR, step, cycle, body.as_, asked, expected=asked.expected)
         self._seen.add((body.as_, cycle))
-        yield spectrum
+        # A series has soaked the sample already.
+        yield replace(spectrum, soak=0.0) if soaked else spectrum
 
     def _together(self, body: Operando, step: Placed, cycle: int) -> Together:
         self._discharging = body.direction == "discharge"
@@ -456,10 +397,3 @@ class _Plan:
             voltage_min=self._protocol.limits.voltage[0],
             voltage_max=self._protocol.limits.voltage[1],
         )
-
-
-def _lengths(pulse: models.Pulse, points: int) -> tuple[float, ...]:
-    """Spread pulse lengths evenly, so that the first maximum and the first null of the nutation are covered."""
-    step = (pulse.longest - pulse.shortest) / (points - 1)
-    # Rounded to 10 ns: a length that the spectrometer can show in full is read back as it was written.
-    return tuple(round(pulse.shortest + step * index, 8) for index in range(points))

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from labctl.protocol.acquisition import Acquisition
     from labctl.protocol.combined import Deis, Operando
-    from labctl.protocol.plan import Acquisition, Cycling, Impedance
+    from labctl.protocol.plan import Cycling, Impedance
 
 #: No instrument is asked for more spectra in one series.
 _MOST: Final = 999

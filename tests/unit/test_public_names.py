@@ -20,8 +20,8 @@ NAMES = {
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext DynamicPotentiostat DynamicRequest End Fetched Garbled Handle Hiccup Identity ImpedanceRequest "
         "Inspectable Inspection Instrument Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat "
-        "Progress Reading Recording Refused SafetyLimits Spectrometer State SwitchedLead TimedOut TransferRequest "
-        "VendorAlarm forbidden read_leads rivals"
+        "Progress Reading Recording Refused SafetyLimits SampleThermometer Spectrometer State SwitchedLead TimedOut "
+        "TransferRequest Tuning VendorAlarm Watched forbidden read_leads rivals"
     ),
 }
 
