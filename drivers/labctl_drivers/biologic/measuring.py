@@ -90,6 +90,8 @@ class BiologicPotentiostat(BiologicInstrument):
                 if problem and status.message:
                     problem += f": {status.message}"
                 return self._judged(token, problem, "completed")
+            if status.failed and status.doing is Doing.PAUSED:
+                return await self._abort(token, f"channel {run.channel} was paused: {status.message}; ended")
             if not low <= status.voltage <= high:
                 return await self._abort(
                     token, f"{status.voltage:.4f} V at the leads, outside {low:g} V to {high:g} V; ended"

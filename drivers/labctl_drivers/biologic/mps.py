@@ -1,8 +1,8 @@
 """EC-Lab's settings file ``.mps``: its text, and how a template saved in EC-Lab gives its form. Pure.
 
 A file is Latin-1 text with CRLF: a head, then a block for each linked technique, whose rows are a label and a value of
-20 characters each. Numbers carry the decimal mark of the PC that EC-Lab runs on. Where the station names a template, its
-head, its labels and every value that labctl does not set are kept as EC-Lab has written them.
+20 characters each. Numbers carry the decimal mark of the PC that EC-Lab runs on. Where the station names a template,
+its head, its labels and every value that labctl does not set are kept as EC-Lab has written them.
 
 Source of labels, order and widths: files saved by EC-Lab 11.46 to 11.61 for VMP3, SP-150, SP-300, VSP-3e and MPG-2.
 """

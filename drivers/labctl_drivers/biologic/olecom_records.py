@@ -1,12 +1,14 @@
 """From the data files of a run to its numbered records. Pure.
 
 Files are one for each technique, and hold all passes of a loop; put in order by time, which runs through, they are the
-order in which the channel made them. A spectrum's rows at the frequency 0 are direct current before its first point.
+order in which the channel made them. A technique that comes again after another has begun a further pass; one that
+loops on itself has where a row repeats the time before, or where the file's own list of loops says so, which is there
+only once EC-Lab has closed it. A spectrum's rows at the frequency 0 are direct current before its first point.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -36,8 +38,8 @@ def records_of(files: Mapping[int, Measured], *, own_times: bool = False) -> lis
         A file lacks time or voltage, or the logs that are needed do not tell when they began.
     """
     beginning = files[min(files)].started if files else None
-    found: list[tuple[float, bool, int, int, int]] = []
     views: dict[int, Mapping[str, Any]] = {}
+    times: dict[int, Any] = {}
     for technique in sorted(files):
         measured = files[technique]
         view = views[technique] = _view(measured, technique)
@@ -46,16 +48,40 @@ def records_of(files: Mapping[int, Measured], *, own_times: bool = False) -> lis
             if measured.started is None or beginning is None:
                 raise DataError(f"technique {technique + 1}: its log does not tell when it began")
             shift = (measured.started - beginning).total_seconds()
-        passes = np.searchsorted(np.array(measured.loops, dtype=float), np.arange(measured.rows), side="right")
-        times = view["time"] + shift
-        first = {0, *measured.loops}
-        found += [(float(times[row]), row in first, technique, row, int(passes[row])) for row in range(measured.rows)]
-    # Where one technique ends as another begins, the row that ends comes first.
-    found.sort()
-    return [
-        _record(number, technique, at, row, passed, views[technique])
-        for number, (at, _, technique, row, passed) in enumerate(found, start=1)
-    ]
+        times[technique] = view["time"] + shift
+        if np.any(np.diff(times[technique]) < 0):
+            raise DataError(f"technique {technique + 1}: its times do not rise from row to row")
+    found: list[Record] = []
+    passed = dict.fromkeys(files, -1)
+    for technique, first, last in _stretches(times):
+        passed[technique] += 1
+        inner = _begins(times[technique][first:last], [one - first for one in files[technique].loops])
+        for row in range(first, last):
+            passed[technique] += row - first in inner
+            at = float(times[technique][row])
+            found.append(_record(len(found) + 1, technique, at, row, passed[technique], views[technique]))
+    return found
+
+
+def _stretches(times: Mapping[int, Any]) -> Iterator[tuple[int, int, int]]:
+    """Give technique, first row and row behind the last of every stretch that one technique made, in order."""
+    heads = dict.fromkeys(times, 0)
+    waiting = [technique for technique, column in times.items() if len(column)]
+    while waiting:
+        technique = min(waiting, key=lambda one: (float(times[one][heads[one]]), one))
+        first = heads[technique]
+        others = [float(times[one][heads[one]]) for one in waiting if one != technique]
+        # Where one technique ends as another begins, the row that ends comes first.
+        last = int(np.searchsorted(times[technique], min(others), side="right")) if others else len(times[technique])
+        heads[technique] = max(first + 1, last)
+        yield technique, first, heads[technique]
+        waiting = [one for one in waiting if heads[one] < len(times[one])]
+
+
+def _begins(times: Any, told: Sequence[int]) -> set[int]:
+    """Rows of a stretch, but the first, with which a technique that loops on itself begins anew."""
+    repeated = np.flatnonzero(np.diff(times) == 0) + 1
+    return {int(one) for one in repeated} | {one for one in told if 0 < one < len(times)}
 
 
 def _view(measured: Measured, technique: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A stand-in for EC-Lab's OLE-COM object: the same methods, out values before the vendor's 1 or 0, as comtypes has them.
+"""A stand-in for EC-Lab's OLE-COM object: its methods, out values before the vendor's 1 or 0, as comtypes has them.
 
 What the vendor's object would do in EC-Lab, this asks the simulated EC-Lab at ``host:port``, and waits for the answer
 as the vendor's does. Call :class:`EClabExe` where a client would call ``CreateObject("EClabCOM.EClabExe")``.
@@ -26,8 +26,8 @@ class EClabExe:
     """
 
     def __init__(self, address: str) -> None:
+        self._socket: socket.socket | None = None
         host, _, port = address.partition(":")
-        self._address = address
         self._socket = socket.create_connection((host, int(port)), ANSWER_WITHIN)
         self._rest = b""
         self._number = 0
@@ -39,10 +39,14 @@ class EClabExe:
 
     def close(self) -> None:
         """Let go of EC-Lab."""
-        self._socket.close()
+        held, self._socket = self._socket, None
+        if held is not None:
+            held.close()
 
     def _ask(self, call: str, *arguments: Any) -> list[Any]:
         with self._lock:
+            if self._socket is None:
+                raise ConnectionError("EC-Lab was closed")
             self._number += 1
             question = json.dumps({"n": self._number, "call": call, "with": arguments})
             try:
@@ -53,18 +57,15 @@ class EClabExe:
                         raise ConnectionError("EC-Lab was closed")
                     self._rest += chunk
             except OSError:
-                self._socket.close()
+                self.close()
                 raise
             line, _, self._rest = self._rest.partition(b"\n")
             try:
                 answer = json.loads(line)
-                values = list(answer["out"]) if answer["n"] == self._number else None
+                return list(answer["out"]) if answer["n"] == self._number else []
             except (ValueError, KeyError, TypeError):
-                values = None
-            if values is None:
-                # What is no answer leaves out values as they were made: empty.
+                # What is no answer leaves the out values as they were made: empty.
                 return []
-            return values
 
     def _one(self, call: str, *arguments: Any) -> int:
         values = self._ask(call, *arguments)

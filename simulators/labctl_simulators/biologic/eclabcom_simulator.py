@@ -339,14 +339,12 @@ class EcLabSimulator:
 
     def _write(self, one: _Experiment, technique: int, *, closed: bool) -> None:
         rows, short = one.rows[technique], one.settings.names[technique]
-        kinds = [
-            step.kind for step, owner in zip(one.settings.steps, one.settings.owners, strict=True) if owner == technique
-        ]
+        kind = one.settings.steps[one.settings.owners.index(technique)].kind
         began = (one.began or 0.0) + (rows[0].at if rows else 0.0)
         file = mpr_writer.DataFile(
             technique=_NUMBERS[short],
             name=_LONG_NAMES[short],
-            kind=_KINDS[kinds[0]],
+            kind=_KINDS[kind],
             channel=one.channel.number - 1,
             serial=_BOARD + one.channel.number - 1,
             counter=one.settings.record_counter,

@@ -158,15 +158,12 @@ def binary(file: DataFile, *, closed: bool) -> bytes:
     columns = file.columns()
     numbers = [number for number, _, _ in _FLAGS] + [number for number, _, _ in columns]
     layout = struct.Struct("<B" + "".join(kind for _, kind, _ in columns))
-    head = struct.pack(
-        f"<IB{len(numbers) * 2}s", len(file.rows), len(numbers), struct.pack(f">{len(numbers)}H", *numbers)
-    )
-    body = b"".join(
-        layout.pack(
-            2, *(int(value) if kind == "H" else value for value, (_, kind, _) in zip(values, columns, strict=True))
-        )
-        for values in file.values()
-    )
+    head = struct.pack("<IB", len(file.rows), len(numbers)) + struct.pack(f">{len(numbers)}H", *numbers)
+    whole = [index for index, (_, kind, _) in enumerate(columns) if kind == "H"]
+    body = bytearray()
+    for values in file.values():
+        fitting = [int(value) if index in whole else value for index, value in enumerate(values)]
+        body += layout.pack(2, *fitting)
     parts = [_MAGIC, _module("VMP Set", "VMP settings", _settings(file), 0, 10, file.started)]
     parts.append(_module("VMP data", "VMP data", head.ljust(_ROWS_AT, b"\0") + body, 0, 11, file.started))
     if closed:
@@ -213,13 +210,12 @@ def text(file: DataFile, mark: str = ".") -> bytes:
     begins = [0, *file.loops()]
     if len(begins) > 1:
         ends = [begin - 1 for begin in begins[1:]] + [len(file.rows) - 1]
-        head += [
-            f"Loop {index} from point number {first} to {last}"
-            for index, (first, last) in enumerate(zip(begins, ends, strict=True))
-        ]
+        for index, (first, last) in enumerate(zip(begins, ends, strict=True)):
+            head.append(f"Loop {index} from point number {first} to {last}")
     head += ["", "\t".join(titles) + "\t"]
     head[1] = f"Nb header lines : {len(head)}"
-    rows = [
-        "\t".join(["2", "0", "0", *(f"{value:.9E}".replace(".", mark) for value in values)]) for values in file.values()
-    ]
+    rows = []
+    for values in file.values():
+        numbers = [f"{value:.9E}".replace(".", mark) for value in values]
+        rows.append("\t".join(["2", "0", "0", *numbers]))
     return "\r\n".join([*head, *rows, ""]).encode("latin-1")
