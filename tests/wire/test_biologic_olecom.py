@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from biologic_bench import CHARGE, DISCHARGE, REST, TOKEN, Bench, charged, ended, on_bench, program, rows, step
+from biologic_bench import CHARGE, DISCHARGE, REST, TOKEN, Bench, bench, charged, ended, on_bench, program, rows, step
 
+from labctl.engine.clock import LoopClock, run_scaled
 from labctl.instruments import (
     Busy,
     CannotSay,
@@ -23,6 +24,7 @@ from labctl.instruments import (
     OutOfRange,
     Refused,
     State,
+    TimedOut,
     VendorAlarm,
 )
 from labctl.instruments.cycler import Loop
@@ -74,7 +76,11 @@ def test_a_charge_a_rest_and_a_discharge_come_back_whole(tmp_path: Path) -> None
 
 def test_a_hold_ends_by_its_current_with_either_sign(tmp_path: Path) -> None:
     hold = step(
-        Mode.HOLD, 4e-4, 4.3, ends=(End("current", False, 4e-5), End("time", True, 36000.0, guard=True)), record_every=60.0
+        Mode.HOLD,
+        4e-4,
+        4.3,
+        ends=(End("current", False, 4e-5), End("time", True, 36000.0, guard=True)),
+        record_every=60.0,
     )
     drain = step(
         Mode.HOLD,
@@ -182,16 +188,19 @@ def test_calls_that_fail_now_and_then_are_repeated_and_nothing_starts_twice(tmp_
 
 
 def test_an_eclab_that_hangs_is_left_alone_and_taken_up_again(tmp_path: Path) -> None:
-    async def story(made: Bench) -> None:
-        driver = made.driver(answer_within="0.1 s")
-        handle = await driver.start(TOKEN, 1, SHORT)
-        made.instrument._break_down("hang", {})
-        with pytest.raises(NotReachable):
-            await made.driver(answer_within="2 s").reading(2)
-        made.instrument._break_down("well", {})
-        assert (await driver.poll(handle)).state is State.RUNNING
+    async def main(clock: LoopClock) -> None:
+        async with bench(clock, tmp_path, backend="olecom") as made:
+            driver = made.driver(answer_within="0.1 s")
+            handle = await driver.start(TOKEN, 1, SHORT)
+            made.instrument._break_down("hang", {})
+            with pytest.raises(TimedOut, match=r"within 0\.1 s"):
+                await driver.poll(handle)
+            made.instrument._break_down("well", {})
+            assert (await driver.poll(handle)).state is State.RUNNING
+            assert {hiccup.kind for hiccup in made.hiccups} == {"timed out"}
 
-    through_eclab(tmp_path, story)
+    # Real waiting: a virtual clock stands still for a call that does not come back.
+    run_scaled(main, 2.0)
 
 
 def test_an_instrument_that_eclab_has_lost_gives_no_old_values(tmp_path: Path) -> None:
@@ -321,7 +330,9 @@ def test_a_spectrum_of_a_three_electrode_cell_splits_into_its_electrodes(tmp_pat
         assert fetched.summary["points"] == 26
         table = rows(tmp_path / "out" / "impedance_electrodes.csv")
         value = {
-            kind: np.array([complex(float(row[f"{kind}_real_ohm"]), float(row[f"{kind}_imaginary_ohm"])) for row in table])
+            kind: np.array(
+                [complex(float(row[f"{kind}_real_ohm"]), float(row[f"{kind}_imaginary_ohm"])) for row in table]
+            )
             for kind in ("working", "counter", "cell")
         }
         frequency = np.array([float(row["frequency_Hz"]) for row in table])

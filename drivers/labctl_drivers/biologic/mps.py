@@ -79,7 +79,7 @@ def number(value: float, mark: str = ".") -> str:
 
 
 def clock_text(seconds: float, mark: str = ".") -> str:
-    """Give a duration as EC-Lab's ``h:m:s``, such as ``0:00:30.0000``."""
+    """Give a duration as EC-Lab's ``h:m:s``, such as ``0:01:0.0000``."""
     ticks = round(seconds * 10_000)
     hours, rest = divmod(ticks, 36_000_000)
     minutes, rest = divmod(rest, 600_000)
