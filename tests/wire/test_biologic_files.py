@@ -205,11 +205,8 @@ def test_a_file_that_was_cut_anywhere_is_refused_as_a_whole_and_gives_whole_rows
     content = binary(data_file(rows), closed=True)[: -1 - cut]
     with pytest.raises(DataError):
         mpr.read(content, "run.mpr")
-    try:
-        found = mpr.read(content, "run.mpr", whole=False)
-    except DataError:
-        return
-    assert list(found.columns["Ewe/V"]) == [3.0 + n for n in range(found.rows)]
+    found = mpr.read(content, "run.mpr", whole=False)
+    assert list(found.columns.get("Ewe/V", ())) == [3.0 + n for n in range(found.rows)]
     assert not found.complete
 
 

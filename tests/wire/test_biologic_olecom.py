@@ -12,6 +12,7 @@ import pytest
 from biologic_bench import CHARGE, DISCHARGE, REST, TOKEN, Bench, bench, charged, ended, on_bench, program, rows, step
 
 from labctl.engine.clock import LoopClock, run_scaled
+from labctl.errors import DataError
 from labctl.instruments import (
     Busy,
     CannotSay,
@@ -286,6 +287,39 @@ def test_what_eclab_can_not_do_is_refused_before_anything_is_loaded(tmp_path: Pa
             await made.driver(decimal="comma").start("third-a1", 2, SHORT)
 
     through_eclab(tmp_path, story)
+
+
+def test_a_start_that_eclab_declines_leaves_nothing_running_and_can_be_given_again(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        made.instrument._break_down("declines", {"channel": 2})
+        with pytest.raises(Refused, match="does not run"):
+            await driver.start_together({"one-a1": (1, program(CHARGE)), "two-a1": (2, program(CHARGE))})
+        assert await driver.channels() == {1: "stopped", 2: "stopped"}
+        assert await driver.find("one-a1") is None
+        made.instrument._break_down("well", {})
+        await driver.start_together({"one-a1": (1, program(CHARGE)), "two-a1": (2, program(CHARGE))})
+        assert await driver.channels() == {1: "running", 2: "running"}
+
+    through_eclab(tmp_path, story)
+
+
+def test_a_text_export_stands_in_for_a_data_file_that_can_not_be_read(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        handle = await driver.start(TOKEN, 1, SHORT)
+        await asyncio.sleep(700)
+        assert (await driver.poll(handle)).state is State.DONE
+        for path in (made.folder / "biologic").rglob("*.mpr"):
+            path.write_bytes(path.read_bytes().replace(b"\0\4\0\6", b"\0\4\3\6", 1))
+        fetched = await made.driver().fetch(handle, tmp_path / "out")
+        assert fetched.summary["records"] == 11
+        for path in (made.folder / "biologic").rglob("*.mpt"):
+            path.unlink()
+        with pytest.raises(DataError, match="column 774 is not known"):
+            await made.driver().fetch(handle, tmp_path / "again")
+
+    through_eclab(tmp_path, story, simulate={"export": "text"})
 
 
 def test_a_missing_channel_or_another_serial_is_not_the_stations_instrument(tmp_path: Path) -> None:

@@ -86,13 +86,17 @@ def read(content: bytes, name: str, *, whole: bool = True) -> Measured:
     DataError
         It is none, has a column that is not known, or is not whole.
     """
+    if not whole and len(content) < len(MAGIC) and MAGIC.startswith(content):
+        return Measured({}, 0, complete=False)
     if not content.startswith(MAGIC):
         raise DataError(f"{name}: is no data file of EC-Lab")
     found = _modules(content, name)
     if whole and (found.broken or "VMP LOG" not in found.modules):
         raise DataError(f"{name}: {found.broken or 'has no log'}; EC-Lab has not finished it, or it was cut short")
     if "VMP data" not in found.modules:
-        raise DataError(f"{name}: has no data")
+        if whole or not found.broken:
+            raise DataError(f"{name}: has no data")
+        return Measured({}, 0, complete=False)
     data, version, new = found.modules["VMP data"]
     columns, rows = _rows(data, version, new, name, whole=whole)
     settings = found.modules.get("VMP Set", (b"", 0, new))[0]
@@ -138,13 +142,17 @@ def _modules(content: bytes, name: str) -> _Found:
 
 def _rows(data: bytes, version: int, new: bool, name: str, *, whole: bool) -> tuple[dict[str, Any], int]:
     if len(data) < 5:
-        raise DataError(f"{name}: its data have no head")
+        if whole:
+            raise DataError(f"{name}: its data have no head")
+        return {}, 0
     told, count = struct.unpack_from("<IB", data)
     begin = _ROWS_AT_NEW if new else _ROWS_AT.get(version, 0)
     if not begin:
         raise DataError(f"{name}: data of version {version} are not known", hint="export it as text (.mpt)")
     if len(data) < begin:
-        raise DataError(f"{name}: its data end within their head")
+        if whole:
+            raise DataError(f"{name}: its data end within their head")
+        return {}, 0
     numbers = struct.unpack_from(f"{'>' if new else '<'}{count}H", data, 5)
     layout = _layout(numbers, name)
     there = (len(data) - begin) // layout.itemsize

@@ -20,7 +20,14 @@ ENCODING: Final = "latin-1"
 _WIDTH: Final = 20
 _END: Final = "\r\n"
 #: Lines of a head that are ours whatever a template says.
-_OURS: Final = ("Number of linked techniques", "Filename", "Safety Limits", "Record Ece", "Cycle Definition")
+_OURS: Final = (
+    "Number of linked techniques",
+    "Filename",
+    "Safety Limits",
+    "Record Ece",
+    "Cycle Definition",
+    "Create one",
+)
 _TURNS: Final = ("Turn to OCV between techniques", "Do not turn to OCV between techniques")
 #: Digits behind the decimal mark, at least and at most.
 _FEWEST, _MOST = 3, 6

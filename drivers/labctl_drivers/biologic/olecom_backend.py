@@ -114,7 +114,7 @@ class EcLabBackend:
         if own.own_times and any(isinstance(one, Loop) for one in techniques):
             raise self._session.fault(OutOfRange, "a loop can't be put in order with 'file_times: technique'")
         writer = Writer(own.mark, own.voltage_range, self._settings.bandwidth, own.template)
-        path = self._folder(token) / f"{token}.mps"
+        path = self._fresh(token) / f"{token}.mps"
         content = mps.document(
             writer.blocks(techniques),
             path=str(path),
@@ -133,7 +133,7 @@ class EcLabBackend:
         await self._session.call(
             lambda lab: lab.load_settings(device, channel - 1, str(path)), f"{path.name} on channel {channel}"
         )
-        return {"settings": content.decode(mps.ENCODING)}
+        return {"folder": path.parent.name, "settings": content.decode(mps.ENCODING)}
 
     async def start(self, runs: Sequence[Run]) -> None:
         """Start one channel after the other: EC-Lab has no order for several; if one is refused, all are stopped."""
@@ -146,7 +146,7 @@ class EcLabBackend:
                 raise
 
     async def _start(self, run: Run) -> None:
-        path = str(self._folder(run.token) / f"{run.token}.mpr")
+        path = str(self._folder(run) / f"{run.token}.mpr")
         device = await self._selected(run.channel)
         why = "EC-Lab says that it has done so"
         for pause in _LOOKS:
@@ -161,6 +161,8 @@ class EcLabBackend:
             # Whatever the answer was: what the channel does counts, or the order would be given twice.
             if await self._has_run(run):
                 return
+        # An order that was not answered may still be carried out: whoever hears of a refusal relies on it.
+        await self.stop(run.channel)
         raise self._session.fault(
             Refused, f"channel {run.channel} was told to start {run.token}, but does not run ({why})"
         )
@@ -203,12 +205,17 @@ class EcLabBackend:
             raise self._session.fault(
                 CannotSay, f"channel {run.channel} runs, and EC-Lab does not say what ({failed})"
             ) from failed
-        return bool(experiment.folder) and _same(experiment.folder, self._folder(run.token))
+        return bool(experiment.folder) and _same(experiment.folder, self._folder(run))
 
     async def records(self, run: Run, after: int) -> Sequence[Record]:
         """Read the data files as far as they go, and give the records beyond ``after``."""
         before = self._taken.get(run.token, [])
-        files = {technique: self._read(path, whole=False) for technique, path in self._files(run).items()}
+        try:
+            files = {technique: self._read(path, whole=False) for technique, path in self._files(run).items()}
+        except OSError as error:
+            # EC-Lab holds a file while it writes; what was read before is still true.
+            self._session.survived(self._session.fault(Garbled, f"a data file can't be read now ({error.strerror})"))
+            return before[after:]
         found = records_of({key: one for key, one in files.items() if one.rows}, own_times=self._own.own_times)
         if len(found) < len(before) or (before and not _alike(before[-1], found[len(before) - 1])):
             raise DataError(f"{self._context.name}: the data files of {run.token} do not hold what they held before")
@@ -219,18 +226,20 @@ class EcLabBackend:
         """Copy the settings file and the data files, each found whole."""
         found = self._files(run)
         if not found:
-            raise DataError(f"{self._folder(run.token)}: EC-Lab has written no data of {run.token}")
-        for path in found.values():
-            if path.suffix == ".mpr" and not path.with_suffix(".mpt").is_file():
-                self._read(path, whole=True)
+            raise DataError(f"{self._folder(run)}: EC-Lab has written no data of {run.token}")
         folder.mkdir(parents=True, exist_ok=True)
         names = []
-        for source in sorted(self._folder(run.token).iterdir()):
-            if source.suffix in (".mps", ".mpr", ".mpt"):
-                part = folder / f"{source.name}.part"
-                part.write_bytes(self._bytes(source))
-                part.replace(folder / source.name)
-                names.append(source.name)
+        try:
+            for path in found.values():
+                self._read(path, whole=True)
+            for source in sorted(self._folder(run).iterdir()):
+                if source.suffix in (".mps", ".mpr", ".mpt"):
+                    part = folder / f"{source.name}.part"
+                    part.write_bytes(source.read_bytes())
+                    part.replace(folder / source.name)
+                    names.append(source.name)
+        except OSError as error:
+            raise DataError(f"{self._folder(run)}: can't be copied ({error.strerror})") from error
         return tuple(names)
 
     async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
@@ -273,13 +282,19 @@ class EcLabBackend:
         await self._session.wait(self._own.selected_for)
         return device
 
-    def _folder(self, token: str) -> Path:
-        return self._runs.path(token, "eclab").absolute()
+    def _fresh(self, token: str) -> Path:
+        """Folder in which nothing lies of an attempt before, which would pass for the next."""
+        folder = self._runs.path(token, "eclab").absolute()
+        attempts = [int(one.name) for one in folder.iterdir() if one.name.isdigit()] if folder.is_dir() else []
+        return folder / str(max(attempts, default=0) + 1)
+
+    def _folder(self, run: Run) -> Path:
+        return self._runs.path(run.token, "eclab").absolute() / str(run.sent["folder"])
 
     def _files(self, run: Run) -> dict[int, Path]:
         """Data files by technique, from 0; a lone technique's bears no number."""
         found: dict[int, Path] = {}
-        folder = self._folder(run.token)
+        folder = self._folder(run)
         for path in sorted(folder.glob("*.mpr")) if folder.is_dir() else ():
             numbered = _NUMBERED.search(path.stem)
             technique = int(numbered.group(1)) - 1 if numbered else 0
@@ -291,17 +306,8 @@ class EcLabBackend:
     def _read(self, path: Path, *, whole: bool) -> mpr.Measured:
         text = path.with_suffix(".mpt")
         if text.is_file():
-            return mpt.read(self._bytes(text), text.name)
-        content = self._bytes(path)
-        if not whole and not content:
-            return mpr.Measured({}, 0, complete=False)
-        return mpr.read(content, path.name, whole=whole)
-
-    def _bytes(self, path: Path) -> bytes:
-        try:
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path}: can't be read ({error.strerror})") from error
+            return mpt.read(text.read_bytes(), text.name)
+        return mpr.read(path.read_bytes(), path.name, whole=whole)
 
 
 def _alike(one: Record, other: Record) -> bool:

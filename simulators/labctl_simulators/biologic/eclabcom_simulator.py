@@ -67,8 +67,9 @@ class EcLabSimulator:
     Breakdowns
     ----------
     ``safety`` (a safety limit pauses a channel), ``stop`` (somebody stops it in EC-Lab), ``stubborn`` (it no longer
-    obeys the order to stop), each with the option ``channel``, from 1; ``lost`` (EC-Lab loses the instrument),
-    ``hang`` (EC-Lab answers nothing any more), ``well`` (both are over).
+    obeys the order to stop), ``declines`` (EC-Lab starts nothing on it), each with the option ``channel``, from 1;
+    ``lost`` (EC-Lab loses the instrument), ``hang`` (EC-Lab answers nothing any more), ``well`` (all of these are
+    over, but for what is stubborn).
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Laboratory) -> None:
@@ -91,6 +92,7 @@ class EcLabSimulator:
         self._calls = 0
         self._lost = self._hangs = False
         self._stubborn: set[int] = set()
+        self._declines: set[int] = set()
         self._server = LineServer(self._answer, end_received=b"\n", end_sent=b"\n")
 
     async def start(self) -> dict[str, Any]:
@@ -156,8 +158,11 @@ class EcLabSimulator:
             self.channels[index].stop()
         elif kind == "stubborn":
             self._stubborn.add(index)
+        elif kind == "declines":
+            self._declines.add(index)
         elif kind in ("lost", "hang", "well"):
             self._lost, self._hangs = kind == "lost", kind == "hang"
+            self._declines.clear()
         else:
             raise ValueError(f"unknown breakdown {kind!r} of EC-Lab")
 
@@ -226,7 +231,13 @@ class EcLabSimulator:
     def _run(self, arguments: Sequence[Any]) -> list[Any]:
         def run(index: int) -> list[Any]:
             one, path = self._experiments[index], str(arguments[2])
-            if self._busy(index) or not one.loaded or one.limit or not Path(path).parent.is_dir():
+            if (
+                index in self._declines
+                or self._busy(index)
+                or not one.loaded
+                or one.limit
+                or not Path(path).parent.is_dir()
+            ):
                 return [0]
             one.base, one.began = path.removesuffix(".mpr"), self._laboratory.time()
             one.rows = [[] for _ in one.settings.names]
