@@ -376,6 +376,45 @@ class Scpi(Dialect):
         return reply
 
 
+class Eclib(Dialect):
+    """Lines between the stand-in for BioLogic's library and its instrument; what they mean is the library's codes."""
+
+    _VALUES: Final = 76
+    _VOLTAGE: Final = struct.Struct("<f")
+    _AT: Final = 12
+
+    def declined(self, request: bytes, *, busy: bool) -> Instead | None:
+        """Answer "another function is in progress", or "the function failed"."""
+        asked = _object(request)
+        if asked is None or "n" not in asked:
+            return None
+        return Instead(back=self._line({"n": asked["n"], "code": -12 if busy else -6, "out": []}))
+
+    def shifted(self, reply: bytes, random: Random) -> bytes | None:
+        """Answer the question before."""
+        del random
+        found = _object(reply)
+        if found is None or not isinstance(found.get("n"), int):
+            return None
+        found["n"] -= 1
+        return self._line(found)
+
+    def falsified(self, reply: bytes, random: Random) -> bytes | None:
+        """Change the voltage among the values of the moment."""
+        found = _object(reply)
+        outputs = [] if found is None else [bytearray.fromhex(one) for one in found.get("out", ())]
+        values = next((one for one in outputs if len(one) == self._VALUES), None)
+        if found is None or values is None:
+            return None
+        (voltage,) = self._VOLTAGE.unpack_from(values, self._AT)
+        self._VOLTAGE.pack_into(values, self._AT, float(other_number(f"{voltage:.4f}", random)))
+        return self._line({**found, "out": [one.hex() for one in outputs]})
+
+    @staticmethod
+    def _line(value: Any) -> bytes:
+        return json.dumps(value).encode() + b"\n"
+
+
 def _other_in(text: bytes, random: Random) -> bytes | None:
     numbers = list(_NUMBER.finditer(text))
     if not numbers:
@@ -391,6 +430,7 @@ DIALECTS: Final[Mapping[str, Callable[[], Dialect]]] = {
     "thales": Thales,
     "julabo": Julabo,
     "scpi": Scpi,
+    "eclib": Eclib,
     "": Dialect,
 }
 """By the name under which a simulator exposes its port."""

@@ -352,6 +352,59 @@ def test_what_the_channel_can_not_do_is_refused_before_anything_is_loaded(tmp_pa
     on_bench(tmp_path, story)
 
 
+def test_a_charge_that_was_interrupted_goes_on_where_it_stood(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        first = made.driver()
+        timed = step(Mode.CHARGE, 4e-4, ends=(End("voltage", True, 4.3), End("time", True, 3 * 3600.0)))
+        handle = await first.start(TOKEN, 1, program(timed, REST, DISCHARGE))
+        await asyncio.sleep(3600)
+        await first.suspend(handle)
+        await first.suspend(handle)
+        assert made.laboratory.sources_on(made.cell()) == ()
+        await asyncio.sleep(7200)
+        waiting = await first.poll(handle)
+        assert (waiting.state, waiting.message) == (State.RUNNING, "suspended")
+        kept = await first.records(handle, None)
+        await first.close()
+        # An orchestrator that was started anew lets it go on.
+        second = made.driver()
+        assert await second.find(TOKEN) is not None
+        await second.resume(handle)
+        await second.resume(handle)
+        assert made.laboratory.sources_on(made.cell()) == ("biologic/1",)
+        await asyncio.sleep(1800)
+        values = (await second.poll(handle)).values
+        assert values["capacity_C"] == pytest.approx(4e-4 * 5400, rel=0.02)
+        assert values["step_time_s"] == pytest.approx(5400, abs=2.0)
+        assert values["test_time_s"] == pytest.approx(5400 + 7200, abs=2.0)
+        assert (await ended(second, handle, 3600.0)).state is State.DONE
+        fetched = await second.fetch(handle, tmp_path / "out")
+        table = rows(tmp_path / "out" / "records.csv")
+        assert (tmp_path / "out" / "records.csv").read_text().startswith(kept)
+        assert [int(row["record"]) for row in table] == list(range(1, len(table) + 1))
+        ends = {row["step"]: row for row in table if row["end"] != "0"}
+        assert sorted(ends) == ["1", "2", "3"]
+        assert float(ends["1"]["time_s"]) == pytest.approx(3 * 3600 + 7200, abs=1.0)
+        assert float(ends["1"]["capacity_C"]) == pytest.approx(4e-4 * 3 * 3600, rel=1e-3)
+        truth = made.cell().truth()["cycles"][0]
+        assert float(ends["3"]["capacity_C"]) == pytest.approx(truth["discharge_mAh"] * 3.6, rel=1e-3)
+        assert fetched.summary["end"] == "voltage"
+        assert len([one for one in made.laboratory.records("biologic") if one["event"] == "started"]) == 2
+
+    on_bench(tmp_path, story)
+
+
+def test_a_program_with_loops_is_not_interrupted_but_aborted(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        handle = await driver.start(TOKEN, 1, program(REST, REST, loops=(Loop(1, 2, 3),)))
+        with pytest.raises(Refused, match="abort it instead"):
+            await driver.suspend(handle)
+        assert (await driver.poll(handle)).state is State.RUNNING
+
+    on_bench(tmp_path, story)
+
+
 def test_channels_started_together_start_by_one_order(tmp_path: Path) -> None:
     async def story(made: Bench) -> None:
         driver = made.driver()

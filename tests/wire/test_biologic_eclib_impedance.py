@@ -138,6 +138,21 @@ def test_a_cell_that_leaves_its_limits_is_let_go_at_the_next_look(tmp_path: Path
     on_bench(tmp_path, story)
 
 
+def test_one_voltage_that_arrives_wrong_does_not_break_a_sweep_off(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        await charged(made)
+        driver = made.driver("potentiostat", channels=1)
+        before = await driver.open_circuit_voltage()
+        handle = await driver.start(TOKEN, replace(REQUEST, voltage_min=before - 0.1, voltage_max=before + 0.1))
+        for _ in range(6):
+            await asyncio.sleep(5)
+            made.laboratory.inject("biologic", "wrong-value")
+            assert (await driver.poll(handle)).state is State.RUNNING
+        assert (await ended(driver, handle, 30.0)).state is State.DONE
+
+    on_bench(tmp_path, story, faults=True)
+
+
 def test_an_aborted_sweep_leaves_the_source_off_and_its_points(tmp_path: Path) -> None:
     async def story(made: Bench) -> None:
         await charged(made)

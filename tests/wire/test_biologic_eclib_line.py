@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import pytest
 from biologic_bench import CHARGE, TOKEN, Bench, bench, ended, on_bench, program, rows, step
 
 from labctl.engine.clock import LoopClock, run_real
-from labctl.errors import InstrumentError, UsageError
-from labctl.instruments import CannotSay, End, Mode, NotReachable, OutOfRange, State, TimedOut
+from labctl.errors import DataError, InstrumentError, UsageError
+from labctl.instruments import CannotSay, End, Mode, NotReachable, OutOfRange, Refused, State, TimedOut
 from labctl_drivers.biologic import eclib
 from labctl_drivers.biologic.backend import (
     ConstantCurrent,
@@ -29,7 +30,9 @@ from labctl_drivers.biologic.backend import (
     technique_to_json,
 )
 from labctl_drivers.biologic.eclib_codes import current_range, error_text, voltage_range
+from labctl_drivers.biologic.eclib_records import BlockFile
 from labctl_drivers.biologic.eclib_techniques import TIMEBASES, link
+from labctl_drivers.biologic.plan import compile_program
 
 SHORT = program(step(Mode.REST, ends=(End("time", True, 600.0),), record_every=60.0))
 
@@ -124,6 +127,13 @@ def test_ranges_are_the_smallest_that_hold() -> None:
         linked([GalvanostaticImpedance(0.0, 1e-4, 1e4, 1.0, 10)], Zboard=0)
 
 
+@pytest.mark.parametrize(("end", "code"), [(1e-4, 8), (1e-6, 12)])
+def test_a_hold_that_ends_at_a_very_small_current_leaves_the_range_to_the_instrument(end: float, code: int) -> None:
+    hold = step(Mode.HOLD, 3e-3, 3.0, ends=(End("current", False, end),), discharging=True)
+    (only,) = linked(compile_program(program(hold)).techniques)
+    assert only["parameters"]["I_Range"] == code
+
+
 def test_errors_have_names_and_techniques_survive_being_written() -> None:
     assert error_text(-401) == "technique file does not suit the firmware (error -401)"
     assert error_text(-300) == "kernel file missing (error -300)"
@@ -132,7 +142,7 @@ def test_errors_have_names_and_techniques_survive_being_written() -> None:
     assert technique_from_json(technique_to_json(charge)) == charge
 
 
-@pytest.mark.parametrize("kind", ["drop-before", "drop", "drop-after", "garble", "duplicate", "late", "slow"])
+@pytest.mark.parametrize("kind", ["drop-before", "drop", "drop-after", "garble", "duplicate", "late", "slow", "busy"])
 def test_a_run_survives_a_fault_of_the_line_at_any_call_and_starts_once(tmp_path: Path, kind: str) -> None:
     async def story(made: Bench) -> None:
         driver = made.driver()
@@ -164,6 +174,25 @@ async def started(driver: Any, token: str) -> Any:
     raise AssertionError("three attempts were not enough")
 
 
+def test_an_order_that_is_refused_once_is_told_and_nothing_has_started(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        await driver.connect()
+        start = driver._backend.start
+
+        async def refused(runs: Any) -> None:
+            made.laboratory.inject("biologic", "refuse")
+            await start(runs)
+
+        driver._backend.start = refused
+        with pytest.raises(Refused, match="the function failed"):
+            await driver.start(TOKEN, 1, SHORT)
+        assert await driver.find(TOKEN) is None
+        assert made.laboratory.sources_on(made.cell()) == ()
+
+    on_bench(tmp_path, story, faults=True)
+
+
 @pytest.mark.parametrize("kind", ["drop-before", "garble", "half"])
 def test_the_order_to_start_may_lose_its_answer_and_nothing_starts_twice(tmp_path: Path, kind: str) -> None:
     async def story(made: Bench) -> None:
@@ -183,6 +212,41 @@ def test_the_order_to_start_may_lose_its_answer_and_nothing_starts_twice(tmp_pat
         assert made.hiccups
 
     on_bench(tmp_path, story, faults=True)
+
+
+def test_records_whose_answer_got_lost_are_told_as_a_gap_and_nothing_is_made_up(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        handle = await driver.start(TOKEN, 1, SHORT)
+        await asyncio.sleep(350)
+        made.laboratory.inject("biologic", "drop-before", seconds=0.0)
+        await driver.records(handle, None)
+        assert (await ended(driver, handle, 700.0)).state is State.DONE
+        fetched = await driver.fetch(handle, tmp_path / "out")
+        assert fetched.warnings == ("no records between 0 s and 360 s",)
+        times = [float(row["time_s"]) for row in rows(tmp_path / "out" / "records.csv")]
+        assert times == pytest.approx([360.0, 420.0, 480.0, 540.0, 600.0], abs=0.01)
+        assert len(made.hiccups) == 1
+
+    on_bench(tmp_path, story, faults=True)
+
+
+def test_a_block_that_is_not_understood_does_not_blind_the_watch_and_is_told_at_the_end(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        handle = await driver.start(TOKEN, 1, SHORT)
+        await asyncio.sleep(100)
+        await driver.poll(handle)
+        (file,) = tmp_path.rglob(f"{TOKEN}.eclib")
+        BlockFile(file).append(replace(BlockFile(file).read()[0], technique_id=999))
+        await driver.close()
+        other = made.driver()
+        assert (await other.poll(handle)).state is State.RUNNING
+        assert (await ended(other, handle, 700.0)).state is State.DONE
+        with pytest.raises(DataError, match="technique 999"):
+            await other.fetch(handle, tmp_path / "out")
+
+    on_bench(tmp_path, story)
 
 
 def test_a_torn_record_file_loses_its_last_line_alone_and_the_run_goes_on(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class ConstantVoltage:
     voltage : float
         Working electrode against reference, V; against the voltage before where ``against_open_circuit``.
     current_max : float
-        Magnitude in A that the range of the current must hold.
+        Magnitude in A that the range of the current must hold; 0 for the instrument's own choice.
     record_every, record_current_step : float
         s, and A (0 for none).
     """
@@ -282,6 +282,8 @@ class Sample:
         A, charging positive.
     passed : int
         How often a loop had gone back before.
+    part : int
+        How often the run had been interrupted before; nothing flowed between two parts.
     """
 
     number: int
@@ -291,6 +293,7 @@ class Sample:
     counter: float | None
     current: float
     passed: int = 0
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True)

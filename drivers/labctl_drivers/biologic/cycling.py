@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,16 @@ from labctl.instruments import (
     Refused,
     State,
 )
-from labctl_drivers.biologic.backend import Doing, Loop, OpenCircuit, Run, Sample
+from labctl_drivers.biologic.backend import (
+    ConstantCurrent,
+    ConstantVoltage,
+    Doing,
+    Loop,
+    OpenCircuit,
+    Run,
+    Sample,
+    Technique,
+)
 from labctl_drivers.biologic.driver import BiologicInstrument, Order, put
 from labctl_drivers.biologic.plan import beyond, compile_program
 from labctl_drivers.biologic.station import Settings
@@ -86,13 +96,24 @@ class BiologicCycler(BiologicInstrument):
                 return await self._abort(token, f"channel {run.channel} was paused: {status.message}; ended")
             if status.failed and status.doing is Doing.STOPPED:
                 return self._judged(token, f"channel {run.channel} stopped: {status.message}", "")
+            suspended = bool(self._runs.facts(token).get("suspended"))
             if status.doing is Doing.STOPPED:
-                return self._judged(token, self._problem(run, account), "completed")
+                problem = self._problem(run, account)
+                if suspended and problem:
+                    return Progress(State.RUNNING, "suspended", None, self._values(status))
+                return self._judged(token, problem, "completed")
+            if suspended:
+                # The process ended between the note and the order to stop, or after a resumption.
+                self._runs.note(token, suspended=False)
             values = self._values(status)
+            # The instrument counts from the last start, which may have been a resumption.
+            parts = run.sent.get("continued", ())
+            elapsed = status.elapsed + (float(parts[-1]["at"]) if parts else 0.0)
+            values["test_time_s"] = elapsed
             values["capacity_C"] = account.capacity
-            values["step_time_s"] = max(0.0, status.elapsed - account.began)
+            values["step_time_s"] = max(0.0, elapsed - account.began - account.paused)
             message = "paused" if status.doing is Doing.PAUSED else status.message or "running"
-            return Progress(State.RUNNING, message, self._remaining(run, account, status.elapsed), values)
+            return Progress(State.RUNNING, message, self._remaining(run, account, elapsed), values)
 
     def _problem(self, run: Run, account: Account) -> str:
         """What is wrong with a run that has ended; empty for nothing."""
@@ -114,7 +135,7 @@ class BiologicCycler(BiologicInstrument):
             return None
         technique = run.techniques[last.technique]
         if isinstance(technique, OpenCircuit) and last.technique == len(run.techniques) - 1:
-            return min(max(1.0, account.began + technique.duration - elapsed), _LOOK_EVERY)
+            return min(max(1.0, account.began + account.paused + technique.duration - elapsed), _LOOK_EVERY)
         return None
 
     async def _account(self, run: Run) -> tuple[Account, list[Sample]]:
@@ -159,6 +180,7 @@ class BiologicCycler(BiologicInstrument):
             warnings.append(
                 f"the time limit of step {facts['steps'][last.technique]} ended it, not the condition it waits for"
             )
+        warnings += [f"no records between {before:.0f} s and {after:.0f} s" for before, after in account.gaps]
         rows = account.rows
         summary: dict[str, Any] = {
             "end": end,
@@ -173,11 +195,66 @@ class BiologicCycler(BiologicInstrument):
         return Fetched(tuple(files), sent, {}, summary, tuple(warnings))
 
     async def suspend(self, handle: Handle) -> None:
-        """Nothing in the vendor's library interrupts a program so that it can go on. Raises ``Refused``."""
-        raise self._fault(Refused, "a program on it can't be interrupted; abort it instead")
+        """Stop the channel, verified, so that the rest of the program can be loaded and started later. Safe to repeat.
+
+        Raises
+        ------
+        Refused
+            The program has loops, or the way in can't continue one.
+        """
+        async with self._lock:
+            run, facts = self._run(handle.token), self._runs.facts(handle.token)
+            if "verdict" in facts or facts.get("suspended") or self._runs.newest(run.channel) != run.token:
+                return
+            if self._settings.backend != "eclib" or any(isinstance(one, Loop) for one in run.techniques):
+                raise self._fault(Refused, "this program can't be interrupted so that it goes on; abort it instead")
+            if (await self._look(run)).doing is Doing.STOPPED:
+                return
+            self._runs.note(run.token, suspended=True)
+            await self._backend.stop(run.channel)
+            await self._account(run)
 
     async def resume(self, handle: Handle) -> None:
-        """Nothing was interrupted."""
+        """Load what is left of a suspended program and start it. Safe to repeat.
+
+        Raises
+        ------
+        Busy, Refused
+            In the vendor's words; it stays suspended.
+        """
+        async with self._lock:
+            run, facts = self._run(handle.token), self._runs.facts(handle.token)
+            if "verdict" in facts or not facts.get("suspended"):
+                return
+            if (await self._look(run)).doing is not Doing.STOPPED:
+                # It was started, and the process ended before that was written down; or never stopped.
+                self._runs.note(run.token, suspended=False)
+                return
+            account, _ = await self._account(run)
+            first, left = self._left(run, account)
+            if left:
+                sent = await self._backend.load(run.token, run.channel, left)
+                loaded = [{**one, "technique": one["technique"] + first} for one in sent["loaded"]]
+                at = (self._context.clock.now() - run.begun).total_seconds()
+                part = {"loaded": loaded, "at": at}
+                run = replace(run, sent={**run.sent, "continued": [*run.sent.get("continued", ()), part]})
+                self._runs.write(run, facts)
+                await self._backend.start([run])
+            self._runs.note(run.token, suspended=False)
+
+    def _left(self, run: Run, account: Account) -> tuple[int, list[Technique]]:
+        """What is left of a program that was interrupted, and which of its techniques that begins with."""
+        last = account.last
+        if last is None:
+            return 0, list(run.techniques)
+        first = last.technique
+        technique = run.techniques[first]
+        if account.ended(last) != "stopped" or not isinstance(
+            technique, (OpenCircuit, ConstantCurrent, ConstantVoltage)
+        ):
+            return first + 1, list(run.techniques[first + 1 :])
+        begun = replace(technique, duration=max(1.0, technique.duration - account.lasted))
+        return first, [begun, *run.techniques[first + 1 :]]
 
     async def reading(self, channel: int) -> Reading:
         """Read voltage and current of a channel, idle or not."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ctypes import Structure, byref, c_bool, c_char, c_double, c_float, c_int32, c_uint8, c_uint32, c_void_p
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -293,14 +293,3 @@ class Library:
         text, size = ctypes.create_string_buffer(1024), c_uint32(1024)
         self._call("BL_GetMessage", c_int32(identifier), c_uint8(channel), byref(text), byref(size))
         return text.value.decode("latin-1") if size.value else ""
-
-    def option_error(self, identifier: int, channel: int) -> int:
-        """Give the last error of a channel's hardware, and clear it."""
-        code, position = c_int32(), c_int32()
-        self._call("BL_GetOptErr", c_int32(identifier), c_uint8(channel), byref(code), byref(position))
-        return code.value
-
-
-def shown(structure: Structure) -> Mapping[str, int | float]:
-    """Fields of a structure by name, for logs and tests."""
-    return {str(field[0]): getattr(structure, str(field[0])) for field in structure._fields_}

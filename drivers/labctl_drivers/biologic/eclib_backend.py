@@ -24,9 +24,9 @@ from labctl.instruments import (
     VendorAlarm,
 )
 from labctl_drivers.biologic import eclib_codes as codes
-from labctl_drivers.biologic.backend import ChannelStatus, Doing, Record, Run, Technique
+from labctl_drivers.biologic.backend import ChannelStatus, Doing, Point, Record, Run, Technique
 from labctl_drivers.biologic.eclib import ChannelInfos
-from labctl_drivers.biologic.eclib_records import BlockFile, Decoder, block_of
+from labctl_drivers.biologic.eclib_records import BlockFile, Decoder, block_of, parts_of
 from labctl_drivers.biologic.eclib_session import FIRMWARE_WITHIN, LINE_FAULTS, Session
 from labctl_drivers.biologic.eclib_techniques import link
 from labctl_drivers.biologic.runs import Runs
@@ -179,6 +179,9 @@ class EclibBackend:
     async def start(self, runs: Sequence[Run]) -> None:
         """Start channels by one order; seen on each that it runs, or has run."""
         channels = [run.channel - 1 for run in runs]
+        for run in runs:
+            # What is started may be a further part of a run that is known already.
+            self._taken.pop(run.token, None)
         for attempt in (1, 2):
             try:
                 await self._session.call(lambda library, link: library.start(link, channels))
@@ -201,7 +204,10 @@ class EclibBackend:
 
     async def _has_run(self, run: Run) -> bool:
         status = await self.status(run.channel)
-        return status.doing is not Doing.STOPPED or status.elapsed > 0 or bool(await self.records(run, 0))
+        if status.doing is not Doing.STOPPED or status.elapsed > 0:
+            return True
+        part = len(run.sent.get("continued", ()))
+        return any(isinstance(one, Point) or one.part == part for one in await self.records(run, 0))
 
     async def stop(self, channel: int) -> None:
         """To open circuit, verified."""
@@ -241,9 +247,9 @@ class EclibBackend:
     async def records(self, run: Run, after: int) -> Sequence[Record]:
         """Take away what the channel has, if the run is the newest there, and give the records beyond ``after``."""
         if run.token not in self._taken:
-            decoder, found = Decoder([int(one["technique"]) for one in run.sent["loaded"]]), []
+            decoder, found = Decoder(parts_of(run.sent)), []
             for block in BlockFile(self._blocks(run)).read():
-                found += decoder.feed(block)
+                found += decoder.take(block)
             self._taken[run.token] = decoder, found
         if self._runs.newest(run.channel) == run.token:
             await self._drain(run)
@@ -264,18 +270,21 @@ class EclibBackend:
             since = (self._context.clock.now() - run.begun).total_seconds()
             running = values.State != codes.STOP and values.MemFilled == 0
             counter = self._settings.electrodes == 3 and running
-            block = block_of(infos, values, words, since, counter=counter)
+            block = block_of(infos, values, words, since, len(run.sent.get("continued", ())), counter=counter)
             if block is None:
                 break
             # Kept before it is understood: the instrument will not give it again.
             file.append(block)
-            found += decoder.feed(block)
+            found += decoder.take(block)
         if decoder.lost > lost:
             message = f"channel {run.channel} has lost {decoder.lost} records, as its buffer was full"
             self._context.report(Hiccup(self._context.name, "records lost", message))
 
     async def files(self, run: Run, folder: Path) -> tuple[str, ...]:
-        """Copy the blocks as they came, and what was loaded."""
+        """Copy the blocks as they came, and what was loaded. Raises ``DataError`` where a block is not understood."""
+        await self.records(run, 0)
+        if problems := self._taken[run.token][0].problems:
+            raise DataError(f"{self._blocks(run)}: {problems[0]}")
         pairs = ((self._blocks(run), f"{run.token}.eclib"), (self._runs.path(run.token, "json"), f"{run.token}.json"))
         folder.mkdir(parents=True, exist_ok=True)
         for source, name in pairs:
@@ -287,10 +296,6 @@ class EclibBackend:
             part.write_bytes(content)
             part.replace(folder / name)
         return tuple(name for _, name in pairs)
-
-    def lost(self, run: Run) -> int:
-        """Records of a run that the instrument says it has lost."""
-        return self._taken[run.token][0].lost if run.token in self._taken else 0
 
     async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
         """Tell versions, firmware, ranges and messages of every channel of the station."""

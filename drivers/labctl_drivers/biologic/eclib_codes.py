@@ -76,9 +76,7 @@ FIRMWARE: Final = {0: "none", 1: "EC-Lab", 4: "unknown", 5: "EClib's kernel", 8:
 KERNEL: Final = 5
 EMPTY: Final = 0
 
-STATES: Final = {0: "stopped", 1: "running", 2: "paused"}
 STOP: Final = 0
-RUN: Final = 1
 
 #: Full scale in A by code.
 CURRENT_RANGES: Final = {1: 1e-9, 2: 1e-8, 3: 1e-7, 4: 1e-6, 5: 1e-5, 6: 1e-4, 7: 1e-3, 8: 1e-2, 9: 0.1, 10: 1.0}

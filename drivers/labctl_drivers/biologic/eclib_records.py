@@ -14,10 +14,10 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zlib import crc32
 
 from labctl.errors import DataError
@@ -61,6 +61,8 @@ class Block:
         s since the run began, by this PC.
     words : str
         Hex, little-endian.
+    part : int
+        How often the run had been interrupted before.
     """
 
     loaded: int
@@ -74,10 +76,25 @@ class Block:
     counter: float | None
     since: float
     words: str
+    part: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What was loaded at once: for each technique which of those asked for it is, and when it began, s into the run."""
+
+    techniques: tuple[int, ...]
+    at: float
+
+
+def parts_of(sent: Mapping[str, Any]) -> tuple[Part, ...]:
+    """Give the parts of a run, from what is kept of it as sent."""
+    loads = [(sent["loaded"], 0.0), *((one["loaded"], float(one["at"])) for one in sent.get("continued", ()))]
+    return tuple(Part(tuple(int(one["technique"]) for one in loaded), at) for loaded, at in loads)
 
 
 def block_of(
-    infos: DataInfos, values: CurrentValues, words: Sequence[int], since: float, *, counter: bool
+    infos: DataInfos, values: CurrentValues, words: Sequence[int], since: float, part: int, *, counter: bool
 ) -> Block | None:
     """Take what a call gave; None where it gave nothing."""
     if not words:
@@ -94,6 +111,7 @@ def block_of(
         counter=float(values.Ece) if counter else None,
         since=since,
         words=struct.pack(f"<{len(words)}I", *words).hex(),
+        part=part,
     )
 
 
@@ -136,18 +154,28 @@ class Decoder:
 
     Parameters
     ----------
-    techniques : sequence of int
-        For each loaded technique, which of those asked for it belongs to.
+    parts : sequence of Part
+        Of the run, in order.
     """
 
-    def __init__(self, techniques: Sequence[int]) -> None:
-        self._techniques = techniques
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
         self._number = 0
         self._last = 0.0
         self._offset = 0.0
-        self._key: tuple[int, int] | None = None
+        self._key: tuple[int, int, int] | None = None
         #: Records that the instrument says it has lost.
         self.lost = 0
+        #: What was not understood.
+        self.problems: list[str] = []
+
+    def take(self, block: Block) -> list[Record]:
+        """Decode a block; one that is not understood gives nothing, and stands in :attr:`problems`."""
+        try:
+            return self.feed(block)
+        except DataError as error:
+            self.problems.append(error.message)
+            return []
 
     def feed(self, block: Block) -> list[Record]:
         """Decode a block. Raises ``DataError`` where it is not understood."""
@@ -157,9 +185,12 @@ class Decoder:
             raise DataError(f"records of technique {block.technique_id}, process {block.process} are not known")
         if block.columns != expected or len(words) % (4 * expected):
             raise DataError(f"records of technique {block.technique_id} have {block.columns} columns, not {expected}")
-        if not 0 <= block.loaded < len(self._techniques):
-            raise DataError(f"records of technique {block.loaded + 1}, {len(self._techniques)} were loaded")
-        key = block.loaded, block.loop
+        if not 0 <= block.part < len(self._parts):
+            raise DataError(f"records of part {block.part + 1} of a run that has {len(self._parts)}")
+        loaded = len(self._parts[block.part].techniques)
+        if not 0 <= block.loaded < loaded:
+            raise DataError(f"records of technique {block.loaded + 1}, {loaded} were loaded")
+        key = block.part, block.loaded, block.loop
         if key != self._key:
             self._key, self._offset = key, self._start(block)
         self.lost = max(self.lost, block.lost)
@@ -169,13 +200,15 @@ class Decoder:
         return [decode(block, row, last=index == len(rows) - 1) for index, row in enumerate(rows)]
 
     def _start(self, block: Block) -> float:
+        began = self._parts[block.part].at
+        before = max(self._last, began)
         found = [
             start
-            for start in (block.start, block.start / 1000.0)
-            if self._last - _SLACK <= start <= block.since + _SLACK
+            for start in (began + block.start, began + block.start / 1000.0)
+            if before - _SLACK <= start <= block.since + _SLACK
         ]
         # Where no start time fits, the technique begins where the one before has ended.
-        return max(min(found, key=lambda start: abs(start - self._last), default=self._last), 0.0)
+        return max(min(found, key=lambda start: abs(start - before), default=before), 0.0)
 
     def _count(self, at: float) -> int:
         self._last = max(self._last, at)
@@ -188,8 +221,8 @@ class Decoder:
         counter, current = (second, 0.0) if block.technique_id == OCV else (None, second)
         if counter is None and last:
             counter = block.counter
-        technique = self._techniques[block.loaded]
-        return Sample(self._count(at), technique, at, first, counter, current, block.loop)
+        technique = self._parts[block.part].techniques[block.loaded]
+        return Sample(self._count(at), technique, at, first, counter, current, block.loop, block.part)
 
     def _point(self, block: Block, row: tuple[int, ...], *, last: bool) -> Record:
         del last
@@ -203,7 +236,7 @@ class Decoder:
             counter = -counter if counter.real < 0 else counter
         working = ewe / flowing * complex(math.cos(phase), math.sin(phase))
         at = max(self._offset + _single(row[13]), self._last)
-        technique = self._techniques[block.loaded]
+        technique = self._parts[block.part].techniques[block.loaded]
         return Point(self._count(at), technique, at, frequency, working, counter, voltage, current)
 
 

@@ -26,7 +26,7 @@ from labctl_drivers.biologic.backend import (
     TriggerOut,
 )
 from labctl_drivers.biologic.eclib import ChannelInfos, Parameter
-from labctl_drivers.biologic.eclib_codes import AUTO_RANGE, CURRENT_RANGES, current_range, voltage_range
+from labctl_drivers.biologic.eclib_codes import AUTO_RANGE, current_range, voltage_range
 
 #: s per tick, VMP3 family.
 TIMEBASES: Final = {"ocv": 20e-6, "cplimit": 50e-6, "calimit": 50e-6, "peis": 24e-6, "geis": 24e-6}
@@ -257,8 +257,3 @@ def _loop(technique: Loop, first: Sequence[int]) -> _Part:
     if technique.passes < 1:
         raise OutOfRange(f"a loop of {technique.passes} passes")
     return "loop.ecc", [("loop_N_times", technique.passes - 1, 0), ("protocol_number", first[technique.to], 0)]
-
-
-def scale_of(code: int) -> str:
-    """Range of a current in words."""
-    return f"{CURRENT_RANGES[code]:g} A" if code in CURRENT_RANGES else "automatic"

@@ -92,7 +92,10 @@ class BiologicPotentiostat(BiologicInstrument):
                 return self._judged(token, problem, "completed")
             if status.failed and status.doing is Doing.PAUSED:
                 return await self._abort(token, f"channel {run.channel} was paused: {status.message}; ended")
+            # Twice, as one value that arrived wrong is no reason to break a sweep off.
             if not low <= status.voltage <= high:
+                status = await self._backend.status(run.channel)
+            if status.doing is Doing.RUNNING and not low <= status.voltage <= high:
                 return await self._abort(
                     token, f"{status.voltage:.4f} V at the leads, outside {low:g} V to {high:g} V; ended"
                 )

@@ -34,6 +34,8 @@ from labctl_drivers.biologic.backend import (
 ENDLESS: Final = 14 * 86400.0
 #: Share of a hold's current limit per which a record is made.
 _CURRENT_STEP: Final = 0.02
+#: Share of the largest current below which an end current is left to the instrument's automatic range.
+_SPAN: Final = 1e-3
 #: How far the last record may lie from the limit that ended a technique: V, and share of a current.
 _NEAR_V: Final = 0.003
 _NEAR_SHARE: Final = 0.1
@@ -143,12 +145,14 @@ def _hold(number: int, step: CyclerStep, safety: SafetyLimits, duration: float) 
         limits.append(Limit("current", end.above != step.discharging, value))
     limits.append(Limit("current", True, safety.charge_current))
     limits.append(Limit("current", False, -safety.discharge_current))
+    largest = max(step.current, safety.charge_current, safety.discharge_current)
     smallest = min((end.value for end in ends), default=step.current)
     return ConstantVoltage(
         voltage=step.voltage,
         duration=duration,
         limits=tuple(limits),
-        current_max=max(step.current, safety.charge_current, safety.discharge_current),
+        # A fixed range that holds the largest current can't tell a very small one.
+        current_max=largest if smallest >= _SPAN * largest else 0.0,
         record_every=step.record_every,
         record_current_step=max(_CURRENT_STEP * step.current, _CURRENT_STEP * smallest),
     )

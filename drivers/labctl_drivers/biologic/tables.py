@@ -6,15 +6,26 @@ record of a step. A row is given once what follows it is known, as it says wheth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from labctl_drivers.biologic.backend import Point, Record, Sample, Technique
+from labctl_drivers.biologic.backend import (
+    ConstantCurrent,
+    ConstantVoltage,
+    OpenCircuit,
+    Point,
+    Record,
+    Sample,
+    Technique,
+)
 from labctl_drivers.biologic.plan import how_ended
 
 HEADING: Final = "record,time_s,step,voltage_V,current_A,capacity_C,state,end\n"
 #: Of a row that ended its step, by how it did; 0 for every other.
 ENDS: Final = {"time": 1, "current": 2, "voltage": 3, "safety": 4, "stopped": 5}
+#: Intervals without a record that make a gap.
+_GAP: Final = 2.0
 _CHARGED: Final = frozenset(("C", "D", "H"))
 
 
@@ -53,8 +64,10 @@ class Account:
         self._last: Sample | None = None
         self._began = 0.0
         self._charge = 0.0
-        #: Of the step that runs, in C, a magnitude.
+        self._paused = 0.0
         self.rows: list[Row] = []
+        #: Stretches, s since the start, in which records are missing.
+        self.gaps: list[tuple[float, float]] = []
 
     @property
     def capacity(self) -> float:
@@ -71,20 +84,29 @@ class Account:
         """When the present step began, s since the start of the run."""
         return self._began
 
+    @property
+    def paused(self) -> float:
+        """Seconds for which the present step was interrupted."""
+        return self._paused
+
     def feed(self, records: Sequence[Record]) -> list[Sample]:
         """Take further records; gives those of direct current."""
         samples = [record for record in records if isinstance(record, Sample)]
         for sample in samples:
             before = self._last
+            # A step begins where the one before has ended, whatever became of its first records.
+            since, same = (0.0, False) if before is None else (before.at, _together(sample, before))
             if before is not None:
-                new = (sample.technique, sample.passed) != (before.technique, before.passed)
-                self._settle(before, ended=new)
-                if new:
-                    self._charge, self._began = 0.0, sample.at
-                else:
-                    self._charge += 0.5 * (sample.current + before.current) * (sample.at - before.at)
+                self._settle(before, ended=not same)
+            if not same:
+                self._charge, self._began, self._paused = 0.0, since, 0.0
+            if before is not None and sample.part != before.part:
+                self._paused += (sample.at - since) if same else 0.0
             else:
-                self._began = sample.at
+                if sample.at - since > _GAP * _interval(self._techniques[sample.technique]) + 1.0:
+                    self.gaps.append((since, sample.at))
+                if before is not None and same:
+                    self._charge += 0.5 * (sample.current + before.current) * (sample.at - since)
             self._last = sample
         return samples
 
@@ -98,7 +120,12 @@ class Account:
 
     def ended(self, last: Sample) -> str:
         """What ended the technique of ``last``, its last record."""
-        return how_ended(self._techniques[last.technique], last, last.at - self._began, self._facts["safety"])
+        return how_ended(self._techniques[last.technique], last, self.lasted, self._facts["safety"])
+
+    @property
+    def lasted(self) -> float:
+        """Seconds from the present step's first record to its last, interruptions left out."""
+        return 0.0 if self._last is None else self._last.at - self._began - self._paused
 
     def _settle(self, sample: Sample, *, ended: bool) -> None:
         code = ENDS[self.ended(sample)] if ended else 0
@@ -107,6 +134,17 @@ class Account:
         step = self._facts["steps"][sample.technique]
         # Records are counted over all that the instrument made.
         self.rows.append(Row(sample.number, sample.at, step, sample.voltage, sample.current, capacity, state, code))
+
+
+def _together(sample: Sample, before: Sample) -> bool:
+    """Whether two records belong to the same pass of the same step."""
+    return (sample.technique, sample.passed) == (before.technique, before.passed)
+
+
+def _interval(technique: Technique) -> float:
+    if isinstance(technique, (OpenCircuit, ConstantCurrent, ConstantVoltage)):
+        return technique.record_every
+    return math.inf
 
 
 def records_table(rows: Sequence[Row]) -> str:

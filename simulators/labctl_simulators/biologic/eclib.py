@@ -174,6 +174,9 @@ class EClib:
             except (OSError, ValueError, KeyError, TypeError):
                 link.close()
                 return wire.CONNECTION_FAILED
+            if number < 0:
+                link.close()
+                return number
             self._next += 1
             self._links[self._next], self._numbers[self._next] = link, number
             _fill(identifier, self._next.to_bytes(4, "little"))
