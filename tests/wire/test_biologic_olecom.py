@@ -418,3 +418,33 @@ def test_a_running_channel_of_which_eclab_says_nothing_can_not_be_judged(tmp_pat
             await driver.find(TOKEN)
 
     through_eclab(tmp_path, story)
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "drop-after", "garble"])
+def test_the_order_to_start_may_lose_its_answer_and_nothing_starts_twice(tmp_path: Path, kind: str) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        await driver.connect()
+        start = driver._backend._start
+
+        async def spoilt(run: Any) -> None:
+            selected = driver._backend._selected
+
+            async def and_then_the_line_fails(channel: int) -> Any:
+                device = await selected(channel)
+                made.laboratory.inject("biologic", kind, seconds=0.0)
+                return device
+
+            driver._backend._selected = and_then_the_line_fails
+            await start(run)
+
+        driver._backend._start = spoilt
+        handle = await driver.start(TOKEN, 1, program(CHARGE))
+        for _ in range(3):
+            made.laboratory.inject("biologic", kind, seconds=0.0)
+            assert (await driver.poll(handle)).state is State.RUNNING
+        await driver.abort(handle)
+        assert made.laboratory.sources_on(made.cell()) == ()
+        assert len(events(made, "started")) == 1
+
+    on_bench(tmp_path, story, faults=True, backend="olecom")
