@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -25,6 +26,9 @@ from labctl_simulators.biologic import BiologicSimulator
 from labctl_simulators.biologic.eclabcom import EClabExe
 from labctl_simulators.laboratory import Laboratory
 
+if importlib.util.find_spec("aurora_biologic") is None:
+    # Not imported here: that would load comtypes, which is for Windows.
+    pytest.skip("needs the extra `conformance` (aurora_biologic)", allow_module_level=True)
 pytestmark = pytest.mark.conformance
 
 SPEED = 20.0

@@ -66,7 +66,7 @@ class EcLabSettings:
         if not -10 <= low < high <= 10:
             raise UsageError(f"instrument {name}: voltage range {low:g} V to {high:g} V; -10 V to 10 V at most")
         return cls(
-            com=str(entry.get("com") or entry.get("library") or PROG_ID),
+            com=str(entry.get("com") or PROG_ID),
             device=device,
             mark=_MARKS[mark],
             template=_template(context, entry.get("template")),
