@@ -6,10 +6,11 @@ broken RTU frame or one for another unit. Left out: all other functions, which a
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import Callable, Sequence
 from typing import Final
+
+from labctl_simulators.listening import Listening
 
 FUNCTION, ADDRESS, VALUE, NOT_READY, DENIED = 1, 2, 3, 4, 8
 _READ, _WRITE_ONE, _WRITE = 3, 6, 16
@@ -34,7 +35,7 @@ def checksum(frame: bytes) -> bytes:
     return struct.pack("<H", crc)
 
 
-class ModbusServer:
+class ModbusServer(Listening):
     """Listens on a loopback port and answers frame by frame.
 
     Parameters
@@ -60,37 +61,16 @@ class ModbusServer:
         rtu: bool = False,
         silent: Callable[[], bool] = lambda: False,
     ) -> None:
+        super().__init__()
         self._read = read
         self._write = write
         self._unit = unit
         self._silent = silent
-        self.take = self._take_rtu if rtu else self._take_tcp
-        self.connections: set[_Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._rtu = rtu
 
-    async def start(self) -> int:
-        """Listen; give the port."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), "127.0.0.1", 0)
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    async def drop(self) -> None:
-        """Cut every connection, as a pulled cable does; go on listening."""
-        while self.connections:
-            for connection in tuple(self.connections):
-                if isinstance(connection.transport, asyncio.Transport):
-                    connection.transport.abort()
-            await asyncio.sleep(0)
-
-    async def stop(self) -> None:
-        """Stop listening and cut every connection. Idempotent."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.close()
-        await self.drop()
-        await server.wait_closed()
+    def take(self, data: bytes) -> tuple[bytes, bytes]:
+        """Answer every whole frame; give what is left."""
+        return self._take_rtu(data) if self._rtu else self._take_tcp(data)
 
     def answer(self, request: bytes) -> bytes:
         """Answer a request from its function code on."""
@@ -145,21 +125,3 @@ class ModbusServer:
                 answer = frame[:1] + self.answer(frame[1:-2])
                 answers += answer + checksum(answer)
         return answers, data
-
-
-class _Connection(asyncio.Protocol):
-    def __init__(self, server: ModbusServer) -> None:
-        self._server = server
-        self._rest = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = transport
-        self._server.connections.add(self)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._server.connections.discard(self)
-
-    def data_received(self, data: bytes) -> None:
-        answers, self._rest = self._server.take(self._rest + data)
-        if answers and isinstance(self.transport, asyncio.Transport):
-            self.transport.write(answers)
