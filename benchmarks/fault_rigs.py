@@ -11,9 +11,9 @@ import csv
 from pathlib import Path
 from typing import Any, ClassVar
 
+from benchmarks.biologic_rigs import EclibCyclerRig, EclibPotentiostatRig
 from benchmarks.chamber_rigs import BinderRig, BinderRtuRig, EspecRig, JulaboRig
-from benchmarks.rig import PHASES, Rig
-from labctl.errors import LabctlError
+from benchmarks.rig import PHASES, Rig, Started
 from labctl.instruments import (
     AcquisitionRequest,
     CyclerProgram,
@@ -35,63 +35,7 @@ from labctl_simulators.thales import ThalesSimulator
 from labctl_simulators.topspin import TopspinSimulator
 
 
-class _Started(Rig):
-    """What is started, polled and fetched under a token."""
-
-    token = "a-token"
-
-    async def poll(self) -> State | None:
-        loop = asyncio.get_running_loop()
-        progress = await self.driver.poll(self.handle)
-        seen_at = loop.time()
-        again = await self.driver.poll(self.handle)
-        if progress.state is State.DONE and again.state is State.RUNNING:
-            await self._believe_the_end()
-            return State.FAILED
-        for key in progress.values if self.plan.spoils_values and loop.time() - seen_at < 0.1 else ():
-            late, early = again.values.get(key), progress.values[key]
-            if late is not None and abs(late - early) > 0.02 * abs(late) + 1e-6:
-                self.shown.append(f"{key} {early:g} instead of {late:g}")
-        return progress.state
-
-    async def _believe_the_end(self) -> None:
-        """Fetch what a poll said is over, although it runs: only an error is right."""
-        try:
-            await self.driver.fetch(self.handle, self.folder / "early")
-        except LabctlError:
-            return
-        self.doubts.append("an end was believed too early, and a record made of it")
-
-    async def fetch(self) -> None:
-        (self.folder / "bundle").mkdir(exist_ok=True)
-        fetched = await self.driver.fetch(self.handle, self.folder / "bundle")
-        self.judge(fetched)
-
-    def judge(self, fetched: Any) -> None:
-        raise NotImplementedError
-
-    def starts(self) -> int:
-        raise NotImplementedError
-
-    async def aftermath(self, phase: str, *, failed: bool) -> None:
-        await asyncio.sleep(60.0)
-        if failed and phase == "command":
-            found = await self.driver.find(self.token)
-            if (found is not None) != (self.starts() > 0):
-                self.doubts.append(f"started {self.starts()} times, and found is {found}")
-            self.handle = found
-        if self.handle is None and phase in ("connect", "identify", "command"):
-            await self.driver.connect()
-            await self.command()
-        await self.ended()
-        await self.fetch()
-        if self.starts() != 1:
-            self.doubts.append(f"started {self.starts()} times")
-        if self.laboratory.violations:
-            self.doubts.append(f"violation: {self.laboratory.violations[0]['kind']}")
-
-
-class MaccorRig(_Started):
+class MaccorRig(Started):
     description: ClassVar[dict[str, Any]] = {
         "cells": [{"id": "one", "barcode": "B1", "area_m2": 1e-4, "place": "cabinet/1"}],
         "places": {"cabinet": {"count": 2, "leads": {"maccor": [1, 2]}}},
@@ -134,7 +78,7 @@ class MaccorRig(_Started):
         return sum(entry["event"] == "started" for entry in self.laboratory.records("maccor"))
 
 
-class ZahnerRig(_Started):
+class ZahnerRig(Started):
     description: ClassVar[dict[str, Any]] = {
         "cells": [{"id": "bare-01", "barcode": "B1", "area_m2": 1e-4, "place": "cabinet/1"}],
         "places": {"cabinet": {"count": 1, "leads": {"zahner": {"through": "mux", "relays": [101]}}}},
@@ -177,7 +121,7 @@ class ZahnerRig(_Started):
         return sum(entry["event"] == "sweep" for entry in self.laboratory.records("zahner"))
 
 
-class BrukerRig(_Started):
+class BrukerRig(Started):
     description: ClassVar[dict[str, Any]] = {
         "cells": [{"id": "bare-01", "barcode": "B1", "area_m2": 1e-4, "place": "probe/1"}],
         "places": {"probe": {"count": 1, "instrument": "topspin"}},
@@ -294,6 +238,8 @@ RIGS: dict[str, type[Rig]] = {
     "maccor": MaccorRig,
     "zahner": ZahnerRig,
     "bruker": BrukerRig,
+    "biologic-cycler": EclibCyclerRig,
+    "biologic-eis": EclibPotentiostatRig,
     "julabo": JulaboRig,
     "binder": BinderRig,
     "binder-rtu": BinderRtuRig,
