@@ -223,7 +223,7 @@ class Started(Rig):
         if phase == "abort":
             await self.abort()
         self.failed = await self.ended() is State.FAILED
-        if phase == "abort" and not self.failed:
+        if phase == "abort" and not (failed or self.failed):
             self.doubts.append("broken off, and not told so")
         try:
             await self.fetch()
