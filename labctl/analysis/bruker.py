@@ -72,8 +72,16 @@ class Dataset:
         return len(self.fid) / self.sweep_width_Hz
 
 
-def read(folder: Path) -> Dataset:
+def read(folder: Path, *, scans: int | None = None) -> Dataset:
     """Read the dataset in ``folder`` (the EXPNO).
+
+    Parameters
+    ----------
+    folder : Path
+        The EXPNO folder.
+    scans : int, optional
+        Given for a copy of an acquisition that still goes on: so many scans are in its data, and its parameters are
+        those that were wanted (``acqu``).
 
     Raises
     ------
@@ -86,8 +94,9 @@ def read(folder: Path) -> Dataset:
     as 2**NC, that a positive GRPDLY counts complex points, and that the fid may exist, full of zeros, while the
     acquisition goes on, was seen in public clients and in nmrglue; none of it was checked on a spectrometer.
     """
-    _refuse_unfinished(folder)
-    used = _parameters(folder / "acqus")
+    if scans is None:
+        _refuse_unfinished(folder)
+    used = _parameters(folder / ("acqus" if scans is None else "acqu"))
     points = int(_number(used, "TD", folder))
     kind = int(_number(used, "DTYPA", folder, 0))
     if int(_number(used, "AQ_mod", folder, 3)) == 0:
@@ -109,7 +118,7 @@ def read(folder: Path) -> Dataset:
     if not np.any(fid):
         raise DataError(f"{folder / 'fid'}: nothing but zeros; the acquisition was still running or never ran")
     sweep_width = _number(used, "SW_h", folder)
-    scans = int(_number(used, "NS", folder))
+    scans = int(_number(used, "NS", folder)) if scans is None else scans
     gain = _number(used, "RG", folder, 1)
     if sweep_width <= 0 or scans < 1 or gain <= 0:
         raise DataError(f"{folder / 'acqus'}: SW_h={sweep_width}, NS={scans}, RG={gain} make no sense")

@@ -146,6 +146,13 @@ def metal_magnitude(dataset: Dataset, reference_Hz: float, recipe: Recipe = META
     return float(abs(weights @ dataset.fid)) / (dataset.scans * dataset.receiver_gain)
 
 
+def signal_to_noise(dataset: Dataset, reference_Hz: float, recipe: Recipe = METAL) -> float:
+    """Give the metal's integral over its standard deviation, whatever the phase of the receiver."""
+    _, norm = _functional(_key(dataset, reference_Hz), recipe)
+    unit = 1.0 / (dataset.scans * dataset.receiver_gain)
+    return metal_magnitude(dataset, reference_Hz, recipe) / (noise(dataset) * norm * unit)
+
+
 def spectrum(
     dataset: Dataset, reference_Hz: float, phase: float, recipe: Recipe = METAL, *, window: Window | None = None
 ) -> Spectrum:

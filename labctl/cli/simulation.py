@@ -11,7 +11,8 @@ import asyncio
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -141,7 +142,7 @@ class Simulation:
         running = gateway(
             simulator.api,
             token=token,
-            clock=self._clock,
+            clock=_AheadClock(self._clock, simulator.clock_ahead),
             session=simulator.session,
             data_folder=reached["data_folder"],
         )
@@ -198,6 +199,26 @@ class Simulation:
         for simulator in self._simulators.values():
             await simulator.stop()
         await self.laboratory.stop()
+
+
+class _AheadClock:
+    """The clock of another PC."""
+
+    def __init__(self, clock: Clock, ahead: timedelta) -> None:
+        self._clock = clock
+        self._ahead = ahead
+
+    def now(self) -> datetime:
+        """Give its instant."""
+        return self._clock.now() + self._ahead
+
+    def exchange(self) -> AbstractContextManager[None]:
+        """Mark an exchange with an instrument."""
+        return self._clock.exchange()
+
+    def patience(self, seconds: float) -> float:
+        """Give the loop's seconds in ``seconds`` of real waiting."""
+        return self._clock.patience(seconds)
 
 
 def found_in(folder: Path) -> tuple[int, str] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -16,7 +16,6 @@ from labctl.engine.routing import Route
 from labctl.engine.switching import OPEN_CIRCUIT_CURRENT, NotSafe, Switching, still
 from labctl.errors import LabctlError
 from labctl.instruments import (
-    AcquisitionRequest,
     CannotSay,
     Cycler,
     CyclerProgram,
@@ -31,9 +30,8 @@ from labctl.instruments import (
     Progress,
     Recording,
     SafetyLimits,
-    Spectrometer,
 )
-from labctl.protocol import Acquisition, Cycling, Impedance, Kind, PlannedOperation
+from labctl.protocol import Cycling, Impedance, Kind, PlannedOperation
 from labctl.safety.identity import LastSeen, mismatch
 from labctl.units import show
 
@@ -89,6 +87,14 @@ class Suspendable(Protocol):
 
     async def resume(self, handle: Handle) -> None:
         """Go on; safe to repeat."""
+
+
+@runtime_checkable
+class Accompanied(Protocol):
+    """An action beside which something else goes on, as long as it runs and perhaps a while longer."""
+
+    async def accompany(self, handle: Handle) -> None:
+        """Do that, to its end; begun again after a restart or a fault. Cancelled where the action fails."""
 
 
 @runtime_checkable
@@ -253,86 +259,6 @@ def cycler_program(name: str, planned: PlannedOperation) -> CyclerProgram:
         discharge_current=parameters.current_max * SAFETY_MARGIN_CURRENT,
     )
     return CyclerProgram(name, (step,), safety)
-
-
-@dataclass(frozen=True, slots=True)
-class Pulse:
-    """What earlier operations say of this cell's pulse and receiver.
-
-    Attributes
-    ----------
-    length : float
-        s.
-    receiver_gain : float or None
-        RG that the set is bound to.
-    """
-
-    length: float
-    receiver_gain: float | None
-
-
-class AcquisitionAction:
-    """An NMR acquisition, or a nutation series, on the sample in the probe."""
-
-    def __init__(self, request: AcquisitionRequest, spectrometer: Spectrometer) -> None:
-        self._spectrometer = spectrometer
-        self._request = request
-
-    @property
-    def asked(self) -> Mapping[str, Any]:
-        """Give the request."""
-        return asdict(self._request)
-
-    async def prepare(self) -> None:
-        """Nothing: the sample was put in and soaked by the step."""
-
-    async def start(self, token: str) -> Handle:
-        """Make the dataset and start."""
-        return await self._spectrometer.start(token, self._request)
-
-    async def poll(self, handle: Handle) -> Progress:
-        """Look at the dataset."""
-        return await self._spectrometer.poll(handle)
-
-    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
-        """Copy the dataset."""
-        return await self._spectrometer.fetch(handle, folder)
-
-    async def abort(self, handle: Handle) -> None:
-        """Halt the acquisition."""
-        await self._spectrometer.abort(handle)
-
-    async def find(self, token: str) -> Handle | None:
-        """Find the dataset by its name."""
-        return await self._spectrometer.find(token)
-
-    async def finish(self) -> None:
-        """Nothing to undo."""
-
-    async def prove_safe(self) -> None:
-        """A cell in the probe has no leads."""
-
-
-def acquisition_request(name: str, sample: str, planned: PlannedOperation, pulse: Pulse) -> AcquisitionRequest:
-    """Translate a planned ``nmr`` or ``nutation`` step into what a spectrometer is asked."""
-    parameters = planned.parameters
-    if not isinstance(parameters, Acquisition):
-        raise LabctlError(f"{planned.path} is no step for a spectrometer")
-    lengths = parameters.pulse_lengths if planned.kind is Kind.NUTATION else (pulse.length,)
-    return AcquisitionRequest(
-        name=name,
-        sample=sample,
-        nucleus=parameters.nucleus,
-        pulse_program=parameters.pulse_program,
-        carrier_ppm=parameters.carrier_ppm,
-        scans=parameters.scans,
-        recycle_delay=parameters.recycle_delay,
-        dwell_time=parameters.dwell_time,
-        points=parameters.points,
-        pulse_lengths=tuple(lengths),
-        pulse_power=parameters.power,
-        receiver_gain=pulse.receiver_gain,
-    )
 
 
 class ImpedanceAction:

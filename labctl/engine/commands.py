@@ -19,7 +19,9 @@ from labctl.instruments import Clock
 from labctl.journal import CellRow, CommandRow, Journal, OperationRow, Status
 from labctl.protocol import Kind
 
-CYCLING: Final = frozenset({Kind.REST.value, Kind.CHARGE.value, Kind.DISCHARGE.value, Kind.HOLD.value})
+CYCLING: Final = frozenset(
+    {Kind.REST.value, Kind.CHARGE.value, Kind.DISCHARGE.value, Kind.HOLD.value, Kind.OPERANDO.value}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def hold(cell: str, row: CellRow, latest: OperationRow | None, *, now: bool) -> 
         return Decision(f"{cell} is held when its step has ended; nothing flows then until 'labctl resume'", HOLD)
     if running and latest is not None and latest.kind in CYCLING:
         return Decision(f"{cell} goes to open circuit now, its step can go on later; state: held", HOLD_NOW)
-    if running and latest is not None and latest.kind == Kind.EIS:
+    if running and latest is not None and latest.kind in (Kind.EIS, Kind.DEIS):
         return Decision(f"{cell}: the sweep ends now and is taken again on 'labctl resume'; state: held", HOLD_NOW)
     if running:
         return Decision(f"{cell} is at open circuit; what runs comes to its end, then nothing more: held", HOLD_NOW)

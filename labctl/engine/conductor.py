@@ -9,21 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from labctl.cell import CellMachine
 from labctl.cell.machine import ABORTED, ENDED, FINISHED, HELD, STOPPED, UNDER_WAY
 from labctl.engine.campaign import BENCH
 from labctl.engine.direction import Direction
+from labctl.engine.jobs import Jobs
 from labctl.engine.leases import Need
-from labctl.engine.refuge import Refuge, is_refuge, step_of
+from labctl.engine.refuge import Refuge
 from labctl.engine.room import lacks_room, wait_for_room
-from labctl.engine.routing import ROLE_OF
+from labctl.engine.routing import IN_PROBE
+from labctl.engine.series import Company
 from labctl.engine.situation import is_behind
-from labctl.engine.steps import StepJob, Surroundings
+from labctl.engine.steps import Surroundings
 from labctl.engine.tasks import breaks_off, let_go
 from labctl.engine.tokens import token_for
-from labctl.engine.transfers import TransferJob
 from labctl.engine.wishes import HOLD, HOLD_NOW, RESUME, RETRIES, RETRY_KNOWN, SKIP
 from labctl.errors import LabctlError, NoRoom
 from labctl.instruments import Refused
@@ -64,7 +66,10 @@ class Conductor:
         self._campaign = around.campaign.name
         plan = around.campaign.plans[cell]
         self._planned: Mapping[str, PlannedOperation] = {planned.path: planned for planned in plan}
-        self._refuge = Refuge(around, cell, lambda operation: token_for(direction.laboratory, operation, cell))
+        token_of = partial(token_for, direction.laboratory, cell=cell)
+        self._refuge = Refuge(around, cell, token_of)
+        company = Company(direction.life, token_of, self._ask_to_hold, direction.waits_for_people)
+        self._jobs = Jobs(around, cell, self._planned, self._refuge, company)
         self._task: asyncio.Task[OperationRow] | None = None
         self._changed = asyncio.Event()
         self._take_up()
@@ -102,7 +107,7 @@ class Conductor:
         if self.around.references.missing(self._planned[latest.step].kind) is not None:
             # A new session: its reference goes first, and this cell asks after it.
             return None
-        return StepJob(self.around, self.cell, self._planned[latest.step]).need(latest)
+        return self._jobs.of(self._planned[latest.step]).need(latest)
 
     def _take_up(self) -> None:
         self.machine = CellMachine(self.cell, list(self._planned))
@@ -120,6 +125,12 @@ class Conductor:
             return status is Status.DONE
         latest = self._journal.latest(self._campaign, self.cell, step)
         return latest is not None and is_behind(latest)
+
+    def _ask_to_hold(self, reason: str) -> None:
+        """Have the cell held now for what went wrong beside its step, as a person would."""
+        self._journal.alarm("pause", reason, cell=self.cell)
+        self._journal.control(self._campaign, self.cell, wanted=HOLD_NOW, reason=reason, by="labctl")
+        self._changed.set()
 
     def changed(self) -> None:
         """Take notice: a person wants something."""
@@ -173,7 +184,7 @@ class Conductor:
         refuge = self._refuge.active() if held and (wanted or row.state == UNDER_WAY) else None
         if refuge is not None:
             why = f"{row.by} has decided: {row.reason}"
-            await self._direction.life.end_idle(refuge.operation, self._job_of(refuge), why)
+            await self._direction.life.end_idle(refuge.operation, self._jobs.of_row(refuge), why)
         if wanted == "abort":
             await self._end_active(f"aborted by {row.by}: {row.reason}")
             await self._end(ABORTED, "abort")
@@ -284,7 +295,7 @@ class Conductor:
             latest = self._request(planned, 1 + (latest.attempt if latest is not None else 0))
         if self.row.wanted in RETRIES:
             self._journal.control(self._campaign, self.cell, wanted=None)
-        return await self._direction.life.run(latest.operation, StepJob(self.around, self.cell, planned))
+        return await self._direction.life.run(latest.operation, self._jobs.of(planned))
 
     def _tries_again(self, latest: OperationRow) -> bool:
         if latest.status is Status.DONE or latest.result.get("skipped"):
@@ -327,11 +338,14 @@ class Conductor:
     def _hold_if_timed_out(self) -> None:
         """A step that its guard time ended is for a person to judge, unless the protocol says otherwise."""
         row = self._last()
-        if row is None or row.result.get("status") != "timeout" or self.machine.state not in (UNDER_WAY, FINISHED):
+        if row is None or self.machine.state not in (UNDER_WAY, FINISHED):
             return
-        if self._planned[row.step].on_timeout == "continue" or self.row.at > row.times[Status.DONE]:
+        timed_out = row.result.get("status") == "timeout" and self._planned[row.step].on_timeout != "continue"
+        if not (timed_out or row.result.get("hold")) or self.row.at > row.times[Status.DONE]:
             return
         why = f"{row.step} was ended by its guard time, not by what it waits for"
+        if not timed_out:
+            why = f"{row.step}: {row.result['hold']}"
         if self.machine.state == FINISHED:
             # Nothing comes after it that could be held back.
             self._journal.alarm("warning", why, cell=self.cell)
@@ -364,11 +378,11 @@ class Conductor:
             await let_go(task)
         elif latest.status is Status.INTENT:
             self._soon()
-        elif latest.status is Status.LEASED or latest.kind == Kind.EIS:
+        elif latest.status is Status.LEASED or latest.kind in (Kind.EIS, Kind.DEIS):
             await self._end_active(why, again=True)
         elif latest.status is Status.RUNNING:
             try:
-                await self._direction.life.suspend(latest.operation, self._job_of(latest))
+                await self._direction.life.suspend(latest.operation, self._jobs.of_row(latest))
             except Refused as error:
                 text = f"{latest.step} can't be interrupted, the cell is held when it has ended: {error}"
                 self._journal.alarm("warning", text, cell=self.cell)
@@ -389,7 +403,7 @@ class Conductor:
         latest = self.latest()
         if latest is not None and latest.status is Status.RUNNING:
             try:
-                await self._direction.life.resume(latest.operation, self._job_of(latest))
+                await self._direction.life.resume(latest.operation, self._jobs.of_row(latest))
             except (LabctlError, OSError) as error:
                 self._journal.alarm("warning", f"{latest.step}: {error}", cell=self.cell)
                 # It may have come to an end of its own while it was held: whoever follows it sees that.
@@ -435,14 +449,7 @@ class Conductor:
             await asyncio.gather(task, return_exceptions=True)
         for row in active:
             if self._journal.operation(row.operation).status not in ENDED_STATUSES:
-                await life.end_idle(row.operation, self._job_of(row), why, **result)
-
-    def _job_of(self, row: OperationRow) -> StepJob | TransferJob:
-        if row.kind == "transfer":
-            return self.around.movement.job_of(row)
-        if is_refuge(row):
-            return self._refuge.job(row, self._planned[step_of(row)])
-        return StepJob(self.around, self.cell, self._planned[row.step])
+                await life.end_idle(row.operation, self._jobs.of_row(row), why, **result)
 
     def _hold(self, reason: str, by: str = "") -> None:
         if self.machine.state == UNDER_WAY:
@@ -463,10 +470,10 @@ class Conductor:
     # -- out of the way ----------------------------------------------------------------------------------------------
     async def _vacate(self, row: OperationRow | None) -> None:
         """Clear the probe, or at its end a channel that others wait for, before waiting for anything else."""
-        if row is None or (row.kind not in (Kind.NMR, Kind.NUTATION) and not self._keeps_others_out()):
+        if row is None or (row.kind not in IN_PROBE and not self._keeps_others_out()):
             return
         following = self._planned[self.machine.step] if self.machine.state == UNDER_WAY and self.machine.step else None
-        if following is not None and ROLE_OF[following.kind] == "spectrometer":
+        if following is not None and following.kind in IN_PROBE:
             return
         home = self.around.campaign.cell(self.cell).place
         target = home if self.around.movement.is_free_for(self.cell, home) else BENCH

@@ -11,7 +11,7 @@ from labctl.journal import ENDED, Journal, OperationRow, Status
 from labctl.safety.ledger import Balance, Entry, balance
 
 #: Kinds that move charge.
-MOVING: Final = frozenset({"charge", "discharge", "hold"})
+MOVING: Final = frozenset({"charge", "discharge", "hold", "operando", "deis"})
 
 
 class LedgerDoubt(LabctlError):
@@ -70,14 +70,19 @@ def _entry(row: OperationRow) -> Entry:
     charge = signed(row.kind, result)
     if charge is None and not begun:
         charge = 0.0
-    return Entry(row.operation, instrument, row.kind, charge, result.get("integrated_C"))
+    doing = str(result.get("direction") or row.kind)
+    return Entry(row.operation, instrument, doing, charge, result.get("integrated_C"))
 
 
 def signed(kind: str, result: Mapping[str, Any]) -> float | None:
     """Give the charge in C that a step moved, charging positive; None where nobody knows."""
+    if kind == "deis":
+        passed = result.get("charge_C")
+        return float(passed) if passed is not None else None
     capacity = result.get("capacity_C")
     if capacity is None:
         return None
     if kind == "hold":
         return math.copysign(float(capacity), float(result.get("integrated_C") or -1.0))
+    kind = str(result.get("direction") or kind)
     return float(capacity) if kind == "charge" else -float(capacity)

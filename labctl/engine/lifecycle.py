@@ -8,14 +8,15 @@ What is done in each status, after a crash as in an ordinary run, is the table o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from labctl.engine.actions import LONGEST, Action, Suspendable, next_look
+from labctl.engine.actions import LONGEST, Accompanied, Action, Suspendable, next_look
+from labctl.engine.kinds import SPECTRUM
 from labctl.engine.leases import Arbiter, Need
 from labctl.engine.recorder import Recorder
 from labctl.engine.rescue import Rescue
@@ -330,7 +331,7 @@ class LifeCycle:
 
     async def _follow(self, row: OperationRow, job: Job) -> OperationRow:
         action, handle = job.action(row), Handle.from_json(row.handle or {})
-        progress = await self._until_ended(row, job, action, handle)
+        progress = await self._with_company(self._until_ended(row, job, action, handle), action, handle)
         self._rescue.clear_warnings(row)
         if progress.state is State.FAILED:
             return await self._rescue.fail(row, job, progress.message or "the instrument reports a fault")
@@ -341,6 +342,25 @@ class LifeCycle:
         fetched = await action.fetch(handle, folder)
         result = await job.close(row, fetched, folder, ended)
         return self._journal.fetched(row.operation, row.operation, {**row.result, **result, "ended": ended})
+
+    @staticmethod
+    async def _with_company(following: Coroutine[Any, Any, Progress], action: Action, handle: Handle) -> Progress:
+        """Follow an action to its end, and what goes on beside it; the fault of either ends both."""
+        if not isinstance(action, Accompanied):
+            return await following
+        main, company = asyncio.create_task(following), asyncio.create_task(action.accompany(handle))
+        try:
+            await asyncio.wait({main, company}, return_when=asyncio.FIRST_COMPLETED)
+            if company.done():
+                company.result()
+            progress = await main
+            if progress.state is not State.FAILED:
+                await company
+            return progress
+        finally:
+            for task in (main, company):
+                task.cancel()
+            await asyncio.gather(main, company, return_exceptions=True)
 
     async def _until_ended(self, row: OperationRow, job: Job, action: Action, handle: Handle) -> Progress:
         """Look until the instrument says that it has ended.
@@ -403,7 +423,14 @@ class LifeCycle:
 
     def _seen(self, row: OperationRow, job: Job, progress: Progress) -> None:
         values: dict[str, float] = {key: value for key, value in progress.values.items() if value == value}
-        self.live[row.cell] = Live(self._journal.now(), values, progress.remaining, progress.request, progress.message)
+        around = self.live.get(row.cell) if row.kind == SPECTRUM else None
+        if around is not None:
+            # The step's own look says how the cell does.
+            self.live[row.cell] = replace(around, values={**around.values, **values})
+        else:
+            self.live[row.cell] = Live(
+                self._journal.now(), values, progress.remaining, progress.request, progress.message
+            )
         job.seen(row, progress)
 
     async def _sleep(self, look: asyncio.Event, seconds: float) -> None:

@@ -91,7 +91,13 @@ def _running(now: Situation) -> str:
         return _acquiring(now, instrument)
     if planned.on_controller_loss == "stop":
         return f"{instrument}'s watchdog ends the step, and the cell is left at open circuit. {_AFTERWARDS}"
-    if planned.kind is Kind.EIS:
+    if planned.kind is Kind.OPERANDO:
+        return (
+            f"{instrument}'s own program and its own limits go on without further pauses, to the end {ends(planned)}; "
+            f"then the cell stands at open circuit in the probe. The spectrum that is being taken is taken to its end, "
+            f"no other is begun until labctl runs again. {_AFTERWARDS}"
+        )
+    if planned.kind in (Kind.EIS, Kind.DEIS):
         relay = f" and {now.closed} stays closed" if now.closed is not None else ""
         return (
             f"The sweep goes on in {instrument} to its end, and its file stays there; only {instrument}'s own limits "
@@ -112,9 +118,10 @@ def _running(now: Situation) -> str:
 
 def _acquiring(now: Situation, instrument: str) -> str:
     cell = f"{now.cell} is at open circuit in the probe"
-    if now.planned is not None and now.planned.kind is Kind.NUTATION:
+    if now.planned is not None and now.planned.kind in (Kind.NUTATION, Kind.RECOVERY):
+        what = "pulse length" if now.planned.kind is Kind.NUTATION else "recycle delay"
         return (
-            f"{cell}; the pulse length that is being measured is measured to its end in {instrument}, the others wait "
+            f"{cell}; the {what} that is being measured is measured to its end in {instrument}, the others wait "
             "for labctl, and the datasets are fetched when all are there"
         )
     return f"{cell}; the acquisition goes on in {instrument}, and its dataset is fetched at the next start"

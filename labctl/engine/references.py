@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.engine.actions import AcquisitionAction
+from labctl.engine.acquiring import AcquisitionAction
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import BENCH, REFERENCE
+from labctl.engine.clock import beside
 from labctl.engine.description import describe
 from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle
-from labctl.engine.routing import ROLE_OF
+from labctl.engine.routing import IN_PROBE
 from labctl.engine.tokens import token_for
 from labctl.engine.watch import Bounds
 from labctl.errors import InstrumentError
@@ -98,8 +100,11 @@ class ReferenceJob:
         around = self._around
         asked = self.action(row).asked
         operation = describe(row, around.bench, self._spectrometer, around.mode, asked, fetched, ended)
+        zero = None
+        if outcome == "ok":
+            zero = await beside(partial(_zero_of, folder, fetched))
         write_bundle(folder, fetched.files, operation)
-        return {**fetched.summary, "spectrometer": self._spectrometer}
+        return {**fetched.summary, "spectrometer": self._spectrometer, "zero_Hz": zero}
 
     def place_after(self) -> str | None:
         """Its transfers say where it is."""
@@ -145,12 +150,17 @@ class References:
         step = self._step(spectrometer)
         return next((row.token for row in self._rows(step) if row.status is Status.DONE), None)
 
+    def zero(self, spectrometer: str) -> float | None:
+        """Frequency of 0 ppm in Hz in the present session, or None."""
+        rows = (row for row in self._rows(self._step(spectrometer)) if row.status is Status.DONE)
+        return next((row.result.get("zero_Hz") for row in rows), None)
+
     def _step(self, spectrometer: str) -> str:
         return f"{spectrometer}-{self.bench.spectrometer(spectrometer).session()}"
 
     def missing(self, kind: Kind) -> str | None:
         """Name the spectrometer that a step needs and that has no reference in this session; None if all is well."""
-        if ROLE_OF[kind] != "spectrometer":
+        if kind not in IN_PROBE:
             return None
         name = next((name for name, role in self.bench.roles.items() if role == "spectrometer"), None)
         return name if name is not None and self.token(name) is None else None
@@ -216,6 +226,15 @@ class References:
             attempt=attempt,
             token=token_for(self._laboratory, operation, REFERENCE),
         )
+
+
+def _zero_of(folder: Path, fetched: Fetched) -> float:
+    """Find the standard's line, so that a reference without one is known before a cell is measured."""
+    # Here, because it brings numpy, which an orchestrator that starts does not need.
+    from labctl.analysis import reference
+
+    acqus = next(name for name in fetched.files if Path(name).name == "acqus")
+    return reference.evaluate((folder / acqus).parent).sf_Hz
 
 
 def _ended(rows: list[OperationRow]) -> int:

@@ -16,9 +16,16 @@ ROLE_OF: Final[Mapping[Kind, str]] = {
     Kind.DISCHARGE: "cycler",
     Kind.HOLD: "cycler",
     Kind.NUTATION: "spectrometer",
+    Kind.RECOVERY: "spectrometer",
     Kind.NMR: "spectrometer",
     Kind.EIS: "potentiostat",
+    # Its lease has the spectrometer, too: what is done to the cell is the cycler's.
+    Kind.OPERANDO: "cycler",
+    Kind.DEIS: "potentiostat",
 }
+
+#: Kinds for which the cell has to sit in the probe.
+IN_PROBE: Final = frozenset({Kind.NMR, Kind.NUTATION, Kind.RECOVERY, Kind.OPERANDO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,8 @@ class Route:
         What it takes, all or none.
     beside : tuple of (str, int)
         Other instruments whose leads are always at the slot, each with its channel there.
+    spectrometer : str or None
+        Where current flows in a probe: the spectrometer that looks on, part of the same lease.
     """
 
     slot: str
@@ -57,6 +66,7 @@ class Route:
     resources: tuple[str, ...]
     beside: tuple[tuple[str, int], ...] = ()
     channel: int | None = None
+    spectrometer: str | None = None
 
 
 class RouteBook:
@@ -73,16 +83,20 @@ class RouteBook:
     def __init__(self, station: Station, roles: Mapping[str, str]) -> None:
         self._station = station
         self._roles = roles
-        self._by_slot: dict[tuple[str, float | None], dict[str, list[Route]]] = {}
+        self._by_slot: dict[tuple[str, bool, float | None], dict[str, list[Route]]] = {}
 
     def _slots(self, planned: PlannedOperation) -> Mapping[str, Sequence[Route]]:
         """By slot, the ways to carry out an operation of this kind at this temperature."""
         role = ROLE_OF[planned.kind]
-        key = role, planned.temperature
+        probed = planned.kind is Kind.OPERANDO
+        key = role, probed, planned.temperature
         if key not in self._by_slot:
             found: dict[str, list[Route]] = {}
             for name, place in self._station.places.items():
                 chamber = self._station.chamber_of(name)
+                # A probe is for steps that need its spectrometer, and those of a cycler alone are done elsewhere.
+                if role == "cycler" and probed != (self._roles.get(place.instrument or "") == "spectrometer"):
+                    continue
                 # A cycler step with a temperature needs a chamber, one without must not be in one.
                 if role == "cycler" and (planned.temperature is None) != (chamber is None):
                     continue
@@ -150,6 +164,9 @@ def _at(
             # The relay of a channel stays closed for days: its multiplexer is for others to switch meanwhile.
             resources.append(f"{instrument}:{channel}")
         # Whoever measures at these leads needs the other instruments' leads there to be at rest.
+        spectrometer = place.instrument if planned.kind is Kind.OPERANDO else None
+        if spectrometer is not None:
+            resources.append(spectrometer)
         beside = tuple(
             (other, others.leads[number - 1])
             for other, others in place.leads.items()
@@ -161,5 +178,7 @@ def _at(
             resources.append(f"{wanted}={planned.temperature:.2f} K")
         relays = rivals(station.switched(wiring.through), lead) if wiring.through is not None else ()
         needed = tuple(sorted(resources))
-        found.append(Route(slot, instrument, lead, wiring.through, relays, wanted, needed, beside, channel))
+        found.append(
+            Route(slot, instrument, lead, wiring.through, relays, wanted, needed, beside, channel, spectrometer)
+        )
     return found

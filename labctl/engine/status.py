@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from labctl.engine.kinds import SPECTRUM
 from labctl.journal import ENDED, LastWord, OperationRow, Status
 
 if TYPE_CHECKING:
@@ -27,8 +28,11 @@ WORDS: Final[Mapping[str, str]] = {
     "hold": "holding",
     "nmr": "in the spectrometer",
     "nutation": "pulse calibration",
+    "recovery": "T1 measurement",
     "reference": "in the spectrometer",
     "eis": "impedance",
+    "operando": "operando",
+    "deis": "dynamic impedance",
     "transfer": "to be moved",
 }
 
@@ -115,6 +119,8 @@ def _holders(waits: Sequence[tuple[str, str]] | None) -> str | None:
 def _cell(
     rows: list[OperationRow], now: str, machine: str | None, live: Live | None, waits_for: str | None
 ) -> dict[str, Any]:
+    # A spectrum within a step is the step's business.
+    rows = [row for row in rows if row.kind != SPECTRUM]
     current = next((row for row in reversed(rows) if row.status not in ENDED), None)
     last = current or (rows[-1] if rows else None)
     seen, voltage, values = _last_word(rows)
@@ -158,7 +164,7 @@ def time_left(kind: str, rows: Sequence[OperationRow], values: Mapping[str, floa
     hold is over when its current has died away, so what it passed before says nothing of when. What the instrument's
     driver ``told`` of these, and of a series of pulses, only says when the next look is due.
     """
-    if kind == "nutation":
+    if kind in ("nutation", "recovery"):
         return None
     if kind not in ("charge", "discharge", "hold"):
         return told
@@ -186,8 +192,8 @@ def _where(current: OperationRow | None) -> tuple[str | None, str | None]:
         return None, None
     channels = [name for name in current.resources if ":" in name]
     plain = [name for name in current.resources if ":" not in name and "/" not in name and "=" not in name]
-    if current.kind in ("eis", "nmr", "nutation") and plain:
-        return plain[-1] if current.kind == "eis" else plain[0], None
+    if current.kind in ("eis", "deis", "nmr", "nutation", "recovery") and plain:
+        return plain[-1] if current.kind in ("eis", "deis") else plain[0], None
     if channels:
         instrument, _, channel = channels[0].partition(":")
         return instrument, channel

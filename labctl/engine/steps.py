@@ -11,15 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from labctl.engine.acquiring import AcquisitionAction, Pulse, acquisition_request, ahead_of, parameters_of
 from labctl.engine.actions import (
     SAFETY_MARGIN_CURRENT,
     SAFETY_MARGIN_VOLT,
-    AcquisitionAction,
     Action,
     CyclerAction,
     ImpedanceAction,
-    Pulse,
-    acquisition_request,
 )
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
@@ -31,20 +29,21 @@ from labctl.engine.ledgers import Ledgers
 from labctl.engine.movement import Movement
 from labctl.engine.references import References
 from labctl.engine.routing import ROLE_OF, Route, RouteBook
+from labctl.engine.spectra import is_alike, judge
 from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Cycler, Fetched, Progress
 from labctl.journal import ENDED, Journal, OperationRow, Status
-from labctl.protocol import Acquisition, Cycling, Impedance, Kind, PlannedOperation
+from labctl.protocol import Cycling, Dynamic, Impedance, Kind, PlannedOperation, Together
 from labctl.results import SET_ASIDE, keep_records, write_bundle
 from labctl.safety.identity import LastSeen
 from labctl.safety.ledger import integral
 
 #: Kinds that leave a cell with a voltage that the next instrument can compare with.
-CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
+CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO, Kind.DEIS})
 
 #: Kinds whose guard time should not be what ends them.
-GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD})
+GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +184,7 @@ class StepJob:
             potentiostat = bench.potentiostat(route.instrument)
             return ImpedanceAction(row.operation, planned, route, potentiostat, mux, self._beside(route), last_seen)
         request = acquisition_request(row.operation, self._cell.id, planned, self._pulse())
-        return AcquisitionAction(request, bench.spectrometer(route.instrument))
+        return AcquisitionAction(request, bench.spectrometer(route.instrument), row.token, ahead_of(planned))
 
     def _beside(self, route: Route) -> tuple[Cycler, int] | None:
         """Give the cycler whose leads stay at the cell while another instrument measures."""
@@ -206,11 +205,12 @@ class StepJob:
         row = next((one for one in rows if one.kind in CYCLING and one.status in ENDED and _seen(one)), None)
         if row is None or not self._usual(float(row.result["voltage_V"])):
             return None
-        ended = datetime.fromisoformat(str(row.result["ended"]))
+        # Some steps go on for a while after their current has ended.
+        ended = datetime.fromisoformat(str(row.result.get("current_ended") or row.result["ended"]))
         seconds = (self._around.clock.now() - ended).total_seconds()
         return LastSeen(
             float(row.result["voltage_V"]),
-            row.kind,
+            str(row.result.get("direction") or row.kind),
             float(row.result.get("current_A", 0.0)),
             max(seconds, 0.0),
             float(row.result["duration_s"]) if row.kind == Kind.REST and "duration_s" in row.result else None,
@@ -218,7 +218,8 @@ class StepJob:
 
     def _usual(self, voltage: float) -> bool:
         """Whether a step ended inside the limits: from beyond them a cell comes back further than any band says."""
-        limits = self._planned.parameters
+        asked = self._planned.parameters
+        limits = asked.cycling if isinstance(asked, Together) else asked.sweep if isinstance(asked, Dynamic) else asked
         if not isinstance(limits, (Cycling, Impedance)):
             return True
         return limits.voltage_min <= voltage <= limits.voltage_max
@@ -226,17 +227,22 @@ class StepJob:
     def _nutation(self) -> OperationRow | None:
         return next(self._done(Kind.NUTATION), None)
 
+    def _compared(self, row: OperationRow) -> Mapping[str, Any] | None:
+        """Give the last spectrum of this cell that was taken alike, for its electrolyte's line."""
+        asked = parameters_of(self._planned)
+        rows = (one for one in self._done(Kind.NMR) if one.operation != row.operation)
+        return next((one.result for one in rows if is_alike(one.result, asked)), None)
+
     def _pulse(self) -> Pulse:
-        parameters = self._planned.parameters
-        if not isinstance(parameters, Acquisition):
-            raise LabctlError(f"{self._planned.path} is no step for a spectrometer")
-        length = parameters.nominal_pulse
-        if self._planned.kind is Kind.NMR and parameters.pulse in ("calibrate", "reuse"):
+        parameters = parameters_of(self._planned)
+        length, gain = parameters.nominal_pulse, parameters.receiver_gain
+        if self._planned.kind is not Kind.NUTATION and parameters.pulse in ("calibrate", "reuse"):
             nutation = self._nutation()
             if nutation is None:
                 raise LabctlError(f"{self._planned.path}: the pulse was to be calibrated on this cell first")
             length = float(nutation.result["pi_half_s"]) * parameters.flip / (math.pi / 2)
-        gain = None
+            # A gain that overloaded the receiver at this pulse would do so again.
+            gain = nutation.result.get("receiver_gain", gain)
         if parameters.receiver_gain_from not in (None, self._planned.label):
             for row in self._done(Kind.NMR):
                 if row.result.get("label") == parameters.receiver_gain_from:
@@ -258,10 +264,16 @@ class StepJob:
         flags = [*planned.flags, *known, *(["started late"] if late else []), *([status] if status != "ok" else [])]
         result: dict[str, Any] = {**fetched.summary, "label": planned.label, "status": status}
         reference = None
-        if planned.kind in (Kind.NMR, Kind.NUTATION):
+        if ROLE_OF[planned.kind] == "spectrometer":
             reference = around.references.token(route.instrument)
-        if planned.kind is Kind.NUTATION and outcome == "ok":
-            result["pi_half_s"] = await beside(partial(pi_half, folder, fetched))
+            if outcome == "ok":
+                found = await beside(
+                    partial(
+                        judge, planned, folder, fetched, around.references.zero(route.instrument), self._compared(row)
+                    )
+                )
+                result |= found.result
+                flags += found.flags
         nutation = self._nutation() if planned.kind is Kind.NMR else None
         asked = self.action(row).asked
         operation = {
@@ -341,13 +353,3 @@ def _keep(folder: Path, fetched: Fetched, operation: Mapping[str, Any], result: 
         result["integrated_C"] = integral(columns["time_s"], columns["current_A"])
         result["current_A"] = columns["current_A"][-1]
     write_bundle(folder, fetched.files, operation, columns)
-
-
-def pi_half(folder: Path, fetched: Fetched) -> float:
-    """Evaluate a nutation series to the length of the 90 degree pulse in s."""
-    datasets = sorted({(folder / name).parent for name in fetched.files if Path(name).name == "acqus"})
-    datasets.sort(key=lambda dataset: int(dataset.name))
-    # Here, because it brings numpy, which an orchestrator that starts does not need.
-    from labctl.analysis import nutation
-
-    return float(nutation.evaluate(datasets).t90_s)

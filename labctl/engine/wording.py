@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
-from labctl.protocol import Acquisition, Cycling, Impedance, Kind, PlannedOperation
+from labctl.protocol import Acquisition, Cycling, Dynamic, Impedance, Kind, PlannedOperation, Together
 from labctl.units import show
 
 _GOING: Final = {Kind.CHARGE: "charging", Kind.DISCHARGE: "discharging"}
@@ -38,6 +39,9 @@ def doing(planned: PlannedOperation, where: str | None = None) -> str:
             takes = duration(asked.duration)
             tries = f"{len(asked.pulse_lengths)} pulse lengths of {asked.scans} scans"
             return f"calibrating the pulse for '{planned.label}'{place}, {tries}, about {takes}"
+        case Acquisition() as asked if planned.kind is Kind.RECOVERY:
+            tries = f"{len(asked.recycle_delays)} recycle delays of {asked.scans} scans"
+            return f"measuring T1 for '{planned.label}'{place}, {tries}, about {duration(asked.duration)}"
         case Acquisition() as asked:
             spectrum = f"{asked.nucleus} NMR spectrum '{planned.label}'"
             return f"taking the {spectrum}{place}, {asked.scans} scans, about {duration(asked.duration)}"
@@ -45,6 +49,30 @@ def doing(planned: PlannedOperation, where: str | None = None) -> str:
             band = f"{_frequency(asked.frequency_start)} to {_frequency(asked.frequency_end)}"
             after = f" after {duration(asked.rest_before)} of rest" if asked.rest_before else ""
             return f"taking the impedance spectrum '{planned.label}'{place}, {band}{after}"
+        case Together() as asked:
+            return _together(planned, asked, place)
+        case Dynamic() as asked:
+            return _dynamic(planned, asked, place)
+
+
+def _together(planned: PlannedOperation, asked: Together, place: str) -> str:
+    kind = Kind.DISCHARGE if asked.discharging else Kind.CHARGE
+    flowing = _cycling(replace(planned, kind=kind), asked.cycling, place)
+    spectra = f"{asked.during.nucleus} NMR spectra '{planned.label}' of {duration(asked.during.duration)} in a row"
+    if asked.pausing is None or asked.every is None:
+        return f"{flowing}, with {spectra}"
+    pause = f"one of {duration(asked.pausing.duration)} at open circuit every {duration(asked.every)} of current"
+    return f"{flowing}, with {spectra} and {pause}"
+
+
+def _dynamic(planned: PlannedOperation, asked: Dynamic, place: str) -> str:
+    going = _GOING[Kind.DISCHARGE if asked.discharging else Kind.CHARGE]
+    how_many = f"as many impedance spectra '{planned.label}' as come" if asked.keep_on else ""
+    how_many = how_many or f"{asked.count} impedance spectra '{planned.label}'"
+    return (
+        f"{going}{place} at {current(asked.current)} to {show(asked.cutoff, 'V')} with {how_many}, "
+        f"about {duration(asked.sweep_duration)} each"
+    )
 
 
 def _cycling(planned: PlannedOperation, asked: Cycling, place: str) -> str:
@@ -68,7 +96,12 @@ def _frequency(hertz: float) -> str:
 
 def ends(planned: PlannedOperation) -> str:
     """Say what ends an operation by itself, after "ends it": ``"at 4.3 V, or after 16 h"``."""
-    match planned.parameters:
+    parameters = planned.parameters
+    match parameters.cycling if isinstance(parameters, Together) else parameters:
+        case Dynamic(keep_on=False) as series:
+            return f"after {series.count} spectra, or at {show(series.cutoff, 'V')} on average"
+        case Dynamic() as series:
+            return f"at {show(series.cutoff, 'V')} on average, or after {duration(series.at_most)}"
         case Cycling(duration=float() as length):
             return f"after {duration(length)}"
         case Cycling(end_voltage=float() as volts):
@@ -82,7 +115,11 @@ def ends(planned: PlannedOperation) -> str:
 
 def limits(planned: PlannedOperation) -> str | None:
     """Say which limits are in force during an operation, None where nothing flows through the cell."""
-    match planned.parameters:
+    parameters = planned.parameters
+    match parameters.cycling if isinstance(parameters, Together) else parameters:
+        case Dynamic() as asked:
+            span = f"{show(asked.sweep.voltage_min, 'V')} to {show(asked.sweep.voltage_max, 'V')}"
+            return f"{span} on average; labctl ends the series beyond them, the potentiostat has limits of its own"
         case Cycling() as asked:
             span = f"{show(asked.voltage_min, 'V')} to {show(asked.voltage_max, 'V')}, {current(asked.current_max)}"
             most = f", {duration(planned.at_most)} at most" if planned.at_most is not None else ""

@@ -29,8 +29,8 @@ from labctl.instruments.faults import (
 )
 from labctl.instruments.multiplexer import Multiplexer, SwitchedLead, forbidden, read_leads, rivals
 from labctl.instruments.operator import Confirmation, TransferRequest
-from labctl.instruments.potentiostat import ImpedanceRequest, Potentiostat
-from labctl.instruments.spectrometer import AcquisitionRequest, Spectrometer
+from labctl.instruments.potentiostat import DynamicPotentiostat, DynamicRequest, ImpedanceRequest, Potentiostat
+from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermometer, Spectrometer, Tuning, Watched
 
 __all__ = [
     "AcquisitionRequest",
@@ -44,6 +44,8 @@ __all__ = [
     "CyclerProgram",
     "CyclerStep",
     "DriverContext",
+    "DynamicPotentiostat",
+    "DynamicRequest",
     "End",
     "Fetched",
     "Garbled",
@@ -66,12 +68,15 @@ __all__ = [
     "Recording",
     "Refused",
     "SafetyLimits",
+    "SampleThermometer",
     "Spectrometer",
     "State",
     "SwitchedLead",
     "TimedOut",
     "TransferRequest",
+    "Tuning",
     "VendorAlarm",
+    "Watched",
     "forbidden",
     "read_leads",
     "rivals",

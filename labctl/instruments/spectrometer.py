@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from labctl.instruments.common import Fetched, Handle, Identity, Instrument, Progress
+
+#: What is done to the magnetisation before the exciting pulse; the steady state, and with it every integral, differs.
+Saturation = Literal["none", "continuous", "comb"]
 
 
 @dataclass(frozen=True, slots=True)
 class AcquisitionRequest:
-    """One acquisition, or a series of them with different pulse lengths, as one dataset.
+    """One acquisition, or a series of them with different pulse lengths or recycle delays, as one dataset.
 
     Attributes
     ----------
@@ -38,7 +41,26 @@ class AcquisitionRequest:
     pulse_power : float
         PLW1 in W.
     receiver_gain : float or None
-        RG; None lets the spectrometer keep its present value, which is read back.
+        RG; None lets the spectrometer keep its present value, which is read back. A spectrometer with steps takes the
+        nearest one, and says which.
+    carrier_offset : float
+        Hz by which the transmitter lies beside ``carrier_ppm``.
+    saturation : str or None
+        ``none``, ``continuous`` (weak irradiation of one shift during the recycle delay) or ``comb`` (a train of pulses
+        before it, after which every line recovers from zero); None leaves it to the pulse program and its presets.
+    saturation_ppm, saturation_power : float
+        Of continuous irradiation: where, and with how many W.
+    comb_pulses, comb_spacing : int, float
+        Of a comb: how many pulses, s between them.
+    echo_delay : float or None
+        s between the two pulses of a solid echo, and from the second to its top; None where there is no echo.
+    dead_time : float or None
+        DE in s from the pulse, or the echo's top, to the first point; None leaves it to the spectrometer.
+    recycle_delays : tuple of float
+        s. None given: an ordinary acquisition, or a nutation series. Some: a saturation recovery in EXPNO 1, 2, ...,
+        with one pulse length.
+    may_end_early : bool
+        Whether an acquisition with fewer scans than ``scans`` is a result.
     """
 
     name: str
@@ -53,6 +75,53 @@ class AcquisitionRequest:
     pulse_lengths: tuple[float, ...]
     pulse_power: float
     receiver_gain: float | None = None
+    carrier_offset: float = 0.0
+    saturation: Saturation | None = None
+    saturation_ppm: float = 0.0
+    saturation_power: float = 0.0
+    comb_pulses: int = 0
+    comb_spacing: float = 0.0
+    echo_delay: float | None = None
+    dead_time: float | None = None
+    recycle_delays: tuple[float, ...] = ()
+    may_end_early: bool = False
+
+    @property
+    def points_of_series(self) -> tuple[tuple[float, float], ...]:
+        """Pulse length and recycle delay of each EXPNO, in s."""
+        if self.recycle_delays:
+            return tuple((self.pulse_lengths[0], delay) for delay in self.recycle_delays)
+        return tuple((pulse, self.recycle_delay) for pulse in self.pulse_lengths)
+
+
+@runtime_checkable
+class SampleThermometer(Protocol):
+    """A spectrometer that tells the sample's temperature before a spectrum is taken."""
+
+    async def sample_temperature(self, token: str) -> float:
+        """Measure it, in K; what that leaves at the spectrometer carries ``token`` in its name."""
+
+
+@runtime_checkable
+class Tuning(Protocol):
+    """A spectrometer that tunes and matches its probe by itself."""
+
+    async def tune(self, token: str, nucleus: str) -> None:
+        """Tune and match for this nucleus with the sample in the probe; gives back when that must be over.
+
+        Whether it came out well is for the spectra to tell: the strength of the field, the electrolyte's line.
+        """
+
+
+@runtime_checkable
+class Watched(Protocol):
+    """A spectrometer whose data can be looked at while it acquires them, and that can be told that they are enough."""
+
+    async def so_far(self, handle: Handle, folder: Path) -> int | None:
+        """Copy the data of the running acquisition into ``folder``; gives the scans in them, None where none are."""
+
+    async def enough(self, handle: Handle) -> None:
+        """End an acquisition that was started with ``may_end_early``; what it has counts as complete. Idempotent."""
 
 
 class Spectrometer(Instrument, Protocol):
@@ -76,13 +145,18 @@ class Spectrometer(Instrument, Protocol):
         """
 
     async def poll(self, handle: Handle) -> Progress:
-        """Look once. ``values``: scans_done, expno. Done is judged from the dataset, not from the program."""
+        """Look once. ``values``: scans_done, scans, expno; when done also receiver_gain and clipped (0 or 1).
+
+        Done is judged from the dataset, not from the program. Clipped: the receiver was overloaded in some EXPNO, as
+        far as the spectrometer can tell; a spectrometer that can't leaves it out.
+        """
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Copy the datasets whole to ``folder/<token>/<expno>``; complete or not at all.
 
         ``sent`` and ``read_back`` hold the parameters by their Bruker names; ``summary``: ``expnos``, ``scans``,
-        ``session``.
+        ``session``, and where the dataset tells them ``acquired_from`` and ``acquired_until`` (ISO 8601, the
+        spectrometer's clock).
 
         Raises
         ------

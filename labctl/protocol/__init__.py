@@ -1,10 +1,10 @@
 """What to do: protocol files, their models and meaning, and the plan that they expand to for one cell."""
 
+from labctl.protocol.acquisition import Acquisition
 from labctl.protocol.files import load_protocol, protocol_schema, read_protocol, shipped
 from labctl.protocol.models import Protocol
 from labctl.protocol.plan import (
     CONTINUED,
-    Acquisition,
     Cycling,
     Impedance,
     Kind,
@@ -13,6 +13,7 @@ from labctl.protocol.plan import (
     expand,
     measure_problem,
 )
+from labctl.protocol.together import Dynamic, Together
 from labctl.protocol.values import in_cycle
 from labctl.protocol.walk import Block, Placed, blocks, cycles
 
@@ -21,12 +22,14 @@ __all__ = [
     "Acquisition",
     "Block",
     "Cycling",
+    "Dynamic",
     "Impedance",
     "Kind",
     "Placed",
     "PlannedCell",
     "PlannedOperation",
     "Protocol",
+    "Together",
     "blocks",
     "cycles",
     "expand",

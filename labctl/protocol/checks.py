@@ -10,10 +10,13 @@ from itertools import pairwise
 
 from labctl.documents import Amount, Document, Level, Path, suggest
 from labctl.errors import Mistake
+from labctl.protocol.combined import Deis, Operando
+from labctl.protocol.combined_checks import check_combined
 from labctl.protocol.models import Charge, Discharge, Eis, Hold, Nmr, Protocol
+from labctl.protocol.nmr import check_experiments
 from labctl.protocol.outcomes import check_outcomes
 from labctl.protocol.values import PerCycle, Span
-from labctl.protocol.walk import Block, Placed, blocks, cycles
+from labctl.protocol.walk import Block, blocks, cycles
 from labctl.units import show
 
 
@@ -22,9 +25,10 @@ def check_meaning(protocol: Protocol, document: Document) -> list[Mistake]:
     return [
         *_envelope(protocol, document),
         *_measure(protocol, document),
-        *_experiments(protocol, document),
+        *check_experiments(protocol, document),
         *_spectra(protocol, document),
         *check_outcomes(protocol, document),
+        *check_combined(protocol, document),
         *(
             mistake
             for block in blocks(protocol)
@@ -83,7 +87,7 @@ def _measure(protocol: Protocol, document: Document) -> Iterator[Mistake]:
 def _labels(block: Block, document: Document) -> Iterator[Mistake]:
     seen: set[tuple[str, str]] = set()
     for step in block.steps:
-        if isinstance(step.body, (Nmr, Eis)):
+        if isinstance(step.body, (Nmr, Eis, Operando, Deis)):
             if (step.kind, step.body.as_) in seen:
                 found = f"two '{step.kind}' steps of one cycle have the label '{step.body.as_}'"
                 yield document.mistake((*step.path, "as"), found, "give each a label of its own")
@@ -105,6 +109,9 @@ def _steps(protocol: Protocol, block: Block, document: Document) -> Iterator[Mis
             yield from _known(body.spectrum, protocol.spectra, document, (*path, "spectrum"), "spectrum")
         elif isinstance(body, Hold):
             yield from _hold(body, protocol, document, path)
+        elif isinstance(body, (Operando, Deis)):
+            yield from _level(body.until.voltage, protocol, document, (*path, "until", "voltage"))
+            yield from _current(body.current, protocol, document, (*path, "current"))
         elif isinstance(body, (Charge, Discharge)):
             yield from _level(body.until.voltage, protocol, document, (*path, "until", "voltage"))
             wrong = "lower" if isinstance(body, Charge) else "upper"
@@ -181,61 +188,6 @@ def _coverage(current: Mapping[Span, Amount], block: Block, document: Document, 
         found = f"no current for the cycles {last + 1} to {block.last}"
         where = (*path, spans[-1].written)
         yield document.mistake(where, found, f"write '{spans[-1].first}-' for all that follow", key=True)
-
-
-def _experiments(protocol: Protocol, document: Document) -> Iterator[Mistake]:
-    steps = [step for block in blocks(protocol) for step in block.steps if isinstance(step.body, Nmr)]
-    for name, experiment in protocol.experiments.items():
-        path: Path = ("experiments", name)
-        pulse = experiment.pulse
-        if pulse.calibrate is not None and not pulse.shortest < pulse.nominal < pulse.longest:
-            key = next(key for key in ("longest", "shortest", "nominal", "calibrate") if _written(document, path, key))
-            found = f"the pulse lengths {show(pulse.shortest, 'us')} to {show(pulse.longest, 'us')} do not lie around"
-            found += f" the nominal {show(pulse.nominal, 'us')}"
-            yield document.mistake((*path, "pulse", key), found, "write shortest < nominal < longest")
-        # Steps that name no known experiment count for all: their own mistake is reported once, with them.
-        own = [step for step in steps if _experiment(step) == name or _experiment(step) not in protocol.experiments]
-        if own:
-            yield from _states(protocol, name, [_label(step) for step in own], document)
-
-
-def _written(document: Document, path: Path, key: str) -> bool:
-    return (*path, "pulse", key) in document.places
-
-
-def _experiment(step: Placed) -> str:
-    return step.body.experiment if isinstance(step.body, Nmr) else ""
-
-
-def _label(step: Placed) -> str:
-    return step.body.as_ if isinstance(step.body, Nmr) else ""
-
-
-def _states(protocol: Protocol, name: str, labels: list[str], document: Document) -> Iterator[Mistake]:
-    """Check that the states an experiment speaks of are measured, each unknown one reported once."""
-    experiment = protocol.experiments[name]
-    path: Path = ("experiments", name)
-    named: list[tuple[str, Path]] = []
-    calibrate = experiment.pulse.calibrate
-    if calibrate is not None:
-        named.append((calibrate.in_, (*path, "pulse", "calibrate", "in")))
-        for index, label in enumerate(calibrate.reuse):
-            named.append((label, (*path, "pulse", "calibrate", "reuse", index)))
-    if experiment.receiver_gain is not None:
-        named.append((experiment.receiver_gain.from_, (*path, "receiver_gain", "from")))
-    unknown: set[str] = set()
-    for label, where in named:
-        if label not in labels and label not in unknown:
-            unknown.add(label)
-            found = f"no 'nmr' step with '{name}' measures the state '{label}'"
-            yield document.mistake(where, found, suggest(label, list(dict.fromkeys(labels))))
-    if calibrate is None or calibrate.in_ not in labels:
-        return
-    for index, label in enumerate(calibrate.reuse):
-        if label in labels and labels.index(label) <= labels.index(calibrate.in_):
-            found = f"'{label}' is measured before the pulse is calibrated in '{calibrate.in_}'"
-            where = (*path, "pulse", "calibrate", "reuse", index)
-            yield document.mistake(where, found, "name only states that are measured after it")
 
 
 def _spectra(protocol: Protocol, document: Document) -> Iterator[Mistake]:

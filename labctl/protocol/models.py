@@ -9,35 +9,27 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from labctl.documents import (
     Amount,
     AmountOf,
-    Angle,
     Duration,
     FileModel,
     Frequency,
     Level,
-    LevelOf,
     Model,
     Name,
-    Power,
     Quantity,
-    Shift,
     Temperature,
     Text,
     Voltage,
-    Word,
     describe,
     expected,
     suggest,
 )
+from labctl.protocol.bodies import Body, CutoffOrVoltage, Guarded, UntilVoltage, Wait
+from labctl.protocol.combined import DeisStep, OperandoStep
+from labctl.protocol.experiments import Experiment
 from labctl.protocol.values import Current, PerCycle
 
-_CutoffOrVoltage = Annotated[Level, LevelOf(("upper", "lower"))]
 _Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 _CurrentLimit = Annotated[float, Quantity("current", above=0)]
-_Wait = Annotated[float, Quantity("duration", at_least=0)]
-#: What a failure leaves the cell in; whether it can be reached is known when the station is.
-OnFailure = Literal["open_circuit", "hold_voltage", "isolate"]
-#: What becomes of a cell that misses a deadline.
-Late = Literal["hold", "continue", "skip"]
 
 
 class Cutoffs(Model):
@@ -70,75 +62,10 @@ class Measure(Model):
     )
 
 
-class Deadline(Model):
-    """Latest start of a step, and what happens to a cell that misses it."""
-
-    within: Duration = Field(description="Latest start after the end of the step before.", examples=["2 h"])
-    else_: Late = Field(
-        default="continue",
-        alias="else",
-        description="A cell that is late is held, goes on with the delay on its result, or skips the step.",
-        examples=["continue"],
-    )
-
-
-StartWithin = Annotated[
-    Annotated[Duration, Tag("duration")] | Annotated[Deadline, Tag("deadline")],
-    Discriminator(lambda value: "deadline" if isinstance(value, (dict, Deadline)) else "duration"),
-]
-
-
-class _Body(Model):
-    temperature: Temperature | None = Field(
-        default=None, description="Needs a place whose temperature can be set.", examples=["40 degC"]
-    )
-    soak: _Wait = Field(default=0.0, description="Waiting at the place before the step begins.", examples=["1 h"])
-    start_within: StartWithin | None = Field(
-        default=None,
-        description="Latest start after the end of the step before, alone or with what happens to a cell that is late.",
-        examples=["2 h", "{within: 2 h, else: hold}"],
-    )
-    on_failure: OnFailure = Field(
-        default="open_circuit",
-        description="What a failure leaves the cell in: open circuit, its voltage held, or its relay open as well.",
-        examples=["open_circuit"],
-    )
-    on_controller_loss: Literal["continue", "stop"] = Field(
-        default="continue",
-        description="Without labctl the instrument goes on within its own limits, or stops by its watchdog.",
-        examples=["continue"],
-    )
-
-    @property
-    def latest_start(self) -> float | None:
-        """Seconds after the end of the step before, None for any time."""
-        return self.start_within.within if isinstance(self.start_within, Deadline) else self.start_within
-
-    @property
-    def late(self) -> Late:
-        """What becomes of a cell that starts later."""
-        return self.start_within.else_ if isinstance(self.start_within, Deadline) else "continue"
-
-
-class Guarded(_Body):
-    """A step that its own condition ends, and a guard time if that never comes."""
-
-    at_most: Duration = Field(description="Guard time; a step that it ends has timed out.", examples=["16 h"])
-    on_timeout: Literal["hold", "continue"] = Field(
-        default="hold", description="A cell whose step the guard time ended is held, or goes on.", examples=["hold"]
-    )
-
-
-class Rest(_Body):
+class Rest(Body):
     """Open circuit for a while."""
 
     duration: Duration = Field(description="How long.", examples=["12 h"])
-
-
-class UntilVoltage(Model):
-    """End of a charge or discharge."""
-
-    voltage: _CutoffOrVoltage = Field(description="Voltage that ends the step.", examples=["upper"])
 
 
 class _ConstantCurrent(Guarded):
@@ -167,26 +94,26 @@ class UntilCurrent(Model):
     """End of a hold."""
 
     current: Current = Field(description="The hold ends when the current has fallen to this.", examples=["1 uA"])
-    for_: _Wait = Field(default=0.0, alias="for", description="For so long without a break.", examples=["60 s"])
+    for_: Wait = Field(default=0.0, alias="for", description="For so long without a break.", examples=["60 s"])
 
 
 class Hold(Guarded):
     """Constant voltage until the current has died away."""
 
-    voltage: _CutoffOrVoltage = Field(description="Voltage to hold.", examples=["lower"])
+    voltage: CutoffOrVoltage = Field(description="Voltage to hold.", examples=["lower"])
     limit: CurrentLimit = Field(description="Limit while holding.", examples=["{current: 3 mA}"])
     until: UntilCurrent = Field(description="What ends the hold.", examples=["{current: 1 uA, for: 60 s}"])
     at_most: Duration = Field(description="Guard time; a leaking cell never ends by current.", examples=["24 h"])
 
 
-class Nmr(_Body):
+class Nmr(Body):
     """One NMR spectrum of the cell in the probe."""
 
     as_: Name = Field(alias="as", description="Label of the result.", examples=["charged"])
     experiment: str = Field(description="Name under 'experiments'.", examples=["metal"])
 
 
-class Eis(_Body):
+class Eis(Body):
     """One impedance spectrum."""
 
     as_: Name = Field(alias="as", description="Label of the result.", examples=["charged"])
@@ -259,7 +186,7 @@ class _OneKey:
         return value
 
 
-_PLAIN = ("rest", "charge", "discharge", "hold", "nmr", "eis")
+_PLAIN = ("rest", "charge", "discharge", "hold", "nmr", "eis", "operando", "deis")
 _ALL_STEPS = (*_PLAIN, "cycle", "when_measured")
 
 PlainStep = Annotated[
@@ -268,7 +195,9 @@ PlainStep = Annotated[
     | Annotated[DischargeStep, Tag("discharge")]
     | Annotated[HoldStep, Tag("hold")]
     | Annotated[NmrStep, Tag("nmr")]
-    | Annotated[EisStep, Tag("eis")],
+    | Annotated[EisStep, Tag("eis")]
+    | Annotated[OperandoStep, Tag("operando")]
+    | Annotated[DeisStep, Tag("deis")],
     Discriminator(_step_name),
 ]
 _MeasuredStep = Annotated[PlainStep, BeforeValidator(_OneKey(*_PLAIN))]
@@ -309,58 +238,6 @@ TopStep = Annotated[
 ]
 
 
-class Calibrate(Model):
-    """Per-cell calibration of the pulse on the metal line."""
-
-    in_: Name = Field(
-        alias="in", description="State (label) in which the nutation series is taken.", examples=["charged"]
-    )
-    points: Annotated[int, Field(strict=True, ge=4, le=64)] = Field(description="Pulse lengths tried.", examples=[8])
-    reuse: tuple[Name, ...] = Field(
-        default=(), description="States of the same cycle that use the same pulse.", examples=["[discharged, dead]"]
-    )
-    scans: _Whole = Field(default=64, description="Scans per pulse length.", examples=[64])
-
-
-class Pulse(Model):
-    """The excitation pulse."""
-
-    flip: Angle = Field(description="Flip angle.", examples=["90 deg"])
-    power: Power = Field(description="Pulse power.", examples=["80 W"])
-    calibrate: Calibrate | None = Field(default=None, description="Find the pulse length for each cell.")
-    nominal: Duration = Field(
-        default=7e-6, description="Length of a 90 deg pulse before calibration.", examples=["7 us"]
-    )
-    shortest: Duration = Field(default=2e-6, description="Shortest pulse of the nutation series.", examples=["2 us"])
-    longest: Duration = Field(default=16e-6, description="Longest pulse of the nutation series.", examples=["16 us"])
-
-
-class ReceiverGain(Model):
-    """Where the receiver gain comes from."""
-
-    from_: Name = Field(alias="from", description="State of the same cycle whose gain is used.", examples=["charged"])
-
-
-class Experiment(Model):
-    """How an NMR spectrum is taken."""
-
-    nucleus: Annotated[str, Word("[0-9]{1,3}[A-Z][a-z]?", "write for example '7Li'")] = Field(
-        description="Mass number and symbol.", examples=["7Li"]
-    )
-    pulse_program: Annotated[str, Word("[A-Za-z0-9_.+-]{1,60}", "write for example 'zg'")] = Field(
-        description="The spectrometer's name of the pulse program.", examples=["zgpr"]
-    )
-    carrier: Shift = Field(description="Transmitter offset.", examples=["250 ppm"])
-    scans: _Whole = Field(description="Scans added up.", examples=[1024])
-    recycle_delay: Duration = Field(description="Delay before each scan.", examples=["0.5 s"])
-    dwell_time: Duration = Field(description="Time between real points.", examples=["0.1 us"])
-    points: _Whole = Field(description="Real points of the FID.", examples=[32768])
-    pulse: Pulse = Field(description="The excitation pulse.", examples=["{flip: 90 deg, power: 80 W}"])
-    receiver_gain: ReceiverGain | None = Field(
-        default=None, description="Absent: the spectrometer keeps its present gain.", examples=["{from: charged}"]
-    )
-
-
 class Spectrum(Model):
     """How an impedance spectrum is taken."""
 
@@ -377,7 +254,7 @@ class Spectrum(Model):
     amplitude: Annotated[Amount, AmountOf(("current density", "current", "voltage"))] = Field(
         description="Peak amplitude: a current, absolute or per area, or a voltage.", examples=["100 uA/cm2"]
     )
-    rest_before: _Wait = Field(default=0.0, description="Open circuit before the sweep.", examples=["30 min"])
+    rest_before: Wait = Field(default=0.0, description="Open circuit before the sweep.", examples=["30 min"])
 
 
 class Protocol(FileModel):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from labctl.documents import Document, Path
 from labctl.errors import Mistake
+from labctl.protocol.combined import Deis
 from labctl.protocol.models import Eis, Nmr, Protocol
 from labctl.protocol.walk import Block, Placed, blocks
 from labctl.units import show
@@ -20,7 +21,7 @@ def check_outcomes(protocol: Protocol, document: Document) -> Iterator[Mistake]:
         for step in block.steps:
             yield from _deadline(protocol, step, document)
             yield from _skipped(protocol, block, step, document)
-            if step.body.on_failure == "hold_voltage" and isinstance(step.body, (Nmr, Eis)):
+            if step.body.on_failure == "hold_voltage" and isinstance(step.body, (Nmr, Eis, Deis)):
                 found = f"no cycler is connected during '{step.kind}' that could hold the cell's voltage"
                 yield document.mistake((*step.path, "on_failure"), found, "write 'open_circuit', or leave it out")
 

@@ -14,6 +14,10 @@ from typing import Final, Literal, Protocol
 from labctl.documents import Amount
 from labctl.errors import UsageError
 from labctl.protocol import models
+from labctl.protocol.acquisition import Acquisition, acquisition_of, nutation_of, recovery_of
+from labctl.protocol.bodies import Guarded, Late, OnFailure
+from labctl.protocol.combined import Deis, Operando
+from labctl.protocol.together import Dynamic, Together, dynamic, together
 from labctl.protocol.values import PerCycle, in_cycle
 from labctl.protocol.walk import Placed, blocks
 
@@ -29,8 +33,11 @@ class Kind(StrEnum):
     DISCHARGE = "discharge"
     HOLD = "hold"
     NUTATION = "nutation"
+    RECOVERY = "recovery"
     NMR = "nmr"
     EIS = "eis"
+    OPERANDO = "operando"
+    DEIS = "deis"
 
 
 class PlannedCell(Protocol):
@@ -84,49 +91,6 @@ class Cycling:
 
 
 @dataclass(frozen=True, slots=True)
-class Acquisition:
-    """What a spectrometer is asked; SI, shifts in ppm.
-
-    Attributes
-    ----------
-    pulse : str
-        Whether the length is ``nominal``, was just calibrated in this state (``calibrate``), or is that of an earlier
-        state of the same cycle (``reuse``).
-    flip : float
-        Flip angle in rad.
-    nominal_pulse : float
-        Length of a pulse of this flip angle in s, as long as nothing better is known.
-    pulse_lengths : tuple of float
-        For a nutation series only: the lengths to try, in s.
-    power : float
-        Pulse power in W.
-    receiver_gain_from : str or None
-        State of the same cycle, measured before, whose receiver gain is used.
-    """
-
-    experiment: str
-    nucleus: str
-    pulse_program: str
-    carrier_ppm: float
-    scans: int
-    recycle_delay: float
-    dwell_time: float
-    points: int
-    pulse: Literal["nominal", "calibrate", "reuse"]
-    flip: float
-    power: float
-    nominal_pulse: float
-    pulse_lengths: tuple[float, ...]
-    receiver_gain_from: str | None
-
-    @property
-    def duration(self) -> float:
-        """Seconds that the scans take, without the instrument's overhead."""
-        scans = self.scans * max(1, len(self.pulse_lengths))
-        return scans * (self.recycle_delay + self.points * self.dwell_time)
-
-
-@dataclass(frozen=True, slots=True)
 class Impedance:
     """What a potentiostat is asked: amplitude in A or V, frequencies in Hz from high to low."""
 
@@ -151,6 +115,9 @@ class Impedance:
         return self.rest_before + signal
 
 
+Parameters = Cycling | Acquisition | Impedance | Together | Dynamic
+
+
 @dataclass(frozen=True, slots=True)
 class PlannedOperation:
     """One operation of one cell's plan.
@@ -167,7 +134,7 @@ class PlannedOperation:
         0 before the first cycle.
     label : str or None
         The state that is measured.
-    parameters : Cycling, Acquisition or Impedance
+    parameters : Cycling, Acquisition, Impedance, Together or Dynamic
         Resolved for this cell.
     start_within : float or None
         Seconds after the end of the step before.
@@ -197,16 +164,16 @@ class PlannedOperation:
     kind: Kind
     cycle: int
     label: str | None
-    parameters: Cycling | Acquisition | Impedance
+    parameters: Parameters
     start_within: float | None
     at_most: float | None
     temperature: float | None
     soak: float
     expected_duration: float | None
     flags: tuple[str, ...] = ()
-    late: models.Late = "continue"
+    late: Late = "continue"
     on_timeout: Literal["hold", "continue"] = "hold"
-    on_failure: models.OnFailure = "open_circuit"
+    on_failure: OnFailure = "open_circuit"
     on_controller_loss: Literal["continue", "stop"] = "continue"
     temperature_limits: tuple[float, float] | None = None
 
@@ -290,6 +257,14 @@ class _Plan:
         elif isinstance(body, models.Eis):
             parameters = self._impedance(body.spectrum)
             yield self._operation(Kind.EIS, step, cycle, body.as_, parameters, expected=parameters.duration)
+        elif isinstance(body, Operando):
+            yield self._operation(
+                Kind.OPERANDO, step, cycle, body.as_, self._together(body, step, cycle), at_most=body.at_most
+            )
+        elif isinstance(body, Deis):
+            series = self._dynamic(body)
+            expected = None if body.keep_on else series.duration
+            yield self._operation(Kind.DEIS, step, cycle, body.as_, series, at_most=body.at_most, expected=expected)
         elif isinstance(body, models.Rest):
             resting = self._cycling(duration=body.duration)
             yield self._operation(Kind.REST, step, cycle, None, resting, expected=body.duration)
@@ -315,7 +290,7 @@ class _Plan:
         step: Placed,
         cycle: int,
         label: str | None,
-        parameters: Cycling | Acquisition | Impedance,
+        parameters: Parameters,
         *,
         at_most: float | None = None,
         expected: float | None = None,
@@ -333,7 +308,7 @@ class _Plan:
             soak=step.body.soak,
             expected_duration=expected,
             late=step.body.late,
-            on_timeout=step.body.on_timeout if isinstance(step.body, models.Guarded) else "hold",
+            on_timeout=step.body.on_timeout if isinstance(step.body, Guarded) else "hold",
             on_failure=step.body.on_failure,
             on_controller_loss=step.body.on_controller_loss,
             temperature_limits=self._protocol.limits.temperature,
@@ -370,39 +345,43 @@ class _Plan:
         )
 
     def _nmr(self, body: models.Nmr, step: Placed, cycle: int) -> Iterator[PlannedOperation]:
+        """Give a spectrum, and before it the series that its state is to be measured with."""
         experiment = self._protocol.experiments[body.experiment]
-        calibrate, gain = experiment.pulse.calibrate, experiment.receiver_gain
-        pulse: Literal["nominal", "calibrate", "reuse"] = "nominal"
-        if calibrate is not None and body.as_ == calibrate.in_:
-            pulse = "calibrate"
-        elif calibrate is not None and body.as_ in calibrate.reuse and (calibrate.in_, cycle) in self._seen:
-            pulse = "reuse"
-        bound = gain is not None and (gain.from_, cycle) in self._seen
-        acquisition = Acquisition(
-            experiment=body.experiment,
-            nucleus=experiment.nucleus,
-            pulse_program=experiment.pulse_program,
-            carrier_ppm=experiment.carrier,
-            scans=experiment.scans,
-            recycle_delay=experiment.recycle_delay,
-            dwell_time=experiment.dwell_time,
-            points=experiment.points,
-            pulse=pulse,
-            flip=experiment.pulse.flip,
-            power=experiment.pulse.power,
-            nominal_pulse=experiment.pulse.nominal * experiment.pulse.flip / (math.pi / 2),
-            pulse_lengths=(),
-            receiver_gain_from=gain.from_ if gain is not None and bound else None,
-        )
-        spectrum = self._operation(Kind.NMR, step, cycle, body.as_, acquisition, expected=acquisition.duration)
-        if calibrate is not None and pulse == "calibrate":
-            lengths = _lengths(experiment.pulse, calibrate.points)
-            series = replace(acquisition, scans=calibrate.scans, pulse_lengths=lengths)
-            yield self._operation(Kind.NUTATION, step, cycle, body.as_, series, expected=series.duration)
-            # The series has soaked the sample already.
-            spectrum = replace(spectrum, soak=0.0)
+        known = frozenset(label for label, when in self._seen if when == cycle)
+        asked = acquisition_of(body.experiment, experiment, body.as_, known)
+        soaked = False
+        for kind, series in ((Kind.NUTATION, nutation_of(experiment, asked)),
+                             (Kind.RECOVERY, recovery_of(experiment, asked, body.as_))):  # fmt: skip
+            if series is not None:
+                before = self._operation(kind, step, cycle, body.as_, series, expected=series.expected)
+                yield replace(before, soak=0.0) if soaked else before
+                soaked = True
+        spectrum = self._operation(Kind.NMR, step, cycle, body.as_, asked, expected=asked.expected)
         self._seen.add((body.as_, cycle))
-        yield spectrum
+        # A series has soaked the sample already.
+        yield replace(spectrum, soak=0.0) if soaked else spectrum
+
+    def _together(self, body: Operando, step: Placed, cycle: int) -> Together:
+        self._discharging = body.direction == "discharge"
+
+        def acquisition(experiment: str) -> Acquisition:
+            """Resolve an experiment for this label as an ``nmr`` step would have it."""
+            alone = models.Nmr.model_construct(as_=body.as_, experiment=experiment)
+            found = [*self._nmr(alone, step, cycle)][-1].parameters
+            if not isinstance(found, Acquisition):
+                raise UsageError(f"'{experiment}' is no NMR experiment")
+            # A cell under current does not wait for a nutation series.
+            return replace(found, pulse="nominal") if found.pulse == "calibrate" else found
+
+        flowing = self._cycling(
+            current=body.current.on(self._area), end_voltage=self._protocol.volts(body.until.voltage)
+        )
+        return together(body, flowing, acquisition)
+
+    def _dynamic(self, body: Deis) -> Dynamic:
+        self._discharging = body.direction == "discharge"
+        volts = self._protocol.volts(body.until.voltage)
+        return dynamic(body, self._impedance(body.spectrum), self._area, volts, self._protocol.limits.current)
 
     def _impedance(self, name: str) -> Impedance:
         spectrum = self._protocol.spectra[name]
@@ -418,10 +397,3 @@ class _Plan:
             voltage_min=self._protocol.limits.voltage[0],
             voltage_max=self._protocol.limits.voltage[1],
         )
-
-
-def _lengths(pulse: models.Pulse, points: int) -> tuple[float, ...]:
-    """Spread pulse lengths evenly, so that the first maximum and the first null of the nutation are covered."""
-    step = (pulse.longest - pulse.shortest) / (points - 1)
-    # Rounded to 10 ns: a length that the spectrometer can show in full is read back as it was written.
-    return tuple(round(pulse.shortest + step * index, 8) for index in range(points))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labctl.documents import Path
+from labctl.protocol.combined import Deis, DeisStep, Operando, OperandoStep
 from labctl.protocol.models import (
     Charge,
     ChargeStep,
@@ -23,7 +24,8 @@ from labctl.protocol.models import (
     WhenMeasured,
 )
 
-Body = Rest | Charge | Discharge | Hold | Nmr | Eis
+Body = Rest | Charge | Discharge | Hold | Nmr | Eis | Operando | Deis
+Step = RestStep | ChargeStep | DischargeStep | HoldStep | NmrStep | EisStep | OperandoStep | DeisStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Placed:
     ----------
     kind : str
         Its key in the file.
-    body : Rest, Charge, Discharge, Hold, Nmr or Eis
+    body : Body
         What belongs to it.
     path : Path
         Where the body stands in the file.
@@ -109,7 +111,7 @@ def _cycle(step: CycleStep, path: Path) -> tuple[Placed, ...]:
 
 
 def _placed(
-    step: RestStep | ChargeStep | DischargeStep | HoldStep | NmrStep | EisStep,
+    step: Step,
     path: Path,
     number: int,
     *,
@@ -119,7 +121,7 @@ def _placed(
     return Placed(kind, body, (*path, kind), number, measured)
 
 
-def _body(step: RestStep | ChargeStep | DischargeStep | HoldStep | NmrStep | EisStep) -> tuple[str, Body]:
+def _body(step: Step) -> tuple[str, Body]:
     match step:
         case RestStep():
             return "rest", step.rest
@@ -133,3 +135,7 @@ def _body(step: RestStep | ChargeStep | DischargeStep | HoldStep | NmrStep | Eis
             return "nmr", step.nmr
         case EisStep():
             return "eis", step.eis
+        case OperandoStep():
+            return "operando", step.operando
+        case DeisStep():
+            return "deis", step.deis

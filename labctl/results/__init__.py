@@ -14,21 +14,41 @@ from labctl.results.bundle import (
 from labctl.results.delivery import deliver
 from labctl.results.recording import RecordsRefused, RecordWriter
 from labctl.results.records import Record, RecordFile, read_records
+from labctl.results.stamps import (
+    LOOKS,
+    STAMPS,
+    ElapsedClock,
+    Look,
+    Taken,
+    add_look,
+    read_looks,
+    stamp_charges,
+    write_stamps,
+)
 
 __all__ = [
+    "LOOKS",
     "OPERATION_SCHEMA",
     "SET_ASIDE",
+    "STAMPS",
+    "ElapsedClock",
+    "Look",
     "Record",
     "RecordFile",
     "RecordWriter",
     "RecordsRefused",
+    "Taken",
+    "add_look",
     "add_records",
     "bundle_folder",
     "campaign_folder",
     "deliver",
     "keep_records",
     "last_record",
+    "read_looks",
     "read_records",
+    "stamp_charges",
     "write_bundle",
     "write_campaign",
+    "write_stamps",
 ]

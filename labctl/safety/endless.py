@@ -7,9 +7,11 @@ from itertools import chain
 
 from labctl.errors import Mistake
 from labctl.protocol import Placed, Protocol
-from labctl.safety.ways import ROLE_OF, Ways, home_of, steps_of
+from labctl.safety.ways import OPERANDO, ROLE_OF, Ways, home_of, steps_of
 from labctl.station import Cells, Station
 
+#: Steps of these need a spectrometer, and so its reference standard.
+PROBED = ("spectrometer", OPERANDO)
 #: Driver of an instrument that a person runs by hand.
 ASSISTED = "assisted"
 
@@ -31,7 +33,7 @@ def _work(protocol: Protocol, cells: Cells, ways: Ways) -> Iterator[str]:
             places = [way.place for way in ways.of(step)]
             if home_of(cell.place) not in places:
                 yield f"for '{step.kind}' a person brings {cell.id} from '{home_of(cell.place)}' to '{places[0]}'"
-        if ROLE_OF[step.kind] == "spectrometer":
+        if ROLE_OF[step.kind] in PROBED:
             yield f"for '{step.kind}' a person puts the reference standard into '{ways.of(step)[0].place}'"
 
 
@@ -42,7 +44,7 @@ def check_slots(
     homes = {cell.place: index for index, cell in enumerate(cells.cells)}
     taken: set[int] = set()
     steps = list(steps_of(protocol))
-    if any(ROLE_OF[step.kind] == "spectrometer" for step in steps):
+    if any(ROLE_OF[step.kind] in PROBED for step in steps):
         for slot in _reference_slots(station, roles):
             if slot in homes:
                 taken.add(homes[slot])

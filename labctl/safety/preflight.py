@@ -13,7 +13,7 @@ from labctl.errors import Mistake
 from labctl.protocol import Protocol, measure_problem
 from labctl.safety.endless import check_people, check_slots
 from labctl.safety.reachable import check_envelopes, check_outcomes, step_amounts
-from labctl.safety.ways import ROLE_OF, Ways, reaches, steps_of
+from labctl.safety.ways import OPERANDO, ROLE_OF, Ways, reaches, steps_of
 from labctl.station import Cells, Station
 from labctl.units import show
 
@@ -144,6 +144,7 @@ _WHAT_TO_ADD: Mapping[str, str] = {
     "cycler": "give a place of the station 'leads' of a cycler, or leave the step out",
     "spectrometer": "give the station a place with 'instrument:' a spectrometer, or leave the step out",
     "potentiostat": "give a place of the station 'leads' of a potentiostat, or leave the step out",
+    OPERANDO: "give the spectrometer's place 'leads' of a cycler, such as 'leads: {maccor: 17}', or leave the step out",
 }
 
 

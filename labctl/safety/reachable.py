@@ -8,6 +8,7 @@ from typing import Final
 from labctl.documents import Amount, Path
 from labctl.errors import Mistake
 from labctl.protocol import Placed, Protocol
+from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.models import Charge, Discharge, Eis, Hold
 from labctl.safety.ways import Way, Ways, steps_of
 from labctl.station import Cells, Station
@@ -102,13 +103,18 @@ def step_amounts(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, Amoun
                     yield (*step.path, "current", span.written), amount
         case Hold(limit=limit):
             yield (*step.path, "limit", "current"), limit.current
+        case Operando(current=amount):
+            yield (*step.path, "current"), amount
+        case Deis(current=amount, spectrum=name):
+            yield (*step.path, "current"), amount
+            yield ("spectra", name, "amplitude"), protocol.spectra[name].amplitude
         case Eis(spectrum=name):
             yield ("spectra", name, "amplitude"), protocol.spectra[name].amplitude
 
 
 def _voltages(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, float]]:
     match step.body:
-        case Charge(until=until) | Discharge(until=until):
+        case Charge(until=until) | Discharge(until=until) | Operando(until=until) | Deis(until=until):
             yield (*step.path, "until", "voltage"), protocol.volts(until.voltage)
         case Hold(voltage=voltage):
             yield (*step.path, "voltage"), protocol.volts(voltage)

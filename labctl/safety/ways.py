@@ -9,6 +9,9 @@ from typing import Final
 from labctl.protocol import Placed, Protocol, blocks
 from labctl.station import Cells, Place, Station
 
+#: No instrument's role: a cycler whose leads reach the cell in a spectrometer.
+OPERANDO: Final = "cycler at a spectrometer"
+
 ROLE_OF: Final[Mapping[str, str]] = {
     "rest": "cycler",
     "charge": "cycler",
@@ -16,6 +19,8 @@ ROLE_OF: Final[Mapping[str, str]] = {
     "hold": "cycler",
     "nmr": "spectrometer",
     "eis": "potentiostat",
+    "operando": OPERANDO,
+    "deis": "potentiostat",
 }
 
 
@@ -50,6 +55,11 @@ def steps_of(protocol: Protocol) -> Iterator[Placed]:
 
 def reaches(place: Place, role: str, roles: Mapping[str, str]) -> bool:
     """Whether an instrument of this role can be had at a place."""
+    if role == OPERANDO:
+        return _in_probe(place, roles) and any(roles.get(instrument) == "cycler" for instrument in place.leads)
+    if role == "cycler" and _in_probe(place, roles):
+        # The probe is too precious for a step that needs no spectrometer.
+        return False
     if place.instrument is not None and roles.get(place.instrument) == role:
         return True
     return any(roles.get(instrument) == role for instrument in place.leads)
@@ -58,6 +68,10 @@ def reaches(place: Place, role: str, roles: Mapping[str, str]) -> bool:
 def home_of(place: str) -> str:
     """Give the place of a slot such as ``cabinet/1``."""
     return place.partition("/")[0]
+
+
+def _in_probe(place: Place, roles: Mapping[str, str]) -> bool:
+    return place.instrument is not None and roles.get(place.instrument) == "spectrometer"
 
 
 class Ways:
@@ -81,6 +95,8 @@ class Ways:
                 self._ways[inside].append(Way(name, place.instrument, False, None, chamber))
             for instrument, wiring in place.leads.items():
                 role = roles.get(instrument, "")
+                if role == "cycler" and inside == "spectrometer":
+                    role = OPERANDO
                 if role in self._ways and role != inside:
                     self._ways[role].append(Way(name, instrument, True, wiring.through, chamber))
 

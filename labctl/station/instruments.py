@@ -180,6 +180,9 @@ class Bruker(Entry):
         default=None, description="Where TopSpin keeps datasets.", examples=["topspin-data"]
     )
     parameter_set: Text | None = Field(default=None, description="What a new dataset starts from.", examples=["PROTON"])
+    tuning_s: Annotated[float, Field(gt=0, le=3600)] | None = Field(
+        default=None, description="Seconds that automatic tuning and matching is given."
+    )
 
 
 class Zahner(Entry):

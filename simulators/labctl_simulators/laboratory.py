@@ -6,11 +6,12 @@ All simulators of a run share one :class:`Laboratory`. It holds no wire protocol
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from labctl_simulators.faults import MEANT, FaultPlan, FaultProxy
 from labctl_simulators.places import BENCH, Place, read_place, read_slot, read_wiring
 from labctl_simulators.records import Records
 from labctl_simulators.thermal import ThermalPlant
+
+#: Time in s in which a sample comes within a third of the temperature around it: a pouch cell in air; invented.
+_COOLING_S: Final = 600.0
 
 AMBIENT_K = 293.15
 """Temperature of the room, unless the description says another; the paper's cells are cycled at 20 degC."""
@@ -86,6 +90,8 @@ class Laboratory:
         self.cells: dict[str, VirtualCell] = {}
         self._samples = {"reference": Sample("reference")}
         self._positions: dict[str, str] = {"reference": BENCH}
+        # When each was put where it is, and the temperature that it had then.
+        self._arrived: dict[str, tuple[float, float]] = {}
         # The same the other way round, without the bench: who sits where is asked for with every reading.
         self._occupants: dict[str, str] = {}
         self._wiring = read_wiring(self._places.values())
@@ -168,6 +174,7 @@ class Laboratory:
                 sources = ", ".join(self._sources[cell_id])
                 self.note_violation("moved under current", cell=cell_id, sources=sources, to=position)
                 raise NotPossible(f"{cell_id} is under current of {sources}; it stays at {self._positions[cell_id]}")
+        self._arrived[cell_id] = (self.time(), self.sample_temperature(cell_id))
         self.record("laboratory", "moved", cell=cell_id, source=self._positions[cell_id], to=position)
         self._put(cell_id, position)
         self.log.info("moved", cell=cell_id, to=position)
@@ -243,6 +250,13 @@ class Laboratory:
         """Temperature in K where a cell sits, now."""
         place = self._place_of(cell.id)
         return self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
+
+    def sample_temperature(self, item: str) -> float:
+        """Temperature in K of a cell or sample itself, now: it follows that around it, as a pouch cell does in air."""
+        place = self._place_of(item)
+        around = self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
+        since, before = self._arrived.get(item, (0.0, around))
+        return around + (before - around) * math.exp(-max(self.time() - since, 0.0) / _COOLING_S)
 
     def temperatures_of(self, cell: VirtualCell | Sample, times: Iterable[float]) -> np.ndarray:
         """Temperatures in K where a cell sits, at laboratory times, if nobody regulates otherwise until then."""
@@ -458,6 +472,7 @@ class Laboratory:
             "epoch": self._epoch.isoformat(),
             "cells": {cell_id: cell.save() for cell_id, cell in self.cells.items()},
             "positions": dict(self._positions),
+            "arrived": {item: list(came) for item, came in self._arrived.items()},
             "relays": {mux: sorted(closed) for mux, closed in self._relays.items()},
             "chambers": {name: plant.save() for name, plant in self._chambers.items()},
             "sources": {cell_id: list(on) for cell_id, on in self._sources.items() if on},
@@ -482,6 +497,7 @@ class Laboratory:
         self._epoch = datetime.fromisoformat(data["epoch"])
         for cell_id, cell in data["cells"].items():
             self.cells[cell_id].restore(cell)
+        self._arrived = {item: (came[0], came[1]) for item, came in data.get("arrived", {}).items()}
         self._positions, self._occupants = {}, {}
         for item, position in data["positions"].items():
             self._put(item, position)

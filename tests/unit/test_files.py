@@ -86,7 +86,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
 
 # -- the examples of the contracts -------------------------------------------------------------------------------------
 def test_the_shipped_protocol_is_found_and_carries_the_papers_numbers() -> None:
-    assert [path.name for path in shipped()] == ["dead-lithium.yaml"]
+    assert [path.name for path in shipped()] == ["dead-lithium.yaml", "deis.yaml", "operando.yaml"]
     protocol = load_protocol(shipped()[0])
     assert protocol.protocol == "dead-lithium"
     assert protocol.cutoffs is not None

@@ -12,14 +12,16 @@ NAMES = {
         "OperationRow Status"
     ),
     "labctl.results": (
-        "OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused SET_ASIDE add_records bundle_folder "
-        "campaign_folder deliver keep_records last_record read_records write_bundle write_campaign"
+        "ElapsedClock LOOKS Look OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused SET_ASIDE STAMPS Taken "
+        "add_look add_records bundle_folder campaign_folder deliver keep_records last_record read_looks read_records "
+        "stamp_charges write_bundle write_campaign write_stamps"
     ),
     "labctl.instruments": (
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
-        "DriverContext End Fetched Garbled Handle Hiccup Identity ImpedanceRequest Inspectable Inspection Instrument "
-        "Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat Progress Reading Recording Refused "
-        "SafetyLimits Spectrometer State SwitchedLead TimedOut TransferRequest VendorAlarm forbidden read_leads rivals"
+        "DriverContext DynamicPotentiostat DynamicRequest End Fetched Garbled Handle Hiccup Identity ImpedanceRequest "
+        "Inspectable Inspection Instrument Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat "
+        "Progress Reading Recording Refused SafetyLimits SampleThermometer Spectrometer State SwitchedLead TimedOut "
+        "TransferRequest Tuning VendorAlarm Watched forbidden read_leads rivals"
     ),
 }
 

@@ -52,10 +52,10 @@ def request(**changes: Any) -> AcquisitionRequest:
 class Bench:
     """A laboratory with a spectrometer, its gateway and a driver."""
 
-    def __init__(self, folder: Path, clock: LoopClock, faults: bool) -> None:
+    def __init__(self, folder: Path, clock: LoopClock, faults: bool, **settings: str) -> None:
         self.folder, self.clock = folder, clock
         self.laboratory = Laboratory(STATION, folder=folder, seed=7, clock=clock, log=Silence(), faults=faults)
-        self.simulator = TopspinSimulator("topspin", {"data_folder": "topspin-data"}, self.laboratory)
+        self.simulator = TopspinSimulator("topspin", {"data_folder": "topspin-data", **settings}, self.laboratory)
         self.hiccups: list[Hiccup] = []
         self.gateways: list[Gateway] = []
         self.drivers: list[BrukerSpectrometer] = []
@@ -106,9 +106,9 @@ class Bench:
         raise TimeoutError("it does not end")
 
 
-def on_bench(test: Callable[[Bench], Awaitable[None]], folder: Path, faults: bool = False) -> None:
+def on_bench(test: Callable[[Bench], Awaitable[None]], folder: Path, faults: bool = False, **settings: str) -> None:
     async def main(clock: LoopClock) -> None:
-        bench = Bench(folder, clock, faults)
+        bench = Bench(folder, clock, faults, **settings)
         await bench.open()
         try:
             await test(bench)

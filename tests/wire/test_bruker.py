@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +105,12 @@ def test_an_acquisition_gives_a_whole_dataset_with_what_was_asked_for(tmp_path: 
             "NS": 1024, "TD": 32768, "SWH": 5e6, "D 1": 0.5, "P 1": 7.0, "PLW 1": 80.0, "RG": 101.0,
         }  # fmt: skip
         assert fetched.read_back["NUC1"] == "7Li"
-        assert fetched.summary == {
+        summary = dict(fetched.summary)
+        began, over = (datetime.fromisoformat(summary.pop(f"acquired_{when}")) for when in ("from", "until"))
+        assert (over - began).total_seconds() == pytest.approx(1024 * 0.5032768, abs=5)
+        assert summary == {
             "expnos": [1], "scans": 1024, "session": driver.session(), "pulse_us": [7.0], "receiver_gain": 101.0,
+            "sample_temperature_K": 293.15,
         }  # fmt: skip
         assert bench.hiccups == []
 
@@ -123,7 +128,9 @@ def test_a_nutation_series_runs_one_expno_after_the_other(tmp_path: Path) -> Non
             await asyncio.sleep(progress.remaining or 1.0)
         assert progress.state is State.DONE, progress.message
         assert seen == set(range(1, 9))
-        assert progress.values == {"scans_done": 64.0, "expno": 8.0}
+        assert progress.values == {
+            "scans_done": 64.0, "scans": 64.0, "expno": 8.0, "receiver_gain": 101.0, "clipped": 0.0,
+        }  # fmt: skip
         fetched = await driver.fetch(handle, tmp_path / "bundle")
         assert fetched.summary["pulse_us"] == [2.0, 4.0, 6.0, 8.0, 10.0, 12.0, 14.0, 16.0]
         assert fetched.summary["expnos"] == list(range(1, 9))

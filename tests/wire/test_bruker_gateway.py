@@ -72,6 +72,20 @@ EXCHANGES: list[tuple[bytes, bytes]] = [
         b'{"id":14,"op":"start","name":"s1","expno":1,"cmd":"zg"}\n',
         b'{"id":14,"ok":false,"code":"EXISTS","msg":"s1/1 holds an acquisition already (done)"}\n',
     ),
+    (b'{"id":15,"op":"create","name":"s3","expno":1}\n', b'{"id":15,"ok":true,"name":"s3","expno":1}\n'),
+    (
+        b'{"id":16,"op":"process","name":"s3","expno":1,"cmds":["efp"]}\n',
+        b'{"id":16,"ok":false,"code":"NODATA","msg":"s3/1 is not done"}\n',
+    ),
+    (b'{"id":17,"op":"process","name":"s3","expno":1,"cmds":["atma"]}\n', b'{"id":17,"ok":true}\n'),
+    (
+        b'{"id":18,"op":"setpar","name":"s3","expno":1,"pars":{"PARMODE":"2D"}}\n',
+        b'{"id":18,"ok":false,"code":"PAR_REJECTED","msg":"PARMODE is not set here: one EXPNO for each spectrum"}\n',
+    ),
+    (
+        b'{"id":19,"op":"read","name":"s3","expno":1,"file":"fid"}\n',
+        b'{"id":19,"ok":false,"code":"NODATA","msg":"there is no file \'fid\'"}\n',
+    ),
 ]  # fmt: skip
 
 

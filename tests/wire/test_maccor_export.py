@@ -97,6 +97,7 @@ def test_whatever_a_test_did_every_spelling_of_it_reads_alike(rows: list[Row], s
         (SECONDS.text().replace("4.300000\tC", "4.x\tC"), r"x.001:5: '4.x' is no number"),
         (SECONDS.text().replace("4.300000\tC", "nan\tC"), r"x.001:5: 'nan' is no number"),
         (SECONDS.text().replace("4.300000\tC", "1e999\tC"), r"x.001:5: '1e999' is no finite number"),
+        (SECONDS.text().replace("4.300000\tC", "-1e308\tC"), r"x.001:5: '-1e308' is beyond anything a tester measures"),
         (SECONDS.text().replace("4.300000\tC", "4_3.0\tC"), r"x.001:5: '4_3.0' is no number"),
         (SECONDS.text().replace("4.300000\tC", "4,300000\tC"), r"x.001:5: decimal points and decimal commas"),
         (SECONDS.text().replace("2\t0\t1", "2.5\t0\t1"), r"x.001:4: '2.5' is no whole number"),

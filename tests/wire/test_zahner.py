@@ -338,7 +338,7 @@ def test_a_voltage_that_leaves_the_limits_ends_the_sweep(tmp_path: Path) -> None
     async def story(made: Bench) -> None:
         driver = made.driver()
         await driver.connect()
-        narrow = await driver.open_circuit_voltage() + 0.001
+        narrow = await driver.open_circuit_voltage() + 0.025
         handle = await driver.start(TOKEN, replace(REQUEST, bias=1e-3, voltage_max=narrow))
         progress = await ended(driver, handle, 1.0)
         assert progress.state is State.FAILED

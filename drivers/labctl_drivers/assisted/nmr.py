@@ -23,9 +23,11 @@ from labctl_drivers.bruker.parameters import parameters_of
 _MARKS: Final = frozenset({"acqus", "acqu", "fid", "ser"})
 _STARTED: Final = re.compile(r"started at\s+(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(\.\d+)?\s*([+-]\d{4})")
 _TEXTS: Final = ("PULPROG", "NUC1")
+_SERIES: Final = ("pulse_lengths", "recycle_delays")
 #: What must not change within a series, since its points are one curve.
 _SAME: Final = ("D 1", "PLW 1", "RG")
-_UNITS: Final = {"SWH": "Hz", "D 1": "s", "P 1": "us", "PLW 1": "W", "O1P": "ppm"}
+_UNITS: Final = {"SWH": "Hz", "D 1": "s", "P 1": "us", "PLW 1": "W", "O1P": "ppm", "PLW 9": "W",
+                 "CNST 20": "ppm", "D 20": "s", "D 6": "s", "DE": "us"}  # fmt: skip
 
 
 class NmrTask:
@@ -59,7 +61,7 @@ class NmrTask:
     @classmethod
     def again(cls, token: str, asked: Mapping[str, Any]) -> NmrTask:
         """Make it from what a handle or a request keeps."""
-        return cls(token, AcquisitionRequest(**{**asked, "pulse_lengths": tuple(asked["pulse_lengths"])}))
+        return cls(token, AcquisitionRequest(**{**asked, **{key: tuple(asked.get(key, ())) for key in _SERIES}}))
 
     def _settings(self) -> list[Setting]:
         asked = _asked(self._request, self._request.pulse_lengths[0])

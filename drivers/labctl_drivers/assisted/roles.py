@@ -41,6 +41,9 @@ class AssistedSpectrometer(AssistedInstrument):
 
     async def start(self, token: str, request: AcquisitionRequest) -> Handle:
         """Ask for the acquisition. Raises ``Refused`` where the token was used for something else."""
+        if request.recycle_delays or request.carrier_offset:
+            what = "a saturation recovery" if request.recycle_delays else "a carrier beside its shift"
+            raise self._place.fault(Refused, f"{what} is for spectrometers that labctl drives itself")
         expnos = len(request.pulse_lengths)
         place = "EXPNO 1" if expnos == 1 else f"EXPNO 1-{expnos}"
         return await self._ask(token, place, request.name, NmrTask(token, request))

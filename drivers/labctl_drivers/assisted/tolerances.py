@@ -62,6 +62,12 @@ NMR: Final[dict[str, Tolerance]] = {
     "D 1": Tolerance("saturation must be the same in charged, discharged and stripped state", relative=1e-2),
     "P 1": Tolerance("the signal follows the sine of the flip angle: 0.5 % at most", relative=5e-3),
     "PLW 1": Tolerance("the pulse was calibrated at this power", relative=5e-3),
+    "PLW 9": Tolerance("the weak irradiation decides how much of its line is left", relative=5e-2),
+    "CNST 20": Tolerance("another line would be irradiated", absolute=0.1, unit="ppm"),
+    "L 20": Tolerance("too few pulses of the comb leave magnetisation"),
+    "D 20": Tolerance("the comb's spacing decides what it leaves", relative=1e-2),
+    "D 6": Tolerance("the echo's top is where the acquisition begins", relative=1e-2),
+    "DE": Tolerance("the first point's time is the phase along the spectrum", relative=1e-2),
     "RG": Tolerance("integrals are compared at one receiver gain", relative=1e-3),
 }
 

@@ -9,10 +9,12 @@ Facts: file names and parameter forms as in public Bruker datasets; "acquisition
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Union
+from typing import Any, Final, Union
 
 Value = Union[str, "list[str]"]
 
@@ -95,6 +97,12 @@ def fid_bytes(parameters: dict[str, Value]) -> int | None:
     """Give the size in bytes that a complete ``fid`` has, or None where the parameters don't tell."""
     points, width = scalar(parameters, "TD"), _POINT_BYTES.get(scalar(parameters, "DTYPA") or "0")
     return int(points) * width if points is not None and points.isdigit() and width else None
+
+
+def manifest(files: Iterable[Mapping[str, Any]]) -> str:
+    """Give the SHA-256 of a listing: a line ``<sha256>  <file>`` for each file, in its order."""
+    lines = (f"{entry['sha256']}  {entry['file']}\n" for entry in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def judge(folder: Path, date_before: int | None = None) -> Verdict:

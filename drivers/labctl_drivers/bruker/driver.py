@@ -24,15 +24,25 @@ from labctl.instruments import (
     VendorAlarm,
 )
 from labctl_drivers.bruker.dataset import ABSENT, DONE, ERROR, PREPARED, RUNNING
-from labctl_drivers.bruker.fetching import check_expno, fetch_expno, replace_folder, write_expno
+from labctl_drivers.bruker.fetching import Pieces, check_expno, fetch_expno, replace_folder, write_expno
+from labctl_drivers.bruker.instants import acquired
 from labctl_drivers.bruker.link import GatewayLink
 from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of
 from labctl_drivers.bruker.preparing import acquire, make, write
+from labctl_drivers.bruker.sample import sample_temperature
+from labctl_drivers.bruker.tuning import tune
+from labctl_drivers.bruker.watching import so_far
 
 _NAMES: Final = ("PULPROG", "NUC1", "TD", "SWH", "NS", "DS", "D 1", "P 1", "PLW 1", "O1")
+#: What a comb or an echo adds to each scan. Where the program has neither it only makes the expected time longer.
+_LONGER: Final = ("L 20", "D 20", "D 6")
+#: What says after an acquisition whether the receiver was overloaded, and at which gain.
+_LEVEL: Final = ("OVERFLW", "RG")
 #: Seconds until the next look where an acquisition takes longer than expected.
 _SOON: Final = 2.0
 _HALT: Final = 30.0
+#: Seconds that automatic tuning and matching is given.
+_TUNING: Final = 180.0
 #: Real seconds that an acquisition may seem longer for want of an answer.
 _ANSWERED_WITHIN: Final = 10.0
 
@@ -41,7 +51,8 @@ class BrukerSpectrometer:
     """A Bruker spectrometer behind ``labctl-topspin-gateway``.
 
     Station settings: ``address`` (``host:port`` of the gateway), ``token`` (``{env: NAME}``), ``data_folder`` (shown
-    only; the gateway knows its own), ``parameter_set`` (what datasets are made from, default ``PROTON``).
+    only; the gateway knows its own), ``parameter_set`` (what datasets are made from, default ``PROTON``), ``tuning_s``
+    (what automatic tuning is given, default 180).
 
     Parameters
     ----------
@@ -57,6 +68,7 @@ class BrukerSpectrometer:
         text = token if isinstance(token, str) else context.secret(token)
         self._link = GatewayLink(context, str(context.settings.get("address", "")), text)
         self._parameter_set = str(context.settings.get("parameter_set", "PROTON"))
+        self._tuning_s = float(context.settings.get("tuning_s") or _TUNING)
         self._seen: dict[tuple[str, int], datetime] = {}
 
     async def connect(self) -> Identity:
@@ -89,7 +101,7 @@ class BrukerSpectrometer:
         return str(self._link.hello.get("session", ""))
 
     async def start(self, token: str, request: AcquisitionRequest) -> Handle:
-        """Make one EXPNO for each pulse length, write and read back every parameter, and start the first.
+        """Make one EXPNO per pulse length or recycle delay, write and read back all parameters, start the first.
 
         The others are started by :meth:`poll`, each when the one before it is done.
 
@@ -108,52 +120,56 @@ class BrukerSpectrometer:
         title = f"{request.name}\nsample {request.sample}\ntoken {token}"
         frequency: float | None = None
         runs: list[dict[str, Any]] = []
-        for expno, pulse in enumerate(request.pulse_lengths, start=1):
+        for expno, (pulse, delay) in enumerate(request.points_of_series, start=1):
             known = status["expnos"].get(str(expno), {"state": ABSENT})
             await make(self._link, token, expno, title, self._parameter_set, known["state"])
             if frequency is None:
                 await write(self._link, token, expno, first_parameters(request))
                 answer = await self._link.request("getpar", name=token, expno=expno, names=["BF1"])
                 frequency = self._as_number("BF1", answer["pars"]["BF1"])
-            sent = parameters_of(request, pulse, frequency)
-            await write(self._link, token, expno, sent)
+            sent = await write(self._link, token, expno, parameters_of(request, pulse, frequency, delay))
             runs.append({"expno": expno, "sent": sent})
-        await self._acquire(token, 1)
+        await self._acquire(token, 1, runs[0]["sent"])
         place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
-        data = {"session": self.session(), "runs": runs}
+        data = {"session": self.session(), "runs": runs, "may_end_early": request.may_end_early}
         return Handle(token, place, self._context.clock.now().isoformat(), data)
 
     async def poll(self, handle: Handle) -> Progress:
         """Look once, and start the next EXPNO of a series where one has ended.
 
         ``remaining`` is the time to the end of the present EXPNO, because that is when the next look is due.
-        ``values``: scans_done, expno. An acquisition that takes more than 1.5 times what it should, and a minute, is
-        halted and has failed.
+        ``values``: scans_done, scans, expno; when done also receiver_gain and clipped, from RG and OVERFLW
+        of ``acqus``. An acquisition that takes more than 1.5 times what it should, and a minute, is halted and has
+        failed.
         """
         status = await self._link.request("status", name=handle.token)
         scans_done = 0
+        all_scans = float(sum(int(run["sent"]["NS"]) for run in handle.data["runs"]))
         for run in handle.data["runs"]:
             expno, sent = int(run["expno"]), run["sent"]
             found = status["expnos"].get(str(expno), {"state": ABSENT, "message": "", "scans": None, "elapsed_s": None})
             scans, asked = found["scans"], int(sent["NS"])
-            values = {"scans_done": float(scans_done + (scans or 0)), "expno": float(expno)}
+            values = {"scans_done": float(scans_done + (scans or 0)), "scans": all_scans, "expno": float(expno)}
             if found["state"] == RUNNING:
                 return await self._running(handle.token, expno, sent, found, values)
             if found["state"] == PREPARED:
-                await self._acquire(handle.token, expno)
+                await self._acquire(handle.token, expno, sent)
                 return Progress(State.RUNNING, remaining=duration(sent), values=values)
             if found["state"] != DONE:
                 return Progress(State.FAILED, f"EXPNO {expno}: {found['message'] or found['state']}", values=values)
-            if scans != asked:
+            if scans != asked and not (handle.data.get("may_end_early") and scans):
                 return Progress(State.FAILED, f"EXPNO {expno} ended after {scans} of {asked} scans", values=values)
-            scans_done += asked
+            scans_done += scans
         last = float(handle.data["runs"][-1]["expno"])
-        return Progress(State.DONE, remaining=0.0, values={"scans_done": float(scans_done), "expno": last})
+        values = {"scans_done": float(scans_done), "scans": all_scans, "expno": last}
+        return Progress(State.DONE, remaining=0.0, values=values | await self._level(handle))
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Copy every EXPNO to ``folder/<token>/<expno>``, complete or not at all.
 
-        ``summary``: expnos, scans (of one EXPNO), session, pulse_us (one for each EXPNO), receiver_gain.
+        ``summary``: expnos, scans (of one EXPNO), session, pulse_us (one for each EXPNO), receiver_gain, and
+        sample_temperature_K where the spectrometer measures one; of a single EXPNO also acquired_from and
+        acquired_until, by the spectrometer's clock.
 
         Raises
         ------
@@ -164,17 +180,19 @@ class BrukerSpectrometer:
         fresh, target = folder / f"{handle.token}.partial", folder / handle.token
         if fresh.exists():
             shutil.rmtree(fresh)
+        pieces = Pieces(folder / f"{handle.token}.pieces")
         used: list[Mapping[str, str]] = []
         files: list[str] = []
         complete = False
         try:
             for run in runs:
                 expno = int(run["expno"])
-                content = await fetch_expno(self._link, handle.token, expno)
-                used.append(check_expno(f"{handle.token}/{expno}", content, run["sent"]))
+                content = await fetch_expno(self._link, handle.token, expno, pieces)
+                used.append(check_expno(f"{handle.token}/{expno}", content, _checked(handle, run["sent"])))
                 write_expno(fresh / str(expno), content)
                 files.extend(f"{handle.token}/{expno}/{file}" for file in content)
             replace_folder(fresh, target)
+            pieces.clear()
             complete = True
         finally:
             if not complete:
@@ -189,6 +207,8 @@ class BrukerSpectrometer:
                 "session": handle.data["session"],
                 "pulse_us": [float(parameters["P 1"]) for parameters in used],
                 "receiver_gain": float(used[0]["RG"]),
+                **(acquired(target / str(runs[0]["expno"])) if len(runs) == 1 else {}),
+                **_temperature(used),
             },
             warnings=self._warnings(handle, used),
         )
@@ -225,12 +245,37 @@ class BrukerSpectrometer:
             return None
         runs = []
         for expno in sorted(states):
-            answer = await self._link.request("getpar", name=token, expno=expno, names=list(_NAMES))
-            runs.append({"expno": expno, "sent": answer["pars"]})
+            answer = await self._link.request("getpar", name=token, expno=expno, names=[*_NAMES, *_LONGER])
+            sent = {name: value for name, value in answer["pars"].items() if value or name in _NAMES}
+            runs.append({"expno": expno, "sent": sent})
         elapsed = [found["elapsed_s"] for found in status["expnos"].values() if found["elapsed_s"] is not None]
         started = self._context.clock.now() - timedelta(seconds=max(elapsed, default=0.0))
         place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
         return Handle(token, place, started.isoformat(), {"session": self.session(), "runs": runs})
+
+    async def sample_temperature(self, token: str) -> float:
+        """Measure the sample's temperature in K by one scan, kept as ``<token>-te``.
+
+        Raises
+        ------
+        Busy
+            Something is being acquired.
+        CannotSay
+            The console tells none.
+        """
+        return await sample_temperature(self._link, token, self._parameter_set)
+
+    async def tune(self, token: str, nucleus: str) -> None:
+        """Tune and match by ``atma``, and wait for ``tuning_s``; see :class:`labctl.instruments.Tuning`."""
+        await tune(self._link, token, nucleus, self._parameter_set, self._tuning_s)
+
+    async def so_far(self, handle: Handle, folder: Path) -> int | None:
+        """Copy the data so far of an acquisition of one EXPNO; see :class:`labctl.instruments.Watched`."""
+        return await so_far(self._link, handle.token, int(handle.data["runs"][0]["expno"]), folder)
+
+    async def enough(self, handle: Handle) -> None:
+        """Halt; what is there counts, because the request said that it may."""
+        await self.abort(handle)
 
     async def _running(
         self, token: str, expno: int, sent: Mapping[str, str], found: Mapping[str, Any], values: dict[str, float]
@@ -251,8 +296,22 @@ class BrukerSpectrometer:
             return Progress(State.FAILED, f"{message}; halted", values=values)
         return Progress(State.RUNNING, remaining=max(duration(sent) - elapsed, _SOON), values=values)
 
-    async def _acquire(self, token: str, expno: int) -> None:
-        await acquire(self._link, token, expno)
+    async def _level(self, handle: Handle) -> dict[str, float]:
+        """Say at which gain it was acquired and whether the receiver was overloaded; nothing where nobody knows."""
+        overflows, gains = [], []
+        for run in handle.data["runs"]:
+            answer = await self._link.request(
+                "getpar", name=handle.token, expno=int(run["expno"]), names=list(_LEVEL), status=True
+            )
+            overflow, gain = (answer["pars"].get(name) or "" for name in _LEVEL)
+            if not overflow or not gain:
+                return {}
+            overflows.append(self._as_number("OVERFLW", overflow))
+            gains.append(self._as_number("RG", gain))
+        return {"receiver_gain": gains[0], "clipped": float(any(overflows))}
+
+    async def _acquire(self, token: str, expno: int, sent: Mapping[str, str]) -> None:
+        await acquire(self._link, token, expno, duration(sent))
         self._seen[token, expno] = self._context.clock.now()
 
     async def _states(self, token: str) -> list[str]:
@@ -272,6 +331,21 @@ class BrukerSpectrometer:
         if len({parameters["RG"] for parameters in used}) > 1:
             warnings.append("the receiver gain differs within the series")
         return tuple(warnings)
+
+
+def _checked(handle: Handle, sent: Mapping[str, str]) -> dict[str, str]:
+    """Give what must be in the dataset; one that may end early has the scans that it has."""
+    early = handle.data.get("may_end_early")
+    return {name: value for name, value in sent.items() if not (early and name == "NS")}
+
+
+def _temperature(used: list[Mapping[str, str]]) -> dict[str, float]:
+    """Give TE of the last EXPNO in K; a console without a sensor writes 0."""
+    try:
+        kelvin = float(used[-1].get("TE", "0"))
+    except ValueError:
+        return {}
+    return {"sample_temperature_K": kelvin} if kelvin > 0 else {}
 
 
 def _merged(runs: list[Mapping[str, str]]) -> dict[str, Any]:

@@ -19,11 +19,12 @@ import secrets
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from labctl_drivers.bruker.backend import TopspinApi
-from labctl_drivers.bruker.operations import PATIENCE, GatewayError, Operations, Reply
+from labctl_drivers.bruker.operations import GRACE, PATIENCE, GatewayError, Operations, Reply
 
 PROGRAM: Final = "labctl-topspin-gateway"
 WIRE: Final = 1
@@ -67,11 +68,13 @@ class Gateway:
         Name of this spectrometer session; a new one by default.
     patience : float
         Real seconds after which TopSpin counts as stuck.
+    grace : float
+        Seconds beyond 1.5 times the expected duration after which an acquisition is halted.
 
     Raises
     ------
     ValueError
-        The token is empty.
+        The token is empty, or the address stands for all addresses of the PC.
     """
 
     def __init__(
@@ -85,9 +88,12 @@ class Gateway:
         data_folder: str | Path,
         session: str | None = None,
         patience: float = PATIENCE,
+        grace: float = GRACE,
     ) -> None:
         if not token:
             raise ValueError("the gateway's token is empty")
+        if _is_everywhere(host):
+            raise ValueError(f"'{host}' is every address of this PC; name one")
         self._token = token.encode()
         self._host, self._port = host, port
         self._folder = Path(data_folder)
@@ -95,7 +101,7 @@ class Gateway:
         exchange = nullcontext if clock is None else clock.exchange
         self._loop_seconds = float if clock is None else clock.patience
         self._now = _wall if clock is None else clock.now
-        self._operations = Operations(TopspinApi(api), self._folder, exchange, patience, self._loop_seconds)
+        self._operations = Operations(TopspinApi(api), self._folder, exchange, patience, self._loop_seconds, grace)
         self._server: asyncio.Server | None = None
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
@@ -180,6 +186,13 @@ class Gateway:
         return await self._operations.run(op, request)
 
 
+def _is_everywhere(host: str) -> bool:
+    try:
+        return not host or ip_address(host).is_unspecified
+    except ValueError:
+        return False  # a name; it stands for one address
+
+
 def _wall() -> datetime:
     # The gateway runs alone on the spectrometer's PC: no clock is handed to it there.
     return datetime.now(UTC)  # noqa: TID251
@@ -209,6 +222,15 @@ def _arguments() -> argparse.ArgumentParser:
         default="LABCTL_TOPSPIN_TOKEN",
         metavar="NAME",
         help="environment variable that holds the token (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--patience", type=float, default=PATIENCE, help="seconds until TopSpin counts as stuck (default: %(default)g)"
+    )
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=GRACE,
+        help="seconds beyond 1.5 times the expected duration; then an acquisition is halted (default: %(default)g)",
     )
     parser.add_argument("--data-folder", required=True, type=Path, help="where datasets are made, as TopSpin sees it")
     return parser
@@ -244,7 +266,18 @@ def main(arguments: list[str] | None = None) -> int:
             "come with TopSpin 4.1.4 or later under <TopSpin>/python/examples\n"
         )
         return 1
-    gateway = Gateway(api, token=token, host=chosen.host, port=chosen.port, data_folder=chosen.data_folder)
+    if _is_everywhere(chosen.host):
+        sys.stderr.write(f"{PROGRAM}: --host must name one address of this PC, not all of them\n")
+        return 2
+    gateway = Gateway(
+        api,
+        token=token,
+        host=chosen.host,
+        port=chosen.port,
+        data_folder=chosen.data_folder.resolve(),
+        patience=chosen.patience,
+        grace=chosen.grace,
+    )
     try:
         asyncio.run(_listen(gateway, chosen.host))
     except KeyboardInterrupt:

@@ -12,14 +12,14 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, TypeVar
 
 from labctl_drivers.bruker.acquisition import Occupation
 from labctl_drivers.bruker.backend import TopspinApi
-from labctl_drivers.bruker.dataset import DONE, PREPARED, RUNNING
+from labctl_drivers.bruker.dataset import DONE, PREPARED, RUNNING, manifest
 
 #: Seconds after which TopSpin counts as stuck, for instance behind a dialog on its screen.
 PATIENCE: Final = 20.0
@@ -28,8 +28,15 @@ _MOMENT: Final = 2.0
 CHUNK: Final = 196608
 #: Most bytes of files that a listing carries with it.
 INLINE: Final = 393216
+#: What may be told to a dataset that is not complete: data so far of a running one, tuning before anything runs.
+_EARLY: Final[Mapping[tuple[str, ...], str]] = {("tr",): RUNNING, ("atma",): PREPARED}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PARAMETER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}( \d{1,2})?")
+#: Written, it would make of one spectrum a series without the files that a series needs.
+_FORBIDDEN: Final = ("PARMODE",)
+#: An acquisition is halted after this times what the client expects, and so many seconds; labctl does so earlier.
+_FACTOR: Final = 1.5
+GRACE: Final = 120.0
 _COMMAND: Final = re.compile(r"[a-z][A-Za-z0-9_]{0,31}( [A-Za-z0-9_.+-]{1,32}){0,4}")
 
 T = TypeVar("T")
@@ -69,6 +76,8 @@ class Operations:
         Real seconds after which TopSpin counts as stuck.
     loop_seconds : callable
         Gives the running loop's seconds that correspond to real ones.
+    grace : float
+        Seconds beyond 1.5 times the expected duration after which an acquisition is halted.
     """
 
     def __init__(
@@ -78,14 +87,20 @@ class Operations:
         exchange: Callable[[], AbstractContextManager[None]],
         patience: float = PATIENCE,
         loop_seconds: Callable[[float], float] = float,
+        grace: float = GRACE,
     ) -> None:
         self._patience = patience
+        self._grace = grace
         self._loop_seconds = loop_seconds
         self._api = api
         self._folder = folder
         self._exchange = exchange
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="topspin")
-        self._stuck: asyncio.Future[Any] | None = None
+        # For a halt, past whatever keeps the first one waiting.
+        self._spare = ThreadPoolExecutor(max_workers=1, thread_name_prefix="topspin-halt")
+        self._watchdog: asyncio.TimerHandle | None = None
+        self._halting: asyncio.Task[None] | None = None
+        self._stuck: Future[Any] | None = None
         self._version = ""
         self._one_at_a_time = asyncio.Lock()
         self._occupation = Occupation(folder)
@@ -108,8 +123,13 @@ class Operations:
         self._occupation.load()
 
     def close(self) -> None:
-        """Let the worker thread end after what it is doing now."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        """Let the worker threads end after what they are doing now."""
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        if self._halting is not None:
+            self._halting.cancel()
+        for worker in (self._worker, self._spare):
+            worker.shutdown(wait=False, cancel_futures=True)
 
     async def version(self) -> str:
         """TopSpin's version; empty where TopSpin does not say it within a moment."""
@@ -160,7 +180,8 @@ class Operations:
         if not isinstance(parameters, dict) or not all(isinstance(value, str) for value in parameters.values()):
             raise GatewayError("REQUEST", "'pars' must be an object of texts")
         for parameter in parameters:
-            _matching(_PARAMETER, parameter, "parameter")
+            if _matching(_PARAMETER, parameter, "parameter") in _FORBIDDEN:
+                raise GatewayError("PAR_REJECTED", f"{parameter} is not set here: one EXPNO for each spectrum")
         if self._occupation.verdict(name, expno).state in (RUNNING, DONE):
             raise GatewayError("EXISTS", f"{name}/{expno} holds an acquisition")
         answers = await self._call(self._api.write, self._folder, name, expno, parameters)
@@ -189,9 +210,13 @@ class Operations:
         if not isinstance(commands, list):
             raise GatewayError("REQUEST", "'cmds' must be a list")
         checked = [_matching(_COMMAND, command, "command") for command in commands]
-        if self._occupation.verdict(name, expno).state != DONE:
-            raise GatewayError("NODATA", f"{name}/{expno} holds no complete acquisition")
-        await self._call(lambda: self._api.launch(self._folder, name, expno, checked, wait=True))
+        state = _EARLY.get(tuple(checked), DONE)
+        if self._occupation.verdict(name, expno).state != state:
+            raise GatewayError("NODATA", f"{name}/{expno} is not {state}")
+        if state == PREPARED and self._occupation.refresh() is not None:
+            raise GatewayError("BUSY", "something is being acquired")
+        # Tuning takes minutes: nobody waits for it here.
+        await self._call(lambda: self._api.launch(self._folder, name, expno, checked, wait=state != PREPARED))
         return {}
 
     # -- acquisition ---------------------------------------------------------------------------------------------
@@ -199,6 +224,7 @@ class Operations:
     async def _start(self, request: Mapping[str, Any]) -> Reply:
         name, expno = _name(request), _expno(request)
         command = _matching(_COMMAND, request.get("cmd", "zg"), "command")
+        expected = float(_number(request, "expected_s", 0))
         taken = self._occupation.refresh()
         if taken is not None:
             raise GatewayError("BUSY", f"{taken.name}/{taken.expno} is being acquired")
@@ -208,12 +234,32 @@ class Operations:
         if found.state != PREPARED:
             raise GatewayError("EXISTS", f"{name}/{expno} holds an acquisition already ({found.state})")
         self._occupation.begin(name, expno)
+        if expected:
+            self._watch(name, expno, _FACTOR * expected + self._grace)
         # Where TopSpin reports a fault or stays silent, the start may have come through: the dataset tells.
         taken_up = await self._call(lambda: self._api.launch(self._folder, name, expno, [command], wait=False))
         if not taken_up:
             self._occupation.end()
             raise GatewayError("NODATA", f"TopSpin knows no dataset {name}/{expno}")
         return {"name": name, "expno": expno}
+
+    def _watch(self, name: str, expno: int, allowed: float) -> None:
+        """Halt an acquisition that takes far too long, also where nobody asks any more."""
+
+        def overdue() -> None:
+            running = self._occupation.refresh()
+            if running is not None and (running.name, running.expno) == (name, expno) and running.halted is None:
+                self._halting = asyncio.get_running_loop().create_task(self._halt_overdue())
+
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        self._watchdog = asyncio.get_running_loop().call_later(allowed, overdue)
+
+    async def _halt_overdue(self) -> None:
+        self._occupation.halting()
+        # Where TopSpin does not take it, the next look says that it took no notice.
+        with suppress(GatewayError):
+            await self._tell("halt")
 
     async def _status(self, request: Mapping[str, Any]) -> Reply:
         reply: Reply = {}
@@ -250,9 +296,20 @@ class Operations:
         states = [self._occupation.verdict(name, expno).state for expno in self._expnos(name)]
         if RUNNING not in states:
             return {"halted": False}
-        await self._call(self._api.execute, "stop" if request.get("op") == "stop" else "halt")
+        await self._tell("stop" if request.get("op") == "stop" else "halt")
         self._occupation.halting()
         return {"halted": True}
+
+    async def _tell(self, command: str) -> None:
+        """Give a command to the spectrometer, past whatever keeps the worker thread waiting."""
+        if self._stuck is None or self._stuck.done():
+            await self._call(self._api.execute, command)
+            return
+        future = self._spare.submit(self._api.execute, command)
+        if not await self._within(future, self._patience):
+            raise GatewayError("TIMEOUT", f"TopSpin does not take '{command}'; look for a dialog on its screen")
+        if (error := future.exception()) is not None:
+            raise GatewayError("TOPSPIN", f"{type(error).__name__}: {error}")
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -271,7 +328,8 @@ class Operations:
                 budget -= len(content)
                 entry["data"] = base64.b64encode(content).decode("ascii")
             files.append(entry)
-        return {"files": files}
+        state = self._occupation.verdict(name, _expno(request)).state
+        return {"files": files, "manifest": manifest(files), "state": state}
 
     async def _read(self, request: Mapping[str, Any]) -> Reply:
         folder = self._dataset(_name(request), _expno(request))
@@ -307,19 +365,24 @@ class Operations:
         if self._stuck is not None and not self._stuck.done():
             raise GatewayError("TIMEOUT", "TopSpin has not answered an earlier call; look for a dialog on its screen")
         patience = self._patience if patience is None else patience
-        with self._exchange():
-            future = asyncio.wrap_future(self._worker.submit(function, *args))
-            done, _ = await asyncio.wait({future}, timeout=self._loop_seconds(patience))
-        if not done:
+        future = self._worker.submit(function, *args)
+        if not await self._within(future, patience):
             self._stuck = future
-            # Whatever it says when it comes back at last, nobody waits for it any more.
-            future.add_done_callback(lambda late: late.cancelled() or late.exception())
             raise GatewayError("TIMEOUT", f"TopSpin has not answered within {patience:g} s; look for a dialog there")
         error = future.exception()
         if error is not None:
             self._api.forget()
             raise GatewayError("TOPSPIN", f"{type(error).__name__}: {error}")
         return future.result()
+
+    async def _within(self, future: Future[Any], patience: float) -> bool:
+        """Wait for a call into TopSpin; False where it takes too long."""
+        waited = asyncio.wrap_future(future)
+        # Whatever it says when it comes back too late, nobody waits for it any more.
+        waited.add_done_callback(lambda late: late.cancelled() or late.exception())
+        with self._exchange():
+            done, _ = await asyncio.wait({waited}, timeout=self._loop_seconds(patience))
+        return bool(done)
 
 
 def _name(request: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,8 +39,13 @@ async def make(link: GatewayLink, token: str, expno: int, title: str, parameter_
             return
 
 
-async def write(link: GatewayLink, token: str, expno: int, sent: Mapping[str, str]) -> None:
+async def write(link: GatewayLink, token: str, expno: int, sent: Mapping[str, str]) -> dict[str, str]:
     """Write parameters and compare what reads back.
+
+    Returns
+    -------
+    dict of str
+        What was sent, with the receiver's step in place of the gain that was asked for.
 
     Raises
     ------
@@ -51,10 +57,13 @@ async def write(link: GatewayLink, token: str, expno: int, sent: Mapping[str, st
     if difference is not None:
         name, wanted, found = difference
         raise link.fault(Refused, f"PAR_REJECTED: {name} was set to {wanted} and reads back as {found}")
+    return {**sent, **{name: value for name, value in reply["read_back"].items() if name == "RG" and name in sent}}
 
 
-async def acquire(link: GatewayLink, token: str, expno: int) -> None:
-    """Start one EXPNO; after a fault find out by the dataset whether it started.
+async def acquire(link: GatewayLink, token: str, expno: int, expected: float = 0.0) -> None:
+    """Start one EXPNO that takes ``expected`` s; after a fault find out by the dataset whether it started.
+
+    Far beyond that time the gateway halts it by itself; never where it is 0.
 
     Raises
     ------
@@ -65,7 +74,8 @@ async def acquire(link: GatewayLink, token: str, expno: int) -> None:
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            await link.request("start", repeat=False, name=token, expno=expno, cmd="zg")
+            seconds = math.ceil(expected)
+            await link.request("start", repeat=False, name=token, expno=expno, cmd="zg", expected_s=seconds)
         except SURVIVABLE as fault:
             if attempt == ATTEMPTS:
                 raise

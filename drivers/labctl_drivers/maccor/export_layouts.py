@@ -172,14 +172,17 @@ def numbers(texts: Sequence[str], decimal: str | None, *, grouped: bool = False)
     Raises
     ------
     ValueError
-        One is no finite number.
+        One is no finite number, or larger than anything that a tester measures.
     """
     if decimal == "." and _usual(texts):
         found = np.array(list(map(float, texts)))
     else:
         found = np.array([_number(text.strip(), decimal, grouped) for text in texts], dtype=float)
-    if not np.isfinite(found).all():
-        raise ValueError(f"'{texts[int(np.flatnonzero(~np.isfinite(found))[0])]}' is no finite number")
+    senseless = ~(np.abs(found) <= _LARGEST)
+    if senseless.any():
+        first = int(np.flatnonzero(senseless)[0])
+        said = "is beyond anything a tester measures" if np.isfinite(found[first]) else "is no finite number"
+        raise ValueError(f"'{texts[first]}' {said}")
     return found
 
 

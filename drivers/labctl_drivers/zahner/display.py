@@ -1,11 +1,12 @@
 """What the online display shows of a running measurement: points as they are ready.
 
-Source of the format: the vendor's client and notebooks. The display is for progress and for the voltage guard alone;
-results come from the file.
+Source of the format: the vendor's client and notebooks. The display is for progress, for the voltage guard, and for
+the points of a sweep that was broken off; complete results come from the file.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,14 +19,30 @@ _COLUMNS: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A point that is ready: Hz, and the DC voltage in V."""
+    """A point that is ready.
+
+    Attributes
+    ----------
+    frequency : float
+        Hz.
+    modulus, phase : float
+        Ohm and rad.
+    time : float
+        s, as displayed.
+    voltage, current : float
+        Mean values over the point's periods, V and A.
+    """
 
     frequency: float
+    modulus: float
+    phase: float
+    time: float
     voltage: float
+    current: float
 
 
-def latest(wire: Wire) -> Point | None:
-    """Take everything that has arrived and give the last point, or None where there was none.
+def arrived(wire: Wire) -> list[Point]:
+    """Take everything that has arrived and give its points, oldest first.
 
     Raises
     ------
@@ -34,7 +51,7 @@ def latest(wire: Wire) -> Point | None:
     NotReachable
         The connection is gone.
     """
-    point = None
+    points = []
     while (payload := wire.take(SCRIPT)) is not None:
         if payload[0] != _ROW:
             continue
@@ -43,8 +60,8 @@ def latest(wire: Wire) -> Point | None:
             values = [float(field) for field in fields]
         except ValueError as error:
             raise Garbled(f"a point of the online display makes no sense: {payload[1:80]!r}") from error
-        if len(values) < _COLUMNS:
-            raise Garbled(f"a point of the online display has {len(values)} values instead of {_COLUMNS}")
-        point = Point(values[0], values[5])
+        if len(values) < _COLUMNS or not all(math.isfinite(value) for value in values[:_COLUMNS]):
+            raise Garbled(f"a point of the online display is no row of {_COLUMNS} numbers: {payload[1:80]!r}")
+        points.append(Point(*values[:4], *values[5:7]))
     wire.check()
-    return point
+    return points

@@ -11,6 +11,8 @@ UNVERIFIED: Final = (
     "what EIS answers after a forced return, and whether a file remains; end one sweep by 'labctl abort' and look",
     "that script commands wait while a sweep is measured; if they are dropped, its end is seen only when it is due",
     "that a sweep and its source go on when the connection dies; pull the cable once while a dummy cell is measured",
+    "that the direct current of a series flows on between two spectra; watch the first series on a dummy cell",
+    "what amplitude and bias mean in pseudo-galvanostatic control; compare one spectrum with a galvanostatic one",
     "the range of frequencies and the largest current are not told by Thales; look at the data sheet",
 )
 

@@ -1,22 +1,36 @@
 """From a request to Thales' settings, and what the instrument must then show and measure. Pure.
 
-Source of the settings and their units: the vendor's client. Points per decade and periods are set alike above and
-below 66 Hz, where Thales would allow a change.
+Source of the settings, their units, and of 66 Hz, where densities and periods change: the vendor's client. In
+pseudo-galvanostatic control the amplitude is taken to be a current, as in the galvanostatic one, and the direct
+set-point a voltage; that is unverified.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
-from labctl.instruments import ImpedanceRequest, OutOfRange, Refused
+from labctl.instruments import DynamicRequest, ImpedanceRequest, OutOfRange, Refused
 from labctl_drivers.zahner.replies import Setup
 
+_MODES: Final = {
+    "potentiostatic": {"Gal": "0:GAL=0"},
+    "galvanostatic": {"Gal": "-1:GAL=1"},
+    "pseudo-galvanostatic": {"Gal": "0:GAL=-1"},
+}
+_SWITCHES: Final = {
+    "potentiostatic": (0.0, 0.0),
+    "galvanostatic": (-1.0, 1.0),
+    "pseudo-galvanostatic": (0.0, -1.0),
+}
 #: No point takes less than this many seconds, whatever its frequency (seen; the vendor gives no number).
 SHORTEST: Final = 0.3
+#: Hz at which densities and periods change.
+KNEE: Final = 66.0
 _PATH: Final = re.compile(r"[a-k]:[/\\0-9a-z_+-]+")
 _ROOT: Final = re.compile(r"[0-9a-zA-Z_+-]+")
 # SENDSETUP shows five digits.
@@ -37,22 +51,56 @@ def output_path(text: str) -> str:
     return path
 
 
-def file_of(folder: str, token: str) -> str:
-    """Path of the file that carries ``token``. Raises ``ValueError`` for a token that Thales cannot store."""
-    if not _ROOT.fullmatch(token):
-        raise ValueError(f"'{token}' cannot be a file name in Thales")
-    return f"{folder}\\{token}.ism"
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where results go on the Term PC, and how they are named.
+
+    Attributes
+    ----------
+    folder : str
+        As :func:`output_path` gives it.
+    counted : bool
+        Whether Thales adds a number to each name, which is always 1 since each name is used once; otherwise files are
+        named as they are told to be. Names by date are not used: such a file could not be found again.
+    """
+
+    folder: str
+    counted: bool = False
+
+    def file(self, token: str) -> str:
+        """Path of the file that carries ``token``. Raises ``ValueError`` for a token that Thales cannot store."""
+        if not _ROOT.fullmatch(token):
+            raise ValueError(f"'{token}' cannot be a file name in Thales")
+        return f"{self.folder}\\{token}{'_0001' if self.counted else ''}.ism"
+
+    def settings(self, token: str) -> dict[str, str]:
+        """Assignments that name the next result."""
+        naming = {"EIS_MOD": "1", "EIS_NUM": "1"} if self.counted else {"EIS_MOD": "2"}
+        return {**naming, "EIS_PATH": self.folder, "EIS_ROOT": token}
 
 
-def grid(high: float, low: float, per_decade: float) -> list[float]:
-    """Expected frequencies in Hz, falling, both ends included."""
-    count = max(1, math.ceil(math.log10(high / low) * per_decade - 1e-9))
-    return [high * (low / high) ** (n / count) for n in range(count + 1)]
+@lru_cache(maxsize=64)
+def grid(high: float, low: float, above: float, below: float) -> tuple[float, ...]:
+    """Expected frequencies in Hz, falling, both ends included; densities in points per decade about 66 Hz."""
+
+    def position(frequency: float) -> float:
+        return math.log10(frequency / KNEE) * (above if frequency >= KNEE else below)
+
+    first, last = position(high), position(low)
+    count = max(1, math.ceil(first - last - 1e-9))
+    inner = (first + (last - first) * n / count for n in range(1, count))
+    return (high, *(KNEE * 10 ** (place / (above if place >= 0 else below)) for place in inner), low)
 
 
-def duration(frequencies: Sequence[float], periods: float) -> float:
-    """Expected seconds of a sweep."""
-    return sum(max(SHORTEST, periods / frequency) for frequency in frequencies)
+@lru_cache(maxsize=64)
+def duration(frequencies: tuple[float, ...], above: float, below: float) -> float:
+    """Expected seconds of a sweep that is given falling; periods above 66 Hz and at the lowest frequency."""
+    low = frequencies[-1]
+    total = 0.0
+    for frequency in frequencies:
+        share = math.log(KNEE / frequency) / math.log(KNEE / low) if frequency < KNEE else 0.0
+        total += max(SHORTEST, round(above + (below - above) * share) / frequency)
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,25 +110,25 @@ class Plan:
     Attributes
     ----------
     request : ImpedanceRequest
-        What is wanted.
+        What is wanted; for one spectrum of a series its equivalent with the direct current as bias.
     token : str
         Name of the file, without its ending.
-    folder : str
-        On the Term PC.
+    place : Place
+        Where the file goes.
     """
 
     request: ImpedanceRequest
     token: str
-    folder: str
+    place: Place
 
     @property
     def file(self) -> str:
         """Path of the result on the Term PC."""
-        return file_of(self.folder, self.token)
+        return self.place.file(self.token)
 
     @property
     def galvanostatic(self) -> bool:
-        """Whether amplitude and bias are currents."""
+        """Whether the bias is a current."""
         return self.request.control == "galvanostatic"
 
     @property
@@ -89,29 +137,47 @@ class Plan:
         ends = (self.request.frequency_start, self.request.frequency_end)
         return max(ends), min(ends)
 
+    @property
+    def densities(self) -> tuple[int, int]:
+        """Points per decade above and below 66 Hz."""
+        asked = self.request
+        low = asked.points_per_decade_low
+        return asked.points_per_decade, asked.points_per_decade if low is None else low
+
+    @property
+    def periods(self) -> tuple[int, int]:
+        """Periods above 66 Hz and at the lowest frequency."""
+        asked = self.request
+        return asked.periods, asked.periods if asked.periods_low is None else asked.periods_low
+
+    @property
+    def expected(self) -> float:
+        """Seconds that the sweep should take."""
+        return duration(grid(*self.limits, *self.densities), *self.periods)
+
     def settings(self, open_circuit: float) -> dict[str, str]:
         """Assignments in the order in which they are sent; ``open_circuit`` in V is where a potential bias starts."""
         asked, (high, low) = self.request, self.limits
+        rising = asked.frequency_start < asked.frequency_end
+        (above, below), (most, least) = self.densities, self.periods
         return {
-            "EIS_MOD": "2",
-            "EIS_PATH": self.folder,
-            "EIS_ROOT": self.token,
-            "Gal": "-1:GAL=1" if self.galvanostatic else "0:GAL=0",
+            **self.place.settings(self.token),
+            **_MODES[asked.control],
             "Ampl": _number(asked.amplitude * 1000),
             **(
                 {"Cset": _number(asked.bias)}
                 if self.galvanostatic
                 else {"Pset": _number(round(open_circuit + asked.bias, 6))}
             ),
-            "Fstart": _number(high),
+            "Fstart": _number(low if rising else high),
             "Fmax": _number(high),
             "Fmin": _number(low),
-            "dfm": str(asked.points_per_decade),
-            "dfl": str(asked.points_per_decade),
-            "Nws": str(asked.periods),
-            "Nwl": str(asked.periods),
+            "dfm": str(above),
+            "dfl": str(below),
+            "Nws": str(most),
+            "Nwl": str(least),
             "ScanStrategy": "0",
-            "ScanDirection": "0",
+            "ScanDirection": "1" if rising else "0",
         }
 
     def check(self, shown: Setup, open_circuit: float) -> None:
@@ -119,23 +185,30 @@ class Plan:
         asked = self.request
         if not asked.amplitude > 0 or self.limits[1] <= 0:
             raise OutOfRange(f"amplitude {asked.amplitude:g} and lowest frequency {self.limits[1]:g} Hz must exceed 0")
-        if not 1 <= asked.periods <= 100:
-            raise OutOfRange(f"{asked.periods} periods per point; Thales takes 1 to 100")
-        centre, low, high, unit = (
-            (asked.bias, shown["Cmin"], shown["Cmax"], "A")
-            if self.galvanostatic
-            else (open_circuit + asked.bias, shown["Pmin"], shown["Pmax"], "V")
-        )
-        if centre - asked.amplitude < low or centre + asked.amplitude > high:
+        most, least = self.periods
+        if not 1 <= least <= most <= 100:
             raise OutOfRange(
-                f"{centre:g} {unit} with an amplitude of {asked.amplitude:g} {unit} lies outside "
-                f"the instrument's {low:g} to {high:g} {unit}"
+                f"{most} periods per point and {least} at the lowest frequency; Thales takes 1 to 100, and at low "
+                "frequencies not more than at high ones"
             )
+        compliance = f"the instrument's {shown['Pmin']:g} to {shown['Pmax']:g} V"
+        if asked.voltage_min < shown["Pmin"] or asked.voltage_max > shown["Pmax"]:
+            limits = f"{asked.voltage_min:g} to {asked.voltage_max:g} V"
+            raise OutOfRange(f"the cell's limits {limits} lie outside {compliance}")
+        ampere, volt = (shown["Cmin"], shown["Cmax"], "A"), (shown["Pmin"], shown["Pmax"], "V")
+        if self.galvanostatic:
+            _within(asked.bias, asked.amplitude, *ampere)
+        elif asked.control == "potentiostatic":
+            _within(open_circuit + asked.bias, asked.amplitude, *volt)
+        else:
+            _within(open_circuit + asked.bias, 0.0, *volt)
+            _within(0.0, asked.amplitude, *ampere)
 
-    def compare(self, shown: Setup, settings: Mapping[str, str]) -> None:
+    def compare(self, shown: Setup, settings: Mapping[str, str], *, on: bool = False) -> None:
         """Compare set values with those read back. Raises ``Refused`` with both."""
         wanted = {name: float(settings[name]) for name in ("Ampl", "Cset", "Pset") if name in settings}
-        wanted |= {"Gal": -1.0, "GAL": 1.0} if self.galvanostatic else {"Gal": 0.0, "GAL": 0.0}
+        wanted["Gal"], wanted["GAL"] = _SWITCHES[self.request.control]
+        wanted["Pot"] = -1.0 if on else 0.0
         for name, value in wanted.items():
             if not math.isclose(shown[name], value, rel_tol=_TOLERANCE, abs_tol=1e-12):
                 raise Refused(f"{name} was set to {value:g}, but the instrument shows {shown[name]:g}")
@@ -150,17 +223,58 @@ class Plan:
             )
 
     def data(self, voltage_before: float, settings: Mapping[str, str], shown: Setup) -> dict[str, Any]:
-        """What a handle keeps, JSON values only."""
-        asked, (high, low) = self.request, self.limits
+        """What a handle keeps of it, JSON values only."""
+        asked, (high, low), (above, below) = self.request, self.limits, self.densities
         return {
             "frequency_Hz": [high, low],
-            "points_per_decade": asked.points_per_decade,
-            "expected_s": duration(grid(high, low, asked.points_per_decade), asked.periods),
-            "voltage_before_V": voltage_before,
+            "rising": asked.frequency_start < asked.frequency_end,
+            "points_per_decade": above,
+            "points_per_decade_low": below,
+            "expected_s": self.expected,
             "voltage_limits_V": [asked.voltage_min, asked.voltage_max],
+            "voltage_before_V": voltage_before,
             "sent": dict(settings),
             "read_back": dict(shown.values),
         }
+
+
+def sweeps_of(request: ImpedanceRequest, token: str, place: Place) -> tuple[Plan, ...]:
+    """The spectrum itself, and those that show whether it can be trusted."""
+    plain = replace(request, rest_before=0.0, linearity=None, repeat=False)
+    plans = [Plan(plain, token, place)]
+    if request.linearity is not None:
+        louder = replace(plain, amplitude=plain.amplitude * request.linearity)
+        plans.append(Plan(louder, f"{token}-linearity", place))
+    if request.repeat:
+        plans.append(Plan(plain, f"{token}-repeat", place))
+    return tuple(plans)
+
+
+def series_of(request: DynamicRequest, token: str, place: Place) -> tuple[Plan, ...]:
+    """All spectra of a series, numbered from 1."""
+    single = ImpedanceRequest(
+        name=request.name,
+        control="galvanostatic",
+        frequency_start=request.frequency_start,
+        frequency_end=request.frequency_end,
+        points_per_decade=request.points_per_decade,
+        periods=request.periods,
+        amplitude=request.amplitude,
+        bias=request.current,
+        voltage_min=request.voltage_min,
+        voltage_max=request.voltage_max,
+        points_per_decade_low=request.points_per_decade_low,
+        periods_low=request.periods_low,
+    )
+    return tuple(Plan(single, f"{token}-{number:03d}", place) for number in range(1, request.spectra + 1))
+
+
+def _within(centre: float, amplitude: float, low: float, high: float, unit: str) -> None:
+    if centre - amplitude < low or centre + amplitude > high:
+        raise OutOfRange(
+            f"{centre:g} {unit} with an amplitude of {amplitude:g} {unit} lies outside "
+            f"the instrument's {low:g} to {high:g} {unit}"
+        )
 
 
 def _number(value: float) -> str:

@@ -53,6 +53,8 @@ class Session:
         self.serial = serial
         self.version = ""
         self.generation = 0
+        #: Age of Thales' last sign of life, in s, when it was last asked for.
+        self.heartbeat = 0.0
 
     # Connections.
 
@@ -242,7 +244,7 @@ class Session:
     async def _heartbeat(self, wire: Wire) -> None:
         field = replies.devcli(await wire.ask(DEVCLI, f"1,{wire.name}", _DEVCLI_TIMEOUT), wire.name)
         try:
-            float(field)
+            self.heartbeat = float(field) / 1000.0
         except ValueError as error:
             raise Garbled(f"'{field}' is no heartbeat") from error
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 EPOCH: Final = datetime(1980, 1, 1, tzinfo=UTC)
 _VERSION: Final = bytes.fromhex("0000FFFFFFFE")
+_OLDER: Final = bytes.fromhex("0000FFFFFFFF")
 _WITH_TRACKS: Final = 0x80B0
+_WITHOUT_TRACKS: Final = 0x00B0
 _ORIGIN_BYTES: Final = 256
 
 
@@ -60,27 +62,29 @@ class Spectrum:
     serial: str
 
 
-def write(spectrum: Spectrum) -> bytes:
-    """Give the file's bytes."""
+def write(spectrum: Spectrum, *, tracks: bool = True, older: bool = False) -> bytes:
+    """Give the file's bytes, with voltage and current at each point or without, under the newer or older version."""
     count = len(spectrum.frequency)
     seconds = np.array([(instant - EPOCH).total_seconds() for instant in spectrum.measured])
     parts = [
-        _VERSION,
+        _OLDER if older else _VERSION,
         (count - 1).to_bytes(6, "big", signed=True),
         *(
             np.asarray(column, dtype=">f8").tobytes()
             for column in (spectrum.frequency, np.abs(spectrum.impedance), np.angle(spectrum.impedance), seconds)
         ),
         np.full(count, 999, dtype=">i2").tobytes(),
-        *(_string(text) for text in _texts(spectrum)),
-        (_ORIGIN_BYTES + 16 * count).to_bytes(2, "big", signed=True),
-        _k_table(spectrum).tobytes(),
-        np.column_stack((spectrum.voltage, spectrum.current)).astype(">f8").tobytes(),
+        *(zahner_string(text) for text in _texts(spectrum)),
+        (_ORIGIN_BYTES + 16 * count * tracks).to_bytes(2, "big", signed=True),
+        _k_table(spectrum, _WITH_TRACKS if tracks else _WITHOUT_TRACKS).tobytes(),
     ]
+    if tracks:
+        parts.append(np.column_stack((spectrum.voltage, spectrum.current)).astype(">f8").tobytes())
     return b"".join(parts)
 
 
-def _string(text: str) -> bytes:
+def zahner_string(text: str) -> bytes:
+    """Give a text as all of the instrument's files have it: length, then the letters with their case exchanged."""
     data = text.swapcase().encode("ascii", "replace")
     return len(data).to_bytes(2, "big", signed=True) + data
 
@@ -103,12 +107,12 @@ def _amperes(value: float) -> str:
     return f"{value / 1e-9:.5g}nA"
 
 
-def _k_table(spectrum: Spectrum) -> NDArray[np.float64]:
+def _k_table(spectrum: Spectrum, flags: int) -> NDArray[np.float64]:
     k = np.zeros(32, dtype=">f8")
     k[1], k[2], k[3], k[4] = spectrum.nwl, spectrum.nws, spectrum.dfl, spectrum.dfm
     k[6] = 1.0 if spectrum.galvanostatic else 0.0
     k[7], k[8] = spectrum.pset, spectrum.cset
     k[12], k[13], k[14] = spectrum.fmin, spectrum.fmax, spectrum.fstart
     k[17], k[21] = 2.0, 60.0
-    k[25], k[27] = spectrum.amplitude, float(_WITH_TRACKS)
+    k[25], k[27] = spectrum.amplitude, float(flags)
     return k

@@ -1,14 +1,24 @@
-"""What the Remote script lets a client set: names, ranges, and the texts that read them back.
+"""The instrument's settings: how they are assigned, read back, and how results are named by them.
 
-The names and the text of ``SENDSETUP`` are from the vendor's client and notebooks; the ranges of the voltage and the
-current are those of the notebook's instrument, the other ranges are plausible for a Zennium Pro and unverified. Of
-the error numbers only 100 (parameter out of range) is known; the others are this simulator's own choice.
+The text of ``SENDSETUP`` and the beginnings of those of CV and IE are from vendor notebooks; the others are formed
+alike. Of the error numbers only 100 (parameter out of range) is known; the others are this simulator's own choice.
 """
 
 from __future__ import annotations
 
-import re
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
+
+from labctl_simulators.thales.tables import (
+    CHANNELS,
+    CURRENT_LIMIT,
+    NAMED,
+    NUMBERS,
+    PAD4_CARDS,
+    READ_BACK,
+    TEXTS,
+    VOLTAGE_LIMIT,
+)
 
 OK: Final = "OK\r"
 OUT_OF_RANGE: Final = "ERROR;100;1\r"
@@ -17,46 +27,10 @@ FILE_EXISTS: Final = "ERROR;102;1\r"
 OVERLOAD: Final = "ERROR;103;1\r"
 ABORTED: Final = "ERROR;104;1\r"
 SOURCE_OFF: Final = "ERROR;105;1\r"
+NOT_CHECKED: Final = "ERROR;106;1\r"
+NO_SEQUENCE: Final = "ERROR;107;1\r"
 
-CURRENT_LIMIT: Final = 3.0
-VOLTAGE_LIMIT: Final = 5.2377
-
-_FREQUENCY: Final = (1e-5, 8e6)
-_COUNT: Final = (1.0, 100.0)
-
-# name: (lowest, highest, at power-on)
-NUMBERS: Final[dict[str, tuple[float, float, float]]] = {
-    "Pset": (-VOLTAGE_LIMIT, VOLTAGE_LIMIT, 0.0),
-    "Cset": (-CURRENT_LIMIT, CURRENT_LIMIT, 0.0),
-    "Pot": (-1.0, 0.0, 0.0),
-    "Gal": (-1.0, 0.0, 0.0),
-    "GAL": (-1.0, 1.0, 0.0),
-    "Frq": (*_FREQUENCY, 1e3),
-    "Ampl": (0.0, 3000.0, 0.0),
-    "Nw": (*_COUNT, 1.0),
-    "Fmin": (*_FREQUENCY, 1.0),
-    "Fmax": (*_FREQUENCY, 1e5),
-    "Fstart": (*_FREQUENCY, 1e3),
-    "dfm": (*_COUNT, 10.0),
-    "dfl": (*_COUNT, 5.0),
-    "Nws": (*_COUNT, 20.0),
-    "Nwl": (*_COUNT, 4.0),
-    "ScanStrategy": (0.0, 2.0, 0.0),
-    "ScanDirection": (0.0, 1.0, 0.0),
-    "EIS_MOD": (0.0, 2.0, 0.0),
-    "EIS_NUM": (0.0, 9999.0, 1.0),
-    "DEV%": (0.0, 4.0, 0.0),
-    "DEVHOT%": (0.0, 4.0, 0.0),
-    "Rmin": (0.0, 12.0, 0.0),
-    "Rmax": (0.0, 12.0, 12.0),
-    "Potrange": (0.0, 3.0, 0.0),
-    "UseRuleFile": (0.0, 1.0, 0.0),
-    "ACQENA": (0.0, 1.0, 0.0),
-}
-_TEXTS: Final = {
-    "EIS_PATH": (re.compile(r"[a-k]:[/\\0-9a-zA-Z_+-]+"), "c:\\thales\\temp"),
-    "EIS_ROOT": (re.compile(r"[0-9a-zA-Z_+-]+"), "spectra"),
-}
+_LAST_ACQ: Final = 32
 
 
 class Settings:
@@ -64,14 +38,26 @@ class Settings:
 
     def __init__(self) -> None:
         self.numbers: dict[str, float] = {name: entry[2] for name, entry in NUMBERS.items()}
-        self.texts: dict[str, str] = {name: entry[1] for name, entry in _TEXTS.items()}
+        self.texts: dict[str, str] = {name: entry[1] for name, entry in TEXTS.items()}
+        # "PAD4=1;2": 1.0 and so on; what was never set stays at its value at power-on.
+        self.channels: dict[str, float] = {}
 
     def __getitem__(self, name: str) -> float:
         return self.numbers[name]
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return {"numbers": dict(self.numbers), "texts": dict(self.texts), "channels": dict(self.channels)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take up :meth:`to_json`."""
+        self.numbers.update(state["numbers"])
+        self.texts.update(state["texts"])
+        self.channels.update(state["channels"])
+
     @property
     def galvanostatic(self) -> bool:
-        """Both switches say so."""
+        """Whether the current is regulated: both switches say so."""
         return self["Gal"] == -1 and self["GAL"] == 1
 
     def assign(self, text: str) -> str:
@@ -79,22 +65,43 @@ class Settings:
         name, equals, value = text.partition("=")
         if not equals:
             return UNKNOWN
-        if name in _TEXTS:
-            if not _TEXTS[name][0].fullmatch(value):
+        if name in TEXTS:
+            if not TEXTS[name][0].fullmatch(value):
                 return OUT_OF_RANGE
-            self.texts[name] = value.lower() if name == "EIS_PATH" else value
+            self.texts[name] = value.lower() if name.endswith("_PATH") else value
             return OK
+        if name in CHANNELS or name == "SEQ_ACQ":
+            return self._assign_channel(name, value)
         if name not in NUMBERS:
             return UNKNOWN
-        try:
-            number = float(value)
-        except ValueError:
-            return OUT_OF_RANGE
+        number = _number(value)
         low, high, _ = NUMBERS[name]
-        if not low <= number <= high:
+        if number is None or not low <= number <= high:
             return OUT_OF_RANGE
         self.numbers[name] = number
         return OK
+
+    def _assign_channel(self, name: str, value: str) -> str:
+        numbers = [_number(part) for part in value.split(";")]
+        if name == "SEQ_ACQ":
+            places, low, high = [_LAST_ACQ], 0.0, 1.0
+        else:
+            places, (low, high, _) = [PAD4_CARDS, PAD4_CARDS], CHANNELS[name]
+        if len(numbers) != len(places) + 1 or any(number is None for number in numbers):
+            return OUT_OF_RANGE
+        *indices, number = (float(number or 0.0) for number in numbers)
+        if not all(index in range(1, most + 1) for index, most in zip(indices, places, strict=True)):
+            return OUT_OF_RANGE
+        if not low <= number <= high:
+            return OUT_OF_RANGE
+        self.channels[f"{name}={';'.join(f'{index:.0f}' for index in indices)}"] = number
+        return OK
+
+    def pad4_channels(self) -> tuple[bool, ...]:
+        """For each channel of each card, whether it is measured too; none while PAD4 is off as a whole."""
+        on = self["PAD4ENA"] == 1
+        cards = range(1, PAD4_CARDS + 1)
+        return tuple(on and self.channels.get(f"PAD4={card};{channel}") == 1 for card in cards for channel in cards)
 
     def setup(self) -> str:
         """Give the reply to ``SENDSETUP``."""
@@ -105,14 +112,28 @@ class Settings:
         )
         return f"OK;SETUP;{shown};{switches};{limits};DEV={self['DEV%']:.0f};EPC=0;MAXDEV=4;ENDSETUP\r"
 
-    def spectrum_path(self, day: str) -> str:
-        """Path of the next spectrum by the chosen naming; the form of the date naming is unverified."""
-        root = f"{self.texts['EIS_PATH'].rstrip('/').rstrip(chr(92))}\\{self.texts['EIS_ROOT']}"
-        if self["EIS_MOD"] == 2:
-            return f"{root}.ism"
-        if self["EIS_MOD"] == 1:
-            return f"{root}_{self['EIS_NUM']:04.0f}.ism"
-        return f"{root}_{day}.ism"
+    def read_back(self, command: str) -> str:
+        """Give the reply to a command that reads a group of settings back."""
+        if command == "SENDPAD4SETUP":
+            word, shown = "PAD4SETUP", [f"PAD4MOD={self['PAD4MOD']:.0f}", f"PAD4ENA={self['PAD4ENA']:.0f}"]
+        else:
+            word, names = READ_BACK[command]
+            shown = [f"{name}={_shown(self[name])}" for name in names]
+        prefix = {"PAD4SETUP": "PAD4", "SEQACQSETUP": "SEQ_ACQ="}.get(word)
+        if prefix is not None:
+            shown += [f"{name}:{_shown(value)}" for name, value in self.channels.items() if name.startswith(prefix)]
+        return f"OK;{word};{';'.join(shown)};ENDSETUP\r"
+
+    def output_path(self, kind: str, day: str) -> str:
+        """Path of the next result of a kind by the chosen naming, lower case; the date's form is unverified."""
+        root = f"{self.texts[f'{kind}_PATH'].rstrip('/').rstrip(chr(92))}\\{self.texts[f'{kind}_ROOT']}"
+        suffix = {2: "", 1: f"_{self[f'{kind}_NUM']:04.0f}"}.get(int(self[f"{kind}_MOD"]), f"_{day}")
+        return f"{root}{suffix}.{NAMED[kind]}".lower().replace("/", "\\")
+
+    def count_up(self, kind: str) -> None:
+        """Go to the next number after a result that was named by the counter."""
+        if self[f"{kind}_MOD"] == 1:
+            self.numbers[f"{kind}_NUM"] += 1
 
     def sweep_error(self) -> str | None:
         """Reply that declines a spectrum with these settings, or None."""
@@ -122,6 +143,17 @@ class Settings:
             return OUT_OF_RANGE
         if self["Nws"] < self["Nwl"]:
             return OUT_OF_RANGE
-        if self["Ampl"] <= 0 or (not self.galvanostatic and self["Ampl"] > 1000):
+        if self["Ampl"] <= 0 or (self["GAL"] == 0 and self["Ampl"] > 1000):
             return OUT_OF_RANGE
         return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _shown(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e4 else f"{value:.4e}"

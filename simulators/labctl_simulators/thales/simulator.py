@@ -2,10 +2,7 @@
 
 Captured from the vendor's client (driven unmodified against this): registration, telegrams, DevCli commands, script
 commands and the form of their replies, file transfer, online display, the sign-off. Guessed: the reply to ``EIS``,
-the error numbers other than 100, how points and periods are spread, that script commands sent during a measurement
-wait their turn, and that a forced return to the script ends a measurement without a file and leaves the source as it
-was. Left out: CV, current-voltage curves, the sequencer, PAD4, ACQ channels, FRA and external potentiostats, whose
-commands are answered as unknown.
+the
 """
 
 from __future__ import annotations
@@ -14,24 +11,26 @@ import asyncio
 import base64
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
-import numpy as np
-
-from labctl_simulators.cell import VirtualCell
 from labctl_simulators.laboratory import Laboratory
-from labctl_simulators.thales import ism
+from labctl_simulators.thales import cards, curves, eis
 from labctl_simulators.thales import settings as texts
+from labctl_simulators.thales.curves import Curves
+from labctl_simulators.thales.eis import NOISE, Spectra
+from labctl_simulators.thales.sequences import Step
 from labctl_simulators.thales.settings import Settings
 from labctl_simulators.thales.source import Source
-from labctl_simulators.thales.sweep import SHORTEST, Sweep, durations, frequencies
-from labctl_simulators.thales.term import BEGIN, COLUMNS, END, ROW, UNITS, Connection, Term
+from labctl_simulators.thales.tables import READ_BACK
+from labctl_simulators.thales.term import END, Connection, Term
+from labctl_simulators.thales.workstation import Measurement, Workstation
 
 SERIAL: Final = "33021"
-_NOISE: Final = 0.002
 _CALIBRATION_S: Final = 2.0
 _FORCE_S: Final = 2.0
-_LASTSHOT: Final = "c:\\thales\\temp\\lastshot.ism"
+_SEQUENCE: Final = "c:\\thales\\script\\sequencer\\sequences\\sequence{:02d}.seq"
+_LASTSHOT: Final = "c:\\thales\\temp\\lastshot"
 
 
 class ThalesSimulator:
@@ -43,13 +42,16 @@ class ThalesSimulator:
         The station's name of the instrument.
     settings : mapping
         Its station entry; ``simulate`` may hold ``port`` (default: a free one), ``script`` (whether the Remote script
-        runs already, default true) and ``sign_off`` (``empty``, ``fin``, ``rst``, ``mute``).
+        runs already, default true), ``sign_off`` (``empty``, ``fin``, ``rst``, ``mute``) and ``sequences`` (texts by
+        number, 0 to 9) and ``noise`` (of an impedance, relative; default 0.002).
     laboratory : Laboratory
         Cells, relays and time.
 
     Breakdowns
     ----------
-    ``overload`` (the sweep that runs ends with an error; the source stays on).
+    ``overload`` (the measurement that runs ends with an error; the source stays on), ``lost reply`` (the next
+    measurement's answer never comes, its file does), ``no files`` (Term never answers when asked for a file),
+    ``freeze`` (Thales gives no sign of life any more, measures nothing and cannot be forced; Term answers on).
     """
 
     def __init__(self, name: str, settings: Mapping[str, Any], laboratory: Laboratory) -> None:
@@ -59,65 +61,88 @@ class ThalesSimulator:
         self.settings = Settings()
         self.files: dict[str, bytes] = {}
         self._port = int(options.get("port", 0))
-        self._laboratory = laboratory
-        self._source = Source(name, self.settings, laboratory)
-        self._term = Term(self, str(options.get("sign_off", "empty")))
+        self.laboratory = laboratory
+        self.source = Source(name, self.settings, laboratory)
+        self.term = Term(self, str(options.get("sign_off", "empty")))
         self._script = bool(options.get("script", True))
         self._queue: deque[tuple[Connection, str]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._asked: Connection | None = None
-        self._sweep: Sweep | None = None
+        self._running: Measurement | None = None
+        #: Kinds of curves whose settings were checked since they were last changed.
+        self.checked: set[str] = set()
+        self.sequence: list[Step] | None = None
+        for number, text in (options.get("sequences") or {}).items():
+            self.files[_SEQUENCE.format(int(number))] = str(text).encode("ascii")
+        self.noise = float(options.get("noise", NOISE))
+        self._loses_reply = False
+        self._frozen_at: float | None = None
 
     async def start(self) -> dict[str, Any]:
         """Listen; a sweep that was saved goes on. Gives ``address`` and ``port`` for the station's entry."""
-        port = await self._laboratory.expose(self.name, await self._term.listen(self._port), "thales")
-        self._laboratory.register_breakdowns(self.name, self._break_down)
-        self._source.rewire()
-        if self._sweep is not None:
-            self._await_point()
+        port = await self.laboratory.expose(self.name, await self.term.listen(self._port), "thales")
+        self.laboratory.register_breakdowns(self.name, self._break_down)
+        self.source.rewire()
+        if self._running is not None:
+            self._running.go_on()
         return {"address": f"127.0.0.1:{port}", "port": port}
 
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
-        if kind != "overload":
+        if kind == "overload":
+            if self._running is None or self._timer is None:
+                raise ValueError("nothing is measured that could be broken off")
+            self._timer.cancel()
+            self._timer = None
+            self.finish(texts.OVERLOAD)
+            self._serve()
+        elif kind == "lost reply":
+            self._loses_reply = True
+        elif kind == "no files":
+            self.term.gives_files = False
+        elif kind == "freeze":
+            self._frozen_at = self.laboratory.time()
+            if self._timer is not None:
+                self._timer.cancel()
+        else:
             raise ValueError(f"unknown breakdown {kind!r} of a workstation")
-        if self._sweep is None or self._timer is None:
-            raise ValueError("no sweep runs that could be broken off")
-        self._timer.cancel()
-        self._timer = None
-        self._finish(texts.OVERLOAD)
-        self._serve()
 
     async def stop(self) -> None:
         """Close everything; a sweep stays where it is."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        await self._term.close()
+        await self.term.close()
 
     def save(self) -> dict[str, Any]:
         """Give the whole state as JSON values."""
-        self._source.update(self._laboratory.time())
+        self.source.update(self.laboratory.time())
         return {
-            "numbers": dict(self.settings.numbers),
-            "texts": dict(self.settings.texts),
+            "settings": self.settings.to_json(),
             "script": self._script,
+            "checked": sorted(self.checked),
+            "sequence": None if self.sequence is None else [asdict(step) for step in self.sequence],
             "files": {path: base64.b64encode(content).decode("ascii") for path, content in self.files.items()},
-            "sweep": None if self._sweep is None else self._sweep.to_json(),
+            "running": None if self._running is None else [self._running.kind, self._running.to_json()],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up :meth:`save` again, before the start."""
-        self.settings.numbers.update(state["numbers"])
-        self.settings.texts.update(state["texts"])
+        self.settings.restore(state["settings"])
         self._script = state["script"]
+        self.checked = set(state["checked"])
+        self.sequence = None if state["sequence"] is None else [Step(**step) for step in state["sequence"]]
         self.files = {path: base64.b64decode(content) for path, content in state["files"].items()}
-        self._sweep = None if state["sweep"] is None else Sweep(**state["sweep"])
+        self._running = None
+        if state["running"] is not None:
+            kind, measurement = state["running"]
+            self._running = _MEASUREMENTS[kind](self, measurement)
 
     # What Term asks of Thales.
 
     def heartbeat_ms(self) -> int:
         """Milliseconds since Thales last gave a sign of life."""
-        return int(self._laboratory.time() * 1000) % 1000
+        now = self.laboratory.time()
+        return int(now * 1000) % 1000 if self._frozen_at is None else int((now - self._frozen_at) * 1000)
 
     def file(self, path: str) -> bytes:
         """Content of a file on the Term PC; empty where there is none."""
@@ -130,6 +155,8 @@ class ThalesSimulator:
 
     def force(self, then: Callable[[], None]) -> None:
         """Leave whatever runs, a measurement too, and call ``then``; that takes a while if something runs."""
+        if self._frozen_at is not None:
+            return
         if not self._busy:
             self._script = False
             then()
@@ -147,13 +174,13 @@ class ThalesSimulator:
 
     @property
     def _busy(self) -> bool:
-        return self._timer is not None
+        return self._timer is not None or self._frozen_at is not None
 
     def _serve(self) -> None:
         while self._queue and self._script and not self._busy:
             connection, text = self._queue.popleft()
-            self._source.update(self._laboratory.time())
-            self._source.rewire()
+            self.source.update(self.laboratory.time())
+            self.source.rewire()
             reply = self._run(connection, text)
             if reply is not None:
                 connection.send(2, reply)
@@ -166,18 +193,26 @@ class ThalesSimulator:
         if query is not None:
             self._asked = connection
             return query(self)
-        parts = [command] if command.startswith(("EIS_PATH=", "EIS_ROOT=")) else command.split(":")
+        if command in READ_BACK or command == "SENDPAD4SETUP":
+            return self.settings.read_back(command)
+        if command.startswith("SELSEQ="):
+            return curves.select_sequence(self, command.removeprefix("SELSEQ="))
+        self.checked.discard(command.partition("_")[0])
+        # A path holds a colon of its own.
+        parts = [command] if command.partition("=")[0].endswith(("_PATH", "_ROOT")) else command.split(":")
         reply = texts.UNKNOWN
         for part in parts:
             reply = self.settings.assign(part)
             if reply != texts.OK:
                 break
         if command.startswith("Pot="):
-            self._laboratory.record(self.name, "source", on=self.settings["Pot"] == -1)
-        self._source.rewire()
+            self.laboratory.record(self.name, "source", on=self.settings["Pot"] == -1)
+        self.source.rewire()
         return reply
 
-    def _later(self, seconds: float, action: Callable[[], None]) -> None:
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Be busy for ``seconds``, then do ``action``."""
+
         def act() -> None:
             self._timer = None
             action()
@@ -185,27 +220,50 @@ class ThalesSimulator:
 
         self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), act)
 
-    def _reply(self, text: str) -> None:
+    def reply(self, text: str) -> None:
+        """Answer the command that is being worked on."""
         if self._asked is not None:
             self._asked.send(2, text)
         self._asked = None
 
+    def measure(self, measurement: Measurement) -> None:
+        """Start a measurement."""
+        self._running = measurement
+        measurement.go_on()
+
+    def deliver(self, path: str, content: bytes) -> None:
+        """Write a result, push it to who asked for such files, and keep it as the last shot."""
+        for name in (path, f"{_LASTSHOT}.{path.rpartition('.')[2]}"):
+            self.files[name] = content
+            self.term.push(name, content)
+
+    def finish(self, reply: str) -> None:
+        """End the measurement that runs, and answer."""
+        about = {} if self._running is None else self._running.about
+        self.laboratory.record(self.name, "swept", reply=reply.strip(), **about)
+        self._running = None
+        self.source.held = None
+        self.term.display(END)
+        if self._loses_reply:
+            self._loses_reply, self._asked = False, None
+        self.reply(reply)
+
     def _forced(self, then: Callable[[], None]) -> None:
         self._timer = None
-        if self._sweep is not None:
-            self._finish(texts.ABORTED)
+        if self._running is not None:
+            self.finish(texts.ABORTED)
         else:
-            self._reply(texts.ABORTED)
+            self.reply(texts.ABORTED)
         self._script = False
         then()
 
     # Queries.
 
     def _potential(self) -> str:
-        return f"potential= {self._source.voltage():.6e}V\r"
+        return f"potential= {self.source.voltage():.6e}V\r"
 
     def _current(self) -> str:
-        return f"current= {self._source.current():.6e}A\r"
+        return f"current= {self.source.current():.6e}A\r"
 
     def _send_setup(self) -> str:
         return self.settings.setup()
@@ -216,118 +274,19 @@ class ThalesSimulator:
     def _information(self) -> str:
         return f"OK;DEVINF;ZENNIUM PRO;{self.serial}\r"
 
+    def _taken(self) -> str:
+        return texts.OK
+
     def _calibrate(self) -> None:
-        self._later(_CALIBRATION_S, lambda: self._reply(texts.OK))
-
-    def _impedance(self) -> str | None:
-        cell, frequency = self._source.cell(), self.settings["Frq"]
-        if cell is None or self.settings["Pot"] == 0:
-            return texts.OVERLOAD
-        value = self._measure(cell, np.array([frequency]), np.array([0.0]), f"impedance-{frequency:g}")[0]
-        text = f"impedance= {value.real:.6e},{value.imag: .6e}\r"
-        self._later(max(SHORTEST, self.settings["Nw"] / frequency), lambda: self._reply(text))
-        return None
-
-    def _eis(self) -> str | None:
-        now, numbers = self._laboratory.time(), self.settings
-        path = numbers.spectrum_path(f"{self._laboratory.now():%y%m%d%H%M%S}").lower()
-        declined = numbers.sweep_error()
-        if declined is None and path in self.files:
-            declined = texts.FILE_EXISTS
-        if declined is not None:
-            return declined
-        cell = self._source.cell()
-        if cell is None:
-            self._later(SHORTEST, lambda: self._reply(texts.OVERLOAD))
-            return None
-        to_max = numbers["ScanDirection"] == 0
-        low, high = numbers["Fmin"], numbers["Fmax"]
-        grid = frequencies(numbers["Fstart"], low, high, numbers["dfm"], numbers["dfl"], to_max)
-        elapsed = np.cumsum(durations(grid, low, numbers["Nws"], numbers["Nwl"]))
-        value = self._measure(cell, np.array(grid), elapsed, self.settings.texts["EIS_ROOT"])
-        self._sweep = Sweep(
-            path=path,
-            cell=cell.id,
-            started=now,
-            settings=dict(numbers.numbers),
-            frequency=grid,
-            ready=(now + elapsed).tolist(),
-            real=value.real.tolist(),
-            imaginary=value.imag.tolist(),
-        )
-        self._laboratory.record(self.name, "sweep", file=path, cell=cell.id, points=len(grid))
-        self._term.display(BEGIN, "3,Impedance Spectroscopy")
-        self._term.display(COLUMNS, "frequency,impedance,phase,time,significance,voltage,current,")
-        self._term.display(UNITS, "Hz,Ohm,rad,s, ,V,A,")
-        self._await_point()
-        return None
-
-    def _measure(self, cell: VirtualCell, frequency: Any, elapsed: Any, token: str) -> Any:
-        self._laboratory.bring_up_to_date(cell)
-        exact = cell.impedance(frequency, elapsed, self._laboratory.time())
-        noise = self._laboratory.rng(cell.id, token).standard_normal((2, len(frequency)))
-        return exact * (1 + _NOISE / np.sqrt(2) * (noise[0] + 1j * noise[1]))
-
-    # A sweep.
-
-    def _await_point(self) -> None:
-        if self._sweep is not None:
-            self._later(self._sweep.ready[self._sweep.done] - self._laboratory.time(), self._point)
-
-    def _point(self) -> None:
-        sweep, cell = self._sweep, self._source.cell()
-        if sweep is None:
-            return
-        self._source.update(self._laboratory.time())
-        self._source.rewire()
-        if cell is None or cell.id != sweep.cell:
-            self._finish(texts.OVERLOAD)
-            return
-        sweep.voltage.append(self._source.voltage())
-        sweep.current.append(self._source.current())
-        self._term.display(ROW, sweep.row())
-        if not sweep.complete:
-            self._await_point()
-            return
-        if self.settings["EIS_MOD"] == 1:
-            self.settings.numbers["EIS_NUM"] += 1
-        content = ism.write(self._spectrum(sweep))
-        for path in (sweep.path, _LASTSHOT):
-            self.files[path] = content
-            self._term.push(path, content)
-        self._finish("EIS DONE\r")
-
-    def _finish(self, reply: str) -> None:
-        swept = {} if self._sweep is None else {"file": self._sweep.path, "cell": self._sweep.cell}
-        self._laboratory.record(self.name, "swept", reply=reply.strip(), **swept)
-        self._sweep = None
-        self._term.display(END)
-        self._reply(reply)
-
-    def _spectrum(self, sweep: Sweep) -> ism.Spectrum:
-        used = sweep.settings
-        galvanostatic = used["Gal"] == -1 and used["GAL"] == 1
-        return ism.Spectrum(
-            frequency=np.array(sweep.frequency),
-            impedance=np.array(sweep.real) + 1j * np.array(sweep.imaginary),
-            measured=tuple(self._laboratory.at(t) for t in sweep.ready),
-            voltage=np.array(sweep.voltage),
-            current=np.array(sweep.current),
-            galvanostatic=galvanostatic,
-            amplitude=used["Ampl"],
-            pset=used["Pset"],
-            cset=used["Cset"],
-            fmin=used["Fmin"],
-            fmax=used["Fmax"],
-            fstart=used["Fstart"],
-            nwl=used["Nwl"],
-            nws=used["Nws"],
-            dfl=used["dfl"],
-            dfm=used["dfm"],
-            serial=self.serial,
-        )
+        self.later(_CALIBRATION_S, lambda: self.reply(texts.OK))
 
 
+_MEASUREMENTS: Final[dict[str, Callable[[Workstation, Mapping[str, Any]], Measurement]]] = {
+    "EIS": Spectra.restored,
+    "CV": Curves.restored,
+    "IE": Curves.restored,
+    "SEQ": Curves.restored,
+}
 _QUERIES: Final[dict[str, Callable[[ThalesSimulator], str | None]]] = {
     "POTENTIAL": ThalesSimulator._potential,
     "CURRENT": ThalesSimulator._current,
@@ -335,6 +294,16 @@ _QUERIES: Final[dict[str, Callable[[ThalesSimulator], str | None]]] = {
     "ALLNUM": ThalesSimulator._numbers,
     "DEVINF": ThalesSimulator._information,
     "CALOFFSETS": ThalesSimulator._calibrate,
-    "IMPEDANCE": ThalesSimulator._impedance,
-    "EIS": ThalesSimulator._eis,
+    "IMPEDANCE": eis.impedance,
+    "PAD4IMP": eis.pad4_impedance,
+    "EIS": Spectra.begin,
+    "CHECKCV": curves.check_cv,
+    "CV": curves.cv,
+    "CHECKIE": curves.check_ie,
+    "IE": curves.ie,
+    "DOSEQ": curves.run_sequence,
+    "ANALOGALL": cards.analog_all,
+    "ANALOGIN": cards.analog_in,
+    "SETUSB": ThalesSimulator._taken,
+    "HOT2USB": ThalesSimulator._taken,
 }

@@ -65,10 +65,16 @@ class Sweep:
         Laboratory time, s.
     settings : dict
         The instrument's settings at the start.
-    frequency, ready, real, imaginary : list of float
-        Per point: Hz, laboratory time at which it is ready, ohm.
+    frequency, ready : list of float
+        Per point: Hz, and the laboratory time at which it is ready.
+    deviation : list of pairs of float
+        Noise of each point, relative to its impedance.
+    edge : float
+        DC voltage at the end of the point before, V.
+    real, imaginary : list of float
+        Ohm, of the points that are ready.
     voltage, current : list of float
-        DC values of the points that are ready.
+        DC values of the points that are ready: means over the point, in which the excitation has vanished.
     """
 
     path: str
@@ -77,8 +83,10 @@ class Sweep:
     settings: dict[str, float]
     frequency: list[float]
     ready: list[float]
-    real: list[float]
-    imaginary: list[float]
+    deviation: list[tuple[float, float]]
+    edge: float
+    real: list[float] = field(default_factory=list)
+    imaginary: list[float] = field(default_factory=list)
     voltage: list[float] = field(default_factory=list)
     current: list[float] = field(default_factory=list)
 
@@ -86,6 +94,15 @@ class Sweep:
     def done(self) -> int:
         """Points that are ready."""
         return len(self.voltage)
+
+    def take(self, impedance: complex, voltage: float, current: float) -> None:
+        """Note the point that is ready now: exact impedance in ohm, voltage (V) and current (A) at its end."""
+        noisy = impedance * (1 + complex(*self.deviation[self.done]))
+        self.real.append(noisy.real)
+        self.imaginary.append(noisy.imag)
+        self.voltage.append((self.edge + voltage) / 2)
+        self.current.append(current)
+        self.edge = voltage
 
     @property
     def complete(self) -> bool:

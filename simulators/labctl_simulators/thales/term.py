@@ -149,6 +149,7 @@ class Term:
         self._thales = thales
         self._sign_off = sign_off
         self._server: asyncio.Server | None = None
+        self.gives_files = True
         self.connections: list[Connection] = []
 
     async def listen(self, port: int) -> int:
@@ -194,7 +195,7 @@ class Term:
             self._thales.force(lambda: connection.send(DEVCLI, f"128,{name},0,OFF"))
         elif number in ("0", "5"):
             connection.send(DEVCLI, f"128,{name},{order}")
-        elif number == "1":
+        elif number == "1" and self.gives_files:
             connection.send_file(argument, self._thales.file(argument))
         elif number == "4":
             switch, _, patterns = argument.partition(",")

@@ -1,8 +1,12 @@
-"""The public names of ``bruker.api.topspin``, as far as a gateway uses them, in front of the virtual spectrometer.
+"""The public names of TopSpin's Python interface, in front of the virtual spectrometer.
 
-From public code that uses the vendor's package: the names, their arguments, and that values come and go as texts.
+``bruker.api.topspin`` (Topspin, DataProvider, Display), ``bruker.data.nmr`` (NMRDataSet) and ``bruker.model.nmr_model``
+(ApiException). From public code that uses the vendor's package: the names, their arguments, that values come and go as
+texts, and that a fault of the connection surfaces at the first call.
+
 Guessed: a dataset that exists is not made again (None), an unknown parameter reads as an empty text, and so does what
-has no value yet. Left out: displays, spectra, processing, queues, the exceptions of the vendor's package.
+has no value yet; ``wait`` has no effect, since everything here is over at once or goes on alone. Left out: processing,
+so that there are no spectra, peaks and integrals to be had; queues.
 
 As with the vendor's, all of it may be called from any thread.
 """
@@ -10,14 +14,23 @@ As with the vendor's, all of it may be called from any thread.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+
+class ApiException(Exception):
+    """A call that TopSpin could not carry out."""
 
 
 class Spectrometer(Protocol):
     """What the names below stand in front of. Every method may be called from any thread."""
 
-    version: str
-    folder: Path
+    @property
+    def version(self) -> str:
+        """TopSpin's version."""
+
+    @property
+    def folder(self) -> Path:
+        """The data folder."""
 
     def create(self, folder: Path) -> bool:
         """Make an EXPNO; False where it exists."""
@@ -33,6 +46,9 @@ class Spectrometer(Protocol):
 
     def command(self, folder: Path | None, command: str) -> None:
         """Take a command as typed into TopSpin."""
+
+    def dialog(self, text: str) -> None:
+        """Open a dialog on TopSpin's screen."""
 
 
 class NMRDataSet:
@@ -56,20 +72,47 @@ class NMRDataSet:
         return self._spectrometer.get_parameter(self._folder, name)
 
     def setPar(self, name: str, value: str) -> None:
-        """Set a parameter; what is not taken is dropped without a word."""
-        self._spectrometer.set_parameter(self._folder, name, str(value))
+        """Set a parameter; what is not taken is dropped without a word, and so are all that were used (``status``)."""
+        if not name.startswith("status "):
+            self._spectrometer.set_parameter(self._folder, name, str(value))
 
     def launch(self, command: str, wait: bool = True) -> None:
-        """Run a command on this dataset. ``wait`` has no effect: everything here is over at once or goes on alone."""
+        """Run a command on this dataset."""
         del wait
         self._spectrometer.command(self._folder, command)
+
+    def getSpecDataPoints(self, **ranges: Any) -> dict[str, Any]:
+        """Refuse: nothing is processed here."""
+        del ranges
+        raise ApiException(f"{self._path}: no processed data")
+
+    def getSpecDataMatrix(self, **ranges: Any) -> dict[str, Any]:
+        """Refuse: nothing is processed here."""
+        return self.getSpecDataPoints(**ranges)
+
+    def getPeakList(self) -> list[Any]:
+        """Give the peaks: none were picked."""
+        return []
+
+    def getIntegrationRegions(self) -> list[Any]:
+        """Give the regions: none were set."""
+        return []
+
+    def getIndexFromPhysical(self, ppm: float, dim: int = 0) -> int:
+        """Give the point of the spectrum that would lie at a shift."""
+        del dim
+        get = self._spectrometer.get_parameter
+        basic, width, size = (float(get(self._folder, name)) for name in ("BF1", "SW_h", "TD"))
+        left = float(get(self._folder, "O1")) / basic + width / basic / 2
+        return round((left - ppm) * basic / width * (size / 2))
 
 
 class DataProvider:
     """Makes and finds datasets."""
 
-    def __init__(self, spectrometer: Spectrometer) -> None:
+    def __init__(self, spectrometer: Spectrometer, current: list[Path]) -> None:
         self._spectrometer = spectrometer
+        self._current = current
 
     def createNMRData(
         self, path: str, name: str, expno: int, procno: int, parameter: str = "PROTON"
@@ -86,12 +129,52 @@ class DataProvider:
         found = Path(path)
         return NMRDataSet(self._spectrometer, found) if self._spectrometer.known(found.parent.parent) else None
 
+    def getCurrentDataset(self) -> NMRDataSet | None:
+        """Give what the display shows; None where it shows nothing."""
+        return NMRDataSet(self._spectrometer, self._current[-1]) if self._current else None
+
+    def getCurrentDatasetIdentifier(self) -> str | None:
+        """Give the path of what the display shows."""
+        return str(self._current[-1]) if self._current else None
+
+
+class Display:
+    """TopSpin's windows, as far as it matters which dataset is shown."""
+
+    def __init__(self, current: list[Path]) -> None:
+        self._current = current
+
+    def show(self, dataset: NMRDataSet, newWindow: bool = False) -> None:
+        """Show a dataset."""
+        del newWindow
+        self._current.append(Path(dataset.getIdentifier()))
+
+    def closeAllWindows(self) -> None:
+        """Show nothing any more."""
+        self._current.clear()
+
+
+class ConnectionPool:
+    """The connections of a client."""
+
+    def close(self) -> None:
+        """Close them; each call here has one of its own."""
+
+
+class ApiClient:
+    """The generated client that the vendor's class keeps."""
+
+    def __init__(self) -> None:
+        self.pool = ConnectionPool()
+
 
 class Topspin:
     """A connection to TopSpin."""
 
     def __init__(self, spectrometer: Spectrometer) -> None:
         self._spectrometer = spectrometer
+        self._current: list[Path] = []
+        self.apiClient = ApiClient()
 
     def getVersion(self) -> str:
         """Give TopSpin's version."""
@@ -103,12 +186,24 @@ class Topspin:
 
     def getDataProvider(self) -> DataProvider:
         """Give what makes and finds datasets."""
-        return DataProvider(self._spectrometer)
+        return DataProvider(self._spectrometer, self._current)
+
+    def getDisplay(self) -> Display:
+        """Give TopSpin's windows."""
+        return Display(self._current)
 
     def executeCommand(self, command: str, wait: bool = True) -> None:
         """Run a command that belongs to no dataset."""
         del wait
         self._spectrometer.command(None, command)
+
+    def showMessage(self, message: str) -> None:
+        """Open a dialog, and wait until somebody closes it."""
+        self._spectrometer.dialog(f"message: {message}")
+
+    def showError(self, message: str) -> None:
+        """Open a dialog, and wait until somebody closes it."""
+        self._spectrometer.dialog(f"error: {message}")
 
 
 class TopspinModule:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Final
 
 from labctl_simulators.topspin.parameters import VERSION, Parameters, read_parameters
 
@@ -24,6 +22,10 @@ _PULSE_PROGRAMS: Final = {
     "ph31=0 2 2 0 1 3 3 1\n",
     "zgpr": "1 ze\n2 30m\n  d12 pl9:f1\n  d1 cw:f1 ph29\n  4u do:f1\n  d12 pl1:f1\n  p1 ph1\n  go=2 ph31\n"
     "  30m mc #0 to 2 F0(zd)\nexit\n\nph1=0 2 2 0 1 3 3 1\nph29=0\nph31=0 2 2 0 1 3 3 1\n",
+    "zgcomb": "1 ze\n2 30m\n3 d20\n  p1 ph2\n  lo to 3 times l20\n  d1\n  p1 ph1\n  go=2 ph31\n"
+    "  30m mc #0 to 2 F0(zd)\nexit\n\nph1=0 2 2 0 1 3 3 1\nph2=0 1 2 3\nph31=0 2 2 0 1 3 3 1\n",
+    "solidecho": "1 ze\n2 30m\n  d1\n  p1 ph1\n  d6\n  p1 ph2\n  d6\n  go=2 ph31\n"
+    "  30m mc #0 to 2 F0(zd)\nexit\n\nph1=0 2\nph2=1 1 3 3\nph31=0 2\n",
 }
 
 
@@ -49,19 +51,21 @@ def load_used(folder: Path) -> Parameters | None:
     return read_parameters(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def begin(folder: Path, parameters: Parameters, now: datetime) -> None:
-    """Write what is there while an acquisition goes on."""
+def begin(folder: Path, parameters: Parameters, now: datetime, in_progress: bool = True) -> None:
+    """Write what is there while an acquisition goes on; ``in_progress``: the audit trail says that it does."""
     save_wanted(folder, parameters, now)
     program = parameters.get("PULPROG")
     (folder / "pulseprogram").write_text(f'# 1 "{program}"\n;{program}\n{_PULSE_PROGRAMS[program]}', encoding="utf-8")
-    _audit(folder, now, "<acquisition in progress>")
-    (folder / "fid").write_bytes(bytes(4 * int(parameters.number("TD"))))
+    if in_progress:
+        _audit(folder, now, "<acquisition in progress>")
+    width = 8 if parameters.get("DTYPA") == "2" else 4
+    (folder / "fid").write_bytes(bytes(width * int(parameters.number("TD"))))
 
 
-def end(folder: Path, parameters: Parameters, data: np.ndarray[Any, Any], started: datetime, now: datetime) -> None:
+def end(folder: Path, parameters: Parameters, data: bytes, started: datetime, now: datetime) -> None:
     """Write what is there once the acquisition is over."""
     fresh = folder / "fid.new"
-    fresh.write_bytes(data.tobytes())
+    fresh.write_bytes(data)
     fresh.replace(folder / "fid")
     (folder / "acqus").write_text(parameters.acquisition_file(_when(now)), encoding="utf-8")
     (folder / "pdata" / "1" / "procs").write_text(parameters.processing_file(_when(now)), encoding="utf-8")

@@ -7,17 +7,33 @@ without a word, as public scripts report it of TopSpin. Left out: most of the fe
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 Value = str | list[str]
 
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a pulse program does: saturation during or before D1 (``none``, ``continuous``, ``comb``), a solid echo."""
+
+    saturation: str = "none"
+    echo: bool = False
+
+
 VERSION: Final = "4.1.4"
 #: Basic frequencies in MHz of a 4.7 T magnet (1H at 200.13 MHz).
 BASIC_FREQUENCIES: Final[Mapping[str, float]] = {"1H": 200.13, "7Li": 77.77812, "19F": 188.31, "31P": 81.02}
-#: Pulse programs, and the factor on what is no metal: presaturation leaves a tenth of the electrolyte; invented.
-PULSE_PROGRAMS: Final[Mapping[str, float]] = {"zg": 1.0, "zgpr": 0.1}
+#: Pulse programs, by what comes before and after the exciting pulse.
+PULSE_PROGRAMS: Final[Mapping[str, Program]] = {
+    "zg": Program(),
+    "zgpr": Program(saturation="continuous"),
+    "zgcomb": Program(saturation="comb"),
+    "solidecho": Program(echo=True),
+}
 #: The digital filter of an Avance III at this DSPFVS, in complex points.
 GROUP_DELAY: Final = 67.98563
 #: Dead time between pulse and first point, microseconds.
@@ -25,7 +41,15 @@ DEAD_TIME_US: Final = 6.5
 #: Highest receiver gain.
 HIGHEST_GAIN: Final = 203.0
 
-_ARRAYS: Final = {"D": 64, "P": 64, "PLW": 64, "CNST": 64}
+#: Gains that the receiver has; any other becomes the nearest. A sixth of an octave apart from 16 on; unverified.
+GAINS: Final = (
+    0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 18.0, 20.2, 22.6, 25.4, 28.5, 32.0, 36.0, 40.3, 45.2, 50.8, 57.0, 64.0, 71.8,
+    80.6, 90.5, 101.0, 114.0, 128.0, 144.0, 161.0, 181.0, HIGHEST_GAIN,
+)  # fmt: skip
+
+_ARRAYS: Final = {"D": 64, "P": 64, "PLW": 64, "CNST": 64, "L": 32}
+#: What a fresh dataset's parameter set says of arrays: weak irradiation that leaves a tenth of the electrolyte's line.
+_PRESET: Final = {"PLW 9": "1.6e-05", "L 20": "20", "D 20": "0.005", "D 6": "2e-05"}
 _TEXTS: Final = {
     "AUNM": "au_zg", "INSTRUM": "virtual", "NUC1": "1H", "NUC2": "off", "PROBHD": "static 5 mm",
     "PULPROG": "zg", "SOLVENT": "none", "USERA1": "user",
@@ -48,6 +72,8 @@ class Parameters:
     def __init__(self, values: Mapping[str, Value] | None = None) -> None:
         self._values: dict[str, Value] = {name: ["0"] * size for name, size in _ARRAYS.items()}
         self._values |= _TEXTS | _NUMBERS
+        for name, preset in _PRESET.items():
+            self.put(name, preset)
         for name, value in (values or {}).items():
             self._values[name] = list(value) if isinstance(value, list) else value
 
@@ -90,10 +116,12 @@ class Parameters:
             if not low <= int(value) <= high or (base == "TD" and int(value) % 2):
                 return False
             self.put(base, value)
+        elif base == "L" and not value.isdigit():
+            return False
         elif base in _WRITABLE:
             return self._offer_number(base, value, _WRITABLE[base])
         elif base in _ARRAYS and index < _ARRAYS[base]:
-            return self._offer_number(name, value, (0.0, 1e9))
+            return self._offer_number(name, value, (-1e9 if base == "CNST" else 0.0, 1e9))
         else:
             return False
         self._follow()
@@ -106,6 +134,8 @@ class Parameters:
             return False
         if not limits[0] <= number <= limits[1]:
             return False
+        if name == "RG":
+            number = min(GAINS, key=lambda gain: abs(math.log(gain / number)))
         self.put(name, number)
         self._follow()
         return True

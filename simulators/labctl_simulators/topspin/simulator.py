@@ -1,12 +1,14 @@
 """A TopSpin stand-in: the names of its Python interface above, a virtual spectrometer below, real datasets between.
 
 It stands *below* the gateway, whose wire it knows nothing of. Seen in public code: the interface's names, the order of
-the files, the texts of the audit trail, that an acquisition on an existing fid opens a dialog (here: is ignored), that
-a rejected write is dropped silently. From nmrglue: the form of the data. Guessed: that a second ``zg`` during an
-acquisition is ignored, two seconds of overhead per acquisition, ``status NS`` counting up. Left out: processing,
-tuning, lock, shims, receiver overflow messages, queues.
+the files, the texts of the audit trail, that an acquisition on an existing fid opens a dialog, behind which every call
+waits until somebody closes it, that a rejected write is dropped silently. From nmrglue: the form of the data.
+Guessed: that a second ``zg`` during an acquisition is ignored, two seconds of overhead per acquisition, ``status NS``
+counting up. Left out: processing, tuning, lock, shims, receiver overflow messages, queues.
 
-The lines are those of what is in the probe when the acquisition starts. A sample changed meanwhile goes unnoticed.
+The lines are those of what is in the probe when the acquisition starts and when it ends, half of each: exact for a
+cell that current changes evenly meanwhile, but for the broadening by a line that moves. A sample that was changed
+meanwhile goes unnoticed.
 """
 
 from __future__ import annotations
@@ -16,24 +18,44 @@ import math
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import numpy as np
+
 from labctl_simulators.cell import Line, VirtualCell
 from labctl_simulators.topspin import fid, files
-from labctl_simulators.topspin.api import TopspinModule
-from labctl_simulators.topspin.parameters import PULSE_PROGRAMS, VERSION, Parameters
+from labctl_simulators.topspin.api import ApiException, TopspinModule
+from labctl_simulators.topspin.parameters import VERSION, Parameters
 
 #: Seconds that an acquisition takes beside its scans; invented.
 OVERHEAD: Final = 2.0
 #: Length of the pi/2 pulse on the LiCl standard at 80 W, s; invented.
 REFERENCE_T90_S: Final = 7.0e-6
-#: Lines above this shift are metal's, which presaturation at the electrolyte does not touch, ppm.
-_METAL_ABOVE_PPM: Final = 100.0
+#: Temperature at which a line's area is what the cell says.
+_AREAS_AT_K: Final = 293.15
+#: What is left of the probe's field and reception when it was detuned: invented.
+_DETUNED: Final = 0.8
+#: A cell that sits askew: shift of all its lines in ppm, their Gaussian width in its own, reception; invented.
+_ASKEW: Final = (1.5, 1.3, 0.93)
 #: Largest offset of the reference, Hz; invented, a few tenths of a ppm.
 _LARGEST_OFFSET: Final = 60.0
 _PATIENCE: Final = 30.0
+#: What can befall the next acquisition's files, and what becomes of the data's bytes.
+_SPOILS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
+    "truncated": lambda data: data[: len(data) // 3],
+    "unwritten": lambda data: bytes(len(data)),
+    "holed": lambda data: data[: len(data) // 2] + bytes(8192) + data[len(data) // 2 + 8192 :],
+}
+#: How numbers are written: DTYPA, BYTORDA and numpy's name for it.
+_FORMATS: Final = {
+    "int32": (0, 0, "<i4"),
+    "int32-big": (0, 1, ">i4"),
+    "float64": (2, 0, "<f8"),
+    "float64-big": (2, 1, ">f8"),
+}
 
 T = TypeVar("T")
 
@@ -49,6 +71,7 @@ class Running:
     t90: float
     lines: list[Line]
     parameters: Parameters
+    tuning: float = 1.0
 
 
 class TopspinSimulator:
@@ -59,7 +82,10 @@ class TopspinSimulator:
     name : str
         The station's name of the instrument.
     settings : mapping
-        The station's entry; ``data_folder`` is taken below the laboratory's folder.
+        The station's entry; ``data_folder`` is taken below the laboratory's folder. ``numbers``: ``int32`` (as TopSpin
+        3 writes), ``float64``, or either with ``-big`` for the byte order of old consoles. ``audit``: ``late`` for a
+        TopSpin that writes the audit trail only at the end. Under ``simulate``:
+        ``clock_ahead_s``, by which its PC's clock is ahead of the laboratory's.
     laboratory : Laboratory
         Gives time, the sample in the probe, and noise.
     """
@@ -70,6 +96,7 @@ class TopspinSimulator:
         self._name = name
         self._laboratory = laboratory
         self.folder: Path = (laboratory.folder / str(settings.get("data_folder", "topspin-data"))).resolve()
+        self.clock_ahead = timedelta(seconds=float((settings.get("simulate") or {}).get("clock_ahead_s", 0.0)))
         draw = laboratory.rng(name, "spectrometer")
         #: Hz by which 0 ppm lies above the basic frequency: what a reference spectrum finds out.
         self.reference_offset = float(draw.choice([-1.0, 1.0]) * draw.uniform(0.3, 1.0) * _LARGEST_OFFSET)
@@ -79,11 +106,20 @@ class TopspinSimulator:
         self.session = bytes(draw.integers(0, 256, 4, dtype="uint8")).hex()
         #: What a gateway uses in place of ``bruker.api.topspin``.
         self.api = TopspinModule(self)
+        #: Field and reception of the probe, as parts of those when it is tuned.
+        self.tuning = 1.0
+        self._askew: str | None = None
         self._wanted: dict[Path, Parameters] = {}
         self._running: Running | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
+        self._numbers = str(settings.get("numbers", "int32"))
+        self._early_audit = settings.get("audit") != "late"
+        self._spoil: str | None = None
+        self._screen_free = threading.Event()
+        self._screen_free.set()
+        self._closed: asyncio.Event | None = None
 
     async def start(self) -> dict[str, Any]:
         """Switch on; gives the data folder that a gateway must be told."""
@@ -94,27 +130,47 @@ class TopspinSimulator:
         return {"data_folder": str(self.folder)}
 
     def _break_down(self, kind: str, options: Mapping[str, Any]) -> None:
-        """``stopped`` or ``halted``: somebody types that at the console."""
+        """``stopped`` or ``halted``: somebody types that at the console.
+
+        ``dialog``: one opens, and TopSpin answers nobody until ``closed``. ``truncated``, ``unwritten`` (zeros),
+        ``holed``: what becomes of the next acquisition's data. ``detuned``: the probe, until ``atma``. ``askew``: the
+        sample slipped.
+        """
         commands = {"stopped": "stop", "halted": "halt"}
-        if kind not in commands:
+        if kind == "dialog":
+            self._open_dialog("somebody else's")
+        elif kind == "closed":
+            self.close_dialog()
+        elif kind in _SPOILS:
+            self._spoil = kind
+        elif kind == "detuned":
+            self.tuning = _DETUNED
+        elif kind == "askew":
+            item = self._laboratory.in_probe(self._name)
+            if item is None:
+                raise ValueError("nothing is in the probe")
+            self._askew = item.id
+        elif kind not in commands:
             raise ValueError(f"unknown breakdown {kind!r} of a spectrometer")
-        if self._running is None:
+        elif self._running is None:
             raise ValueError("nothing is being acquired")
-        self._command(None, commands[kind])
+        else:
+            self._command(None, commands[kind])
 
     async def stop(self) -> None:
         """Switch off; what is being acquired is kept for :meth:`save`."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self.close_dialog()
         self._loop = None
 
     def save(self) -> dict[str, Any]:
         """Give the whole state as JSON values; datasets are on disk."""
-        now = self._laboratory.now()
+        now = self._now()
         for folder, parameters in self._wanted.items():
             files.save_wanted(folder, parameters, now)
-        state: dict[str, Any] = {"session": self.session, "running": None}
+        state: dict[str, Any] = {"session": self.session, "running": None, "tuning": self.tuning, "askew": self._askew}
         running = self._running
         if running is not None:
             state["running"] = {
@@ -123,6 +179,7 @@ class TopspinSimulator:
                 "ends": running.ends,
                 "sample": running.sample,
                 "t90": running.t90,
+                "tuning": running.tuning,
                 "lines": [asdict(line) for line in running.lines],
             }
         return state
@@ -130,14 +187,27 @@ class TopspinSimulator:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up a saved state, before the start."""
         self.session = state["session"]
+        self.tuning, self._askew = state.get("tuning", 1.0), state.get("askew")
         saved = state["running"]
         if saved is not None:
             folder = self.folder / saved["folder"]
             lines = [Line(**line) for line in saved["lines"]]
             parameters = files.load_wanted(folder)
             self._running = Running(
-                folder, saved["started"], saved["ends"], saved["sample"], saved["t90"], lines, parameters
+                folder,
+                saved["started"],
+                saved["ends"],
+                saved["sample"],
+                saved["t90"],
+                lines,
+                parameters,
+                saved.get("tuning", 1.0),
             )
+
+    def _now(self) -> datetime:
+        """Give the present by this PC's clock."""
+        now: datetime = self._laboratory.now() + self.clock_ahead
+        return now
 
     # What the interface's names stand for; called from any thread
 
@@ -170,19 +240,44 @@ class TopspinSimulator:
         """Take a command as typed into TopSpin; what this stand-in doesn't know it writes into its log."""
         self._in_loop(lambda: self._command(folder, command))
 
+    def dialog(self, text: str) -> None:
+        """Open a dialog: whoever did it, and everybody after, waits until it is closed."""
+        self._in_loop(lambda: self._open_dialog(text))
+
+    async def screen_free(self) -> None:
+        """Wait until no dialog is open."""
+        while self._closed is not None:
+            await self._closed.wait()
+
     # In the loop
+
+    def close_dialog(self) -> None:
+        """Somebody answers the dialog with Cancel."""
+        closed, self._closed = self._closed, None
+        self._screen_free.set()
+        if closed is not None:
+            closed.set()
+
+    def _open_dialog(self, text: str) -> None:
+        self._laboratory.record(self._name, "dialog", text=text)
+        self._screen_free.clear()
+        self._closed = self._closed or asyncio.Event()
 
     def _in_loop(self, function: Callable[[], T]) -> T:
         """Call where laboratory and timers may be touched, and wait for it."""
         loop = self._loop
         if loop is None:
-            raise ConnectionError("TopSpin is not running")
+            raise ApiException("TopSpin is not running")
         try:
             here = asyncio.get_running_loop() is loop
         except RuntimeError:
             here = False
         if here:
             return function()
+        # For as long as it takes: nobody outside is told that a dialog is open.
+        self._screen_free.wait()
+        if self._loop is not loop:
+            raise ApiException("TopSpin is not running")
         answer: Future[T] = Future()
 
         def call() -> None:
@@ -192,13 +287,15 @@ class TopspinSimulator:
                 answer.set_exception(error)
 
         loop.call_soon_threadsafe(call)
-        return answer.result(_PATIENCE)
+        result = answer.result(_PATIENCE)
+        self._screen_free.wait()
+        return result
 
     def _create(self, folder: Path) -> bool:
         if folder.exists():
             return False
         parameters = Parameters()
-        files.make(folder, parameters, self._laboratory.now())
+        files.make(folder, parameters, self._now())
         self._wanted[folder] = parameters
         return True
 
@@ -218,13 +315,19 @@ class TopspinSimulator:
             self._disarm()
             files.discard(running.folder)
             self._laboratory.record(self._name, "discarded", dataset=str(running.folder), sample=running.sample)
+        elif command == "tr" and self._running is not None and self._running.folder == folder:
+            self._write_so_far()
+        elif command == "atma" and self._running is None:
+            self.tuning = 1.0
         elif command not in ("halt", "stop"):
             self._laboratory.record(self._name, "ignored", command=command, why="unknown to the stand-in")
 
     def _zg(self, folder: Path) -> None:
-        if self._running is not None or (folder / "fid").exists():
-            why = "an acquisition is going on" if self._running is not None else "a dialog asks about the existing fid"
-            self._laboratory.record(self._name, "ignored", command="zg", why=why)
+        if self._running is not None:
+            self._laboratory.record(self._name, "ignored", command="zg", why="an acquisition is going on")
+            return
+        if (folder / "fid").exists():
+            self._open_dialog(f"zg: {folder} has data already; overwrite?")
             return
         with self._lock:
             parameters = self._wanted.pop(folder, None) or files.load_wanted(folder)
@@ -235,14 +338,21 @@ class TopspinSimulator:
         if isinstance(item, VirtualCell):
             self._laboratory.bring_up_to_date(item)
             t90 = item.t90_s
+        if item is None or item.id != self._askew:
+            self._askew = None
         if item is not None:
-            lines = list(item.nmr_lines(now))
-            parameters.put("TE", self._laboratory.temperature_of(item))
+            parameters.put("TE", self._laboratory.sample_temperature(item.id))
+            lines = self._lines(item)
         scans = parameters.number("NS") + parameters.number("DS")
-        repetition = parameters.number("D 1") + parameters.number("TD") / (2 * parameters.number("SW_h"))
+        repetition = fid.repetition(parameters)
         sample = item.id if item is not None else "empty"
-        self._running = Running(folder, now, now + scans * repetition + OVERHEAD, sample, t90, lines, parameters)
-        files.begin(folder, parameters, self._laboratory.at(now))
+        kind, order, _ = _FORMATS[self._numbers]
+        parameters.put("DTYPA", kind)
+        parameters.put("BYTORDA", order)
+        tuning = self.tuning * (_ASKEW[2] if sample == self._askew else 1.0)
+        ends = now + scans * repetition + OVERHEAD
+        self._running = Running(folder, now, ends, sample, t90, lines, parameters, tuning)
+        files.begin(folder, parameters, self._laboratory.at(now) + self.clock_ahead, self._early_audit)
         self._laboratory.record(self._name, "acquiring", dataset=str(folder), sample=sample, ends=self._running.ends)
         self._arm()
 
@@ -255,6 +365,18 @@ class TopspinSimulator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _write_so_far(self) -> None:
+        """Write the data of the scans so far, as ``tr`` does."""
+        running, scans = self._running, self._scans_done()
+        if running is None or scans < 1:
+            return
+        parameters = running.parameters.copy()
+        parameters.put("NS", scans)
+        told = fid.acquisition_of(parameters, running.t90, self.reference_offset, self.phase, running.tuning)
+        rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
+        data, exponent, _ = fid.acquire(running.lines, told, rng)
+        (running.folder / "fid").write_bytes(self._written(data, exponent, parameters))
 
     def _scans_done(self) -> int:
         running = self._running
@@ -277,43 +399,48 @@ class TopspinSimulator:
         parameters = running.parameters
         parameters.put("NS", max(1, scans))
         rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
-        data, exponent = fid.acquire(
-            _as_seen(running.lines, parameters.get("PULPROG")), self._acquisition(running), rng
-        )
-        parameters.put("NC", exponent)
-        now = self._laboratory.now()
-        started = self._laboratory.at(running.started)
+        told = fid.acquisition_of(parameters, running.t90, self.reference_offset, self.phase, running.tuning)
+        data, exponent, overloaded = fid.acquire(self._over_time(running), told, rng)
+        parameters.put("OVERFLW", int(overloaded))
+        raw = self._written(data, exponent, parameters)
+        spoil, self._spoil = self._spoil, None
+        if spoil is not None:
+            raw = _SPOILS[spoil](raw)
+        now = self._now()
+        started = self._laboratory.at(running.started) + self.clock_ahead
         parameters.put("DATE", int(now.timestamp()))
         parameters.put("DATE_START", int(started.timestamp()))
-        files.end(running.folder, parameters, data, started, now)
+        files.end(running.folder, parameters, raw, started, now)
         self._laboratory.record(self._name, "acquired", dataset=str(running.folder), scans=scans, sample=running.sample)
 
-    def _acquisition(self, running: Running) -> fid.Acquisition:
-        parameters = running.parameters
-        basic = parameters.number("BF1") * 1e6
-        return fid.Acquisition(
-            points=int(parameters.number("TD")) // 2,
-            width=parameters.number("SW_h"),
-            dead_time=parameters.number("DE") * 1e-6,
-            group_delay=parameters.number("GRPDLY"),
-            scans=int(parameters.number("NS")),
-            recycle_delay=parameters.number("D 1"),
-            pulse=parameters.number("P 1") * 1e-6,
-            power=parameters.number("PLW 1"),
-            gain=parameters.number("RG"),
-            t90=running.t90,
-            true_frequency=basic + self.reference_offset,
-            carrier_frequency=basic + parameters.number("O1"),
-            phase=self.phase,
-        )
+    def _lines(self, item: Any) -> list[Line]:
+        """Give the lines of what is in the probe, as it sits there now."""
+        kelvin = self._laboratory.sample_temperature(item.id)
+        # Nuclear magnetisation goes with 1/T.
+        lines = [
+            replace(line, area_mAh=line.area_mAh * _AREAS_AT_K / kelvin)
+            for line in item.nmr_lines(self._laboratory.time())
+        ]
+        return [_askew(line) for line in lines] if item.id == self._askew else lines
+
+    def _over_time(self, running: Running) -> list[Line]:
+        """Give the lines averaged over the acquisition, where a current has changed the cell meanwhile."""
+        item = self._laboratory.in_probe(self._name)
+        if not isinstance(item, VirtualCell) or item.id != running.sample:
+            return running.lines
+        self._laboratory.bring_up_to_date(item)
+        after = self._lines(item)
+        if after == running.lines:
+            return running.lines
+        return [replace(line, area_mAh=line.area_mAh / 2) for line in (*running.lines, *after)]
+
+    def _written(self, data: np.ndarray[Any, Any], exponent: int, parameters: Parameters) -> bytes:
+        """Give the bytes of a fid; float64 needs no exponent."""
+        kind, _, dtype = _FORMATS[self._numbers]
+        parameters.put("NC", exponent if kind == 0 else 0)
+        return (data if kind == 0 else data * 2.0**exponent).astype(dtype).tobytes()
 
 
-def _as_seen(lines: list[Line], pulse_program: str) -> list[Line]:
-    """Lines as a pulse program leaves them: presaturation weakens what is no metal."""
-    factor = PULSE_PROGRAMS[pulse_program]
-    return [
-        line
-        if factor == 1.0 or line.shift_ppm > _METAL_ABOVE_PPM
-        else Line(line.shift_ppm, line.area_mAh * factor, line.gauss_fwhm_ppm, line.lorentz_fwhm_ppm, line.t1_s)
-        for line in lines
-    ]
+def _askew(line: Line) -> Line:
+    shift, wider, _ = _ASKEW
+    return replace(line, shift_ppm=line.shift_ppm + shift, gauss_fwhm_ppm=line.gauss_fwhm_ppm * wider)

@@ -1,0 +1,106 @@
+"""What the experiments of a protocol mean: every rule on NMR that their shape alone cannot hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from labctl.documents import Document, Path, suggest
+from labctl.errors import Mistake
+from labctl.protocol.experiments import Experiment
+from labctl.protocol.models import Nmr, Protocol
+from labctl.protocol.walk import Placed, blocks
+from labctl.units import show
+
+#: Keys of a presaturation, and the kind that they belong to.
+_BELONGS: Final[Mapping[str, str]] = {"at": "continuous", "power": "continuous", "pulses": "comb", "spacing": "comb"}
+_EXAMPLE: Final[Mapping[str, str]] = {
+    "continuous": "'at: 0 ppm, power: 16 uW'",
+    "comb": "'pulses: 20, spacing: 5 ms'",
+}
+
+
+def check_experiments(protocol: Protocol, document: Document) -> Iterator[Mistake]:
+    """List the mistakes under ``experiments``."""
+    steps = [step for block in blocks(protocol) for step in block.steps if isinstance(step.body, Nmr)]
+    for name, experiment in protocol.experiments.items():
+        path: Path = ("experiments", name)
+        pulse = experiment.pulse
+        if pulse.calibrate is not None and not pulse.shortest < pulse.nominal < pulse.longest:
+            key = next(key for key in ("longest", "shortest", "nominal", "calibrate") if _written(document, path, key))
+            found = f"the pulse lengths {show(pulse.shortest, 'us')} to {show(pulse.longest, 'us')} do not lie around"
+            found += f" the nominal {show(pulse.nominal, 'us')}"
+            yield document.mistake((*path, "pulse", key), found, "write shortest < nominal < longest")
+        yield from _sequence(experiment, path, document)
+        if experiment.recovery is not None and experiment.recovery.shortest >= experiment.recovery.longest:
+            found = f"the delays run from {show(experiment.recovery.shortest, 's')}"
+            found += f" to {show(experiment.recovery.longest, 's')}"
+            yield document.mistake((*path, "recovery"), found, "write shortest < longest")
+        # Steps that name no known experiment count for all: their own mistake is reported once, with them.
+        own = [step for step in steps if _experiment(step) == name or _experiment(step) not in protocol.experiments]
+        if own:
+            yield from _states(protocol, name, [_label(step) for step in own], document)
+
+
+def _sequence(experiment: Experiment, path: Path, document: Document) -> Iterator[Mistake]:
+    """Check that what is asked of the pulse program is said in full, and is not what a plain program cannot do."""
+    asked = experiment.presaturation
+    where = (*path, "presaturation")
+    for key, kind in _BELONGS.items():
+        value = getattr(asked, key) if asked is not None else None
+        if asked is not None and asked.kind == kind and value is None:
+            yield document.mistake(where, f"'{key}' is missing for a {kind} presaturation", f"add {_EXAMPLE[kind]}")
+        elif asked is not None and asked.kind != kind and value is not None:
+            found = f"'{key}' belongs to a {kind} presaturation, not to '{asked.kind}'"
+            yield document.mistake((*where, key), found, f"leave it out, or write 'kind: {kind}'")
+    program = experiment.pulse_program
+    if asked is not None and asked.kind != "none" and program == "zg":
+        right = "name a program that does, such as 'zgcomb' or 'zgpr', or write 'kind: none'"
+        yield document.mistake(where, "the pulse program 'zg' saturates nothing", right)
+    if asked is not None and asked.kind != "continuous" and program == "zgpr":
+        right = "name another program, or write 'kind: continuous'"
+        yield document.mistake(where, "the pulse program 'zgpr' irradiates continuously", right)
+    if experiment.echo is not None and program in ("zg", "zgpr"):
+        found = f"the pulse program '{program}' has no echo"
+        yield document.mistake((*path, "echo"), found, "name a program that has one, such as 'solidecho'")
+
+
+def _written(document: Document, path: Path, key: str) -> bool:
+    return (*path, "pulse", key) in document.places
+
+
+def _experiment(step: Placed) -> str:
+    return step.body.experiment if isinstance(step.body, Nmr) else ""
+
+
+def _label(step: Placed) -> str:
+    return step.body.as_ if isinstance(step.body, Nmr) else ""
+
+
+def _states(protocol: Protocol, name: str, labels: list[str], document: Document) -> Iterator[Mistake]:
+    """Check that the states an experiment speaks of are measured, each unknown one reported once."""
+    experiment = protocol.experiments[name]
+    path: Path = ("experiments", name)
+    named: list[tuple[str, Path]] = []
+    calibrate = experiment.pulse.calibrate
+    if calibrate is not None:
+        named.append((calibrate.in_, (*path, "pulse", "calibrate", "in")))
+        for index, label in enumerate(calibrate.reuse):
+            named.append((label, (*path, "pulse", "calibrate", "reuse", index)))
+    if experiment.receiver_gain is not None:
+        named.append((experiment.receiver_gain.from_, (*path, "receiver_gain", "from")))
+    if experiment.recovery is not None:
+        named.append((experiment.recovery.in_, (*path, "recovery", "in")))
+    unknown: set[str] = set()
+    for label, where in named:
+        if label not in labels and label not in unknown:
+            unknown.add(label)
+            found = f"no 'nmr' step with '{name}' measures the state '{label}'"
+            yield document.mistake(where, found, suggest(label, list(dict.fromkeys(labels))))
+    if calibrate is None or calibrate.in_ not in labels:
+        return
+    for index, label in enumerate(calibrate.reuse):
+        if label in labels and labels.index(label) <= labels.index(calibrate.in_):
+            found = f"'{label}' is measured before the pulse is calibrated in '{calibrate.in_}'"
+            where = (*path, "pulse", "calibrate", "reuse", index)
+            yield document.mistake(where, found, "name only states that are measured after it")

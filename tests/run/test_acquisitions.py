@@ -1,0 +1,179 @@
+"""What a protocol asks around an acquisition is done before it or told after it, in a whole virtual run."""
+
+import re
+
+import pytest
+from trouble import Scene, one_cell, play
+
+from labctl.journal import Status
+
+#: As wide as in the paper: the noise of 5 MHz takes its part of the receiver's range.
+WIDE = "dwell_time: 0.1 us, points: 32768"
+CHARGE = "charge: {current: 0.4 mA/cm2, until: {voltage: upper}, at_most: 16 h}"
+EXPERIMENT = """
+experiments:
+  metal: {nucleus: 7Li, pulse_program: zgcomb, presaturation: {kind: comb, pulses: 20, spacing: 5 ms}, carrier: 250 ppm,
+          scans: 1024, recycle_delay: 0.5 s, DWELL,
+          pulse: {flip: 90 deg, power: 80 W}, MORE}
+"""
+
+
+def asked(laboratory, steps: str, more: str, dwell: str = "dwell_time: 0.4 us, points: 8192") -> None:
+    one_cell(laboratory, steps)
+    text = EXPERIMENT.replace("MORE", more).replace("DWELL", dwell)
+    laboratory.protocol.write_text(laboratory.protocol.read_text() + text)
+
+
+def test_a_pulse_is_calibrated_within_a_percent_and_the_result_tells_the_strength_of_the_field(laboratory):
+    asked(
+        laboratory,
+        f"{CHARGE}\nnmr: {{as: charged, experiment: metal}}\nnmr: {{as: again, experiment: metal}}",
+        "receiver_gain: {from: charged, at: 64}",
+    )
+    calibrated = "power: 80 W, calibrate: {in: charged, points: 8, reuse: [again], scans: 1024}"
+    laboratory.protocol.write_text(laboratory.protocol.read_text().replace("power: 80 W", calibrated))
+
+    async def script(scene: Scene) -> None:
+        await scene.until_state("finished", every=60.0)
+        truth = scene.lab.cells["bare-01"].t90_s
+        found = scene.row("nutation-charged").result
+        assert found["pi_half_s"] == pytest.approx(truth, rel=0.01)
+        assert abs(found["pi_half_s"] - truth) < 4 * found["pi_half_sd_s"]
+        assert found["b1_kHz"] == pytest.approx(0.25e-3 / truth, rel=0.01)
+        assert scene.document(scene.row("nutation-charged"))["summary"]["b1_kHz"] == found["b1_kHz"]
+        for state in ("charged", "again"):
+            document = scene.document(scene.row(f"nmr-{state}"))
+            assert document["summary"]["pulse_us"] == [pytest.approx(found["pi_half_s"] * 1e6, abs=1e-4)]
+            assert document["summary"]["receiver_gain"] == 64, "one gain for the whole set, its calibration included"
+            assert (document["sent"]["L 20"], document["sent"]["D 20"]) == ("20", "0.005")
+
+    play(laboratory, script)
+
+
+def test_an_overloaded_receiver_is_met_by_one_repeat_at_half_the_gain_to_which_the_set_is_bound(laboratory):
+    asked(
+        laboratory,
+        f"{CHARGE}\nnmr: {{as: charged, experiment: metal}}\nnmr: {{as: again, experiment: metal}}",
+        "receiver_gain: {from: charged, at: 203}",
+        WIDE,
+    )
+
+    async def script(scene: Scene) -> None:
+        await scene.until_state("finished", every=60.0)
+        first, later = (scene.document(scene.row(f"nmr-{state}")) for state in ("charged", "again"))
+        assert first["asked"]["receiver_gain"] == 203
+        gains = [one["summary"]["receiver_gain"] for one in (first, later)]
+        assert gains == [101.0, 101.0], "the step of the receiver that is nearest to half"
+        assert "overloaded" in first["warnings"][0]
+        assert later["warnings"] == []
+        told = scene.log("topspin", "acquired")
+        assert [entry["sample"] for entry in told] == ["reference", "bare-01", "bare-01", "bare-01"]
+
+    play(laboratory, script)
+
+
+def test_a_cell_that_sits_in_the_probe_otherwise_than_last_time_is_held(laboratory):
+    steps = "\n".join(f"nmr: {{as: {label}, experiment: metal}}" for label in ("one", "two", "three", "four"))
+    asked(laboratory, steps, "insertion: {shift: 0.5 ppm, width: 20 %, integral: 5 %, else: hold}")
+
+    async def script(scene: Scene) -> None:
+        await scene.until(lambda: scene.find("nmr-one", "bare-01", Status.DONE), every=1.0)
+        # The second has begun as the first was; the third shows it.
+        scene.lab.break_down("topspin", "askew")
+        await scene.until_state("held", every=60.0)
+        two = scene.row("nmr-two").result
+        assert two["electrolyte"]["shift_ppm"] == pytest.approx(-1.0, abs=0.05), "against the session's LiCl"
+        assert two["insertion"]["integral"] == pytest.approx(0.0, abs=0.02)
+        assert "hold" not in two
+        assert "nmr-three: the electrolyte's line differs by +1.5" in scene.reason()
+        assert scene.row("nmr-three").status is Status.DONE, "the spectrum is kept; a person decides"
+        (flag,) = scene.document(scene.row("nmr-three"))["flags"]
+        assert all(word in flag for word in ("ppm from where it was", "% in width", "% in integral"))
+        await scene.tell("resume")
+        await scene.until_state("finished", every=60.0)
+
+    play(laboratory, script)
+
+
+def test_a_warm_sample_is_waited_for_and_its_temperature_is_on_the_result(laboratory):
+    steps = "rest: {duration: 10 min, temperature: 40 degC, soak: 1 h}\nnmr: {as: cool, experiment: metal}"
+    asked(laboratory, steps, "sample_temperature: {at: 20 degC, within: 1 K, at_most: 2 h}")
+
+    async def script(scene: Scene) -> None:
+        await scene.until_state("finished", every=60.0)
+        document = scene.document(scene.row("nmr-cool"))
+        assert document["summary"]["sample_temperature_K"] == pytest.approx(293.15, abs=1.0)
+        moves = [one for one in scene.lab.records("laboratory") if one["event"] == "moved" and one["cell"] == "bare-01"]
+        came = [one["t"] for one in moves if one["to"] == "probe/1"]
+        scans = [one["t"] for one in scene.log("topspin", "acquiring") if one["sample"] == "bare-01"]
+        waited = scans[-1] - came[-1]
+        assert 1500 < waited < 2400, "20 K become less than 1 K in three time constants of ten minutes"
+
+    play(laboratory, script)
+
+
+def test_a_sample_that_does_not_come_to_its_temperature_is_held(laboratory):
+    steps = "rest: {duration: 10 min, temperature: 40 degC, soak: 1 h}\nnmr: {as: warm, experiment: metal}"
+    asked(laboratory, steps, "sample_temperature: {at: 20 degC, within: 0.5 K, at_most: 10 min}")
+
+    async def script(scene: Scene) -> None:
+        await scene.until_state("held", every=60.0)
+        assert "20 degC within 0.5 K is asked" in scene.reason()
+        assert scene.row("nmr-warm").status is Status.FAILED
+
+    play(laboratory, script)
+
+
+def test_a_recycle_delay_that_is_short_against_t1_is_told(laboratory):
+    asked(
+        laboratory,
+        f"{CHARGE}\nnmr: {{as: charged, experiment: metal}}",
+        "recovery: {in: charged, pulse_program: zgcomb, scans: 512, at_least: 99 %}",
+    )
+
+    async def script(scene: Scene) -> None:
+        await scene.until_state("finished", every=60.0)
+        row = scene.row("recovery-charged")
+        assert row.result["t1_s"] == pytest.approx(0.15, rel=0.08)
+        assert row.result["share"] == pytest.approx(1 - 2.718281828 ** (-0.5033 / 0.15), abs=0.01)
+        (flag,) = scene.document(row)["flags"]
+        assert re.search(r"gives 9[67] % of the signal, 99 % are asked", flag)
+
+    play(laboratory, script)
+
+
+def test_an_acquisition_ends_early_when_the_metal_stands_out_far_enough(laboratory):
+    asked(laboratory, f"{CHARGE}\nnmr: {{as: charged, experiment: metal}}", "enough: {signal_to_noise: 100}")
+
+    async def script(scene: Scene) -> None:
+        await scene.until_running("nmr-charged")
+        await scene.until_state("finished", every=60.0)
+        document = scene.document(scene.row("nmr-charged"))
+        assert document["summary"]["signal_to_noise"] == pytest.approx(100, rel=0.3)
+        assert document["summary"]["signal_to_noise"] >= 90
+        scans = document["summary"]["scans"]
+        assert 50 < scans < 900
+        assert document["flags"][0].startswith(f"ended after {scans} of 1024 scans")
+        assert document["asked"]["scans"] == 1024
+
+    play(laboratory, script)
+
+
+def test_a_detuned_probe_is_tuned_before_the_spectrum_that_asks_for_it(laboratory):
+    asked(laboratory, "nmr: {as: one, experiment: metal}\nnmr: {as: two, experiment: tuned}", "insertion: {}")
+    plain = laboratory.protocol.read_text()
+    head, _, experiment = plain.partition("  metal: ")
+    laboratory.protocol.write_text(
+        f"{head}  metal: {experiment}  tuned: {experiment.replace('}}', '}, tuning: automatic}', 1)}"
+    )
+
+    async def script(scene: Scene) -> None:
+        scene.lab.break_down("topspin", "detuned")
+        await scene.until_state("finished", every=60.0)
+        (tuned,) = [one for one in scene.log("topspin", "command") if one["command"] == "atma"]
+        acquired = [one for one in scene.log("topspin", "acquiring") if one["sample"] == "bare-01"]
+        assert acquired[1]["t"] - tuned["t"] == pytest.approx(180, abs=20), "it is given the time that the station says"
+        one, two = (scene.row(f"nmr-{state}").result["electrolyte"]["integral"] for state in ("one", "two"))
+        assert one / two == pytest.approx(0.78, abs=0.04), "less reception, and a pulse that is too short"
+
+    play(laboratory, script)
