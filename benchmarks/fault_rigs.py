@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from labctl.instruments import (
     AcquisitionRequest,
     CyclerProgram,
     CyclerStep,
+    DynamicRequest,
     End,
     ImpedanceRequest,
     Mode,
@@ -119,6 +121,43 @@ class ZahnerRig(Started):
 
     def starts(self) -> int:
         return sum(entry["event"] == "sweep" for entry in self.laboratory.records("zahner"))
+
+
+class ZahnerSeriesRig(ZahnerRig):
+    """A series of spectra under a direct current, which flows between them, too."""
+
+    series = DynamicRequest(
+        name="camp/bare-01/c001/04-deis/a1", current=-5e-5, amplitude=6.5e-5, frequency_start=1e4, frequency_end=10.0,
+        points_per_decade=5, periods=4, spectra=2, cutoff=1.2, voltage_min=1.0, voltage_max=4.4,
+    )  # fmt: skip
+
+    async def command(self) -> None:
+        self.handle = await self.driver.start_dynamic(self.token, self.series)
+
+    async def ended(self) -> State:
+        while (progress := await self.driver.poll(self.handle)).state is State.RUNNING:
+            await asyncio.sleep((progress.remaining or 0.0) + 0.5)
+        return progress.state
+
+    def judge(self, fetched: Any) -> None:
+        spectra = [content for path, content in sorted(self.simulator.files.items()) if self.token in path]
+        kept = [path.read_bytes() for path in sorted((self.folder / "bundle").glob(f"{self.token}*.ism"))]
+        if "spectra" not in fetched.summary:
+            # Found by its token alone, when nobody knew any more that it was a series: ended, with what it had.
+            if kept != spectra[:1]:
+                self.doubts.append("what was found is not the first spectrum")
+            return
+        if kept != spectra or fetched.summary["spectra"] != len(spectra):
+            self.doubts.append(f"{len(kept)} spectra are kept, or not as measured, of {len(spectra)}")
+        if not self.failed and len(spectra) != self.series.spectra:
+            self.doubts.append(f"{len(spectra)} spectra of {self.series.spectra}, and nothing says so")
+        stamps = (self.folder / "bundle" / "spectra.csv").read_text(encoding="utf-8").splitlines()[1:]
+        charges = [float(line.split(",")[6]) for line in stamps]
+        if any(after >= before for before, after in pairwise([0.0, *charges])):
+            self.doubts.append(f"charges of a discharge: {charges}")
+
+    def starts(self) -> int:
+        return min(1, super().starts()) if super().starts() <= self.series.spectra else super().starts()
 
 
 class BrukerRig(Started):
@@ -237,6 +276,7 @@ __all__ = ["PHASES", "RIGS", "Rig"]
 RIGS: dict[str, type[Rig]] = {
     "maccor": MaccorRig,
     "zahner": ZahnerRig,
+    "zahner-series": ZahnerSeriesRig,
     "bruker": BrukerRig,
     "biologic-cycler": EclibCyclerRig,
     "biologic-eis": EclibPotentiostatRig,
