@@ -92,6 +92,8 @@ class BiologicCycler(BiologicInstrument):
                     f"{safety['voltage_min_V']:g} V to {safety['voltage_max_V']:g} V; ended"
                 )
                 return await self._abort(token, message)
+            if status.failed and status.doing is Doing.PAUSED:
+                return await self._abort(token, f"channel {run.channel} was paused: {status.message}; ended")
             if status.failed and status.doing is Doing.STOPPED:
                 return self._judged(token, f"channel {run.channel} stopped: {status.message}", "")
             suspended = bool(self._runs.facts(token).get("suspended"))

@@ -48,6 +48,10 @@ def backend_of(context: DriverContext, settings: Settings, runs: Runs) -> Backen
         from labctl_drivers.biologic.eclib_backend import EclibBackend
 
         return EclibBackend(context, settings, runs)
+    if settings.backend == "olecom":
+        from labctl_drivers.biologic.olecom_backend import EcLabBackend
+
+        return EcLabBackend(context, settings, runs)
     raise NotIdentified(f"there is no way in called '{settings.backend}'", instrument=context.name)
 
 

@@ -90,6 +90,8 @@ class BiologicPotentiostat(BiologicInstrument):
                 if problem and status.message:
                     problem += f": {status.message}"
                 return self._judged(token, problem, "completed")
+            if status.failed and status.doing is Doing.PAUSED:
+                return await self._abort(token, f"channel {run.channel} was paused: {status.message}; ended")
             # Twice, as one value that arrived wrong is no reason to break a sweep off.
             if not low <= status.voltage <= high:
                 status = await self._backend.status(run.channel)

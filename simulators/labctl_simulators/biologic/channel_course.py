@@ -104,7 +104,8 @@ def _first(tests: Sequence[Test], course: Any, voltage: Array, start: float) -> 
     """When the tests are met: any of them, or all where they are to be met together."""
     if not tests:
         return None
-    found = [_crossing(test, course.t, voltage if test.what == "voltage" else course.current, start) for test in tests]
+    watched = {"voltage": voltage, "current": course.current, "magnitude": np.abs(course.current)}
+    found = [_crossing(test, course.t, watched[test.what], start) for test in tests]
     met = [one for one in found if one is not None]
     if any(test.together for test in tests):
         return max(met) if len(met) == len(tests) else None

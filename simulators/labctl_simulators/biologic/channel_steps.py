@@ -13,7 +13,10 @@ NEXT_LEVEL, NEXT_STEP, STOP = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A condition on ``voltage`` (V, working electrode) or ``current`` (A, signed); ``together``: and, not or."""
+    """A condition on ``voltage`` (V, working electrode), ``current`` (A, signed) or its ``magnitude``.
+
+    ``together``: and, not or.
+    """
 
     __test__ = False
 

@@ -1,0 +1,141 @@
+"""A stand-in for EC-Lab's OLE-COM object: its methods, out values before the vendor's 1 or 0, as comtypes has them.
+
+What the vendor's object would do in EC-Lab, this asks the simulated EC-Lab at ``host:port``, and waits for the answer
+as the vendor's does. Call :class:`EClabExe` where a client would call ``CreateObject("EClabCOM.EClabExe")``.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from typing import Any, Final
+
+#: Real s after which an EC-Lab that keeps silent counts as gone, as a server that was closed.
+ANSWER_WITHIN: Final = 1.5
+CHANNELS, TECHNIQUES, LISTED = 16, 20, 128
+
+
+class EClabExe:
+    """The object.
+
+    Parameters
+    ----------
+    address : str
+        Of the simulated EC-Lab.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._socket: socket.socket | None = None
+        host, _, port = address.partition(":")
+        self._socket = socket.create_connection((host, int(port)), ANSWER_WITHIN)
+        self._rest = b""
+        self._number = 0
+        self._lock = threading.Lock()
+
+    def __del__(self) -> None:
+        """End with the object, as a COM reference does."""
+        self.close()
+
+    def close(self) -> None:
+        """Let go of EC-Lab."""
+        held, self._socket = self._socket, None
+        if held is not None:
+            held.close()
+
+    def _ask(self, call: str, *arguments: Any) -> list[Any]:
+        with self._lock:
+            if self._socket is None:
+                raise ConnectionError("EC-Lab was closed")
+            self._number += 1
+            question = json.dumps({"n": self._number, "call": call, "with": arguments})
+            try:
+                self._socket.sendall(question.encode() + b"\n")
+                while b"\n" not in self._rest:
+                    chunk = self._socket.recv(65536)
+                    if not chunk:
+                        raise ConnectionError("EC-Lab was closed")
+                    self._rest += chunk
+            except OSError:
+                self.close()
+                raise
+            line, _, self._rest = self._rest.partition(b"\n")
+            try:
+                answer = json.loads(line)
+                return list(answer["out"]) if answer["n"] == self._number else []
+            except (ValueError, KeyError, TypeError):
+                # What is no answer leaves the out values as they were made: empty.
+                return []
+
+    def _one(self, call: str, *arguments: Any) -> int:
+        values = self._ask(call, *arguments)
+        return int(values[0]) if values else 0
+
+    def EnableMessagesWindows(self, shown: int) -> int:
+        """Show questions and messages, or not."""
+        return self._one("EnableMessagesWindows", shown)
+
+    def ConnectDevice(self, device: int) -> int:
+        """Connect to the instrument at a place of the list."""
+        return self._one("ConnectDevice", device)
+
+    def ConnectDeviceByIP(self, address: str) -> tuple[int, int]:
+        """Connect to an address; here whatever EC-Lab has at the first place."""
+        done = self._one("ConnectDevice", 0)
+        return 0, done
+
+    def DisconnectDevice(self, device: int) -> int:
+        """Disconnect; what runs goes on."""
+        return self._one("DisconnectDevice", device)
+
+    def TestConnection(self, device: int) -> int:
+        """Ask whether the instrument is connected."""
+        return self._one("TestConnection", device)
+
+    def GetDeviceSN(self, device: int) -> tuple[int, tuple[int, ...], int]:
+        """Serial numbers of the instrument and of its channels."""
+        values = self._ask("GetDeviceSN", device) or [0, [0] * CHANNELS, 0]
+        return int(values[0]), tuple(values[1]), int(values[2])
+
+    def GetDeviceChannelList(self, device: int) -> tuple[tuple[bool, ...], int]:
+        """Which channels are plugged."""
+        values = self._ask("GetDeviceChannelList", device) or [[], 0]
+        listed = [bool(one) for one in values[0]]
+        return tuple(listed + [False] * (LISTED - len(listed))), int(values[1])
+
+    def SelectDevice(self, device: int) -> int:
+        """Bring an instrument to the front."""
+        return self._one("TestConnection", device)
+
+    def SelectChannel(self, device: int, channel: int) -> int:
+        """Bring a channel to the front."""
+        return self._one("SelectChannel", device, channel)
+
+    def LoadSettings(self, device: int, channel: int, path: str) -> int:
+        """Load a settings file."""
+        return self._one("LoadSettings", device, channel, path)
+
+    def RunChannel(self, device: int, channel: int, path: str) -> int:
+        """Start what is loaded."""
+        return self._one("RunChannel", device, channel, path)
+
+    def StopChannel(self, device: int, channel: int) -> int:
+        """Stop a channel."""
+        return self._one("StopChannel", device, channel)
+
+    def MeasureStatus(self, device: int, channel: int) -> tuple[float, ...]:
+        """Status of a channel; nothing but zeros where the call fails."""
+        return tuple(self._ask("MeasureStatus", device, channel) or [0.0] * 33)
+
+    def GetDataFileName(self, device: int, channel: int, technique: int) -> tuple[str, int]:
+        """Path of a technique's data file."""
+        values = self._ask("GetDataFileName", device, channel, technique) or ["", 0]
+        return str(values[0]), int(values[1])
+
+    def GetExperimentInfos(
+        self, device: int, channel: int
+    ) -> tuple[str | None, str | None, str | None, tuple[str | None, ...], int]:
+        """Beginning, end, folder and files of the newest experiment."""
+        values = self._ask("GetExperimentInfos", device, channel) or [None, None, None, [], 0]
+        files = [*values[3], *[None] * (TECHNIQUES - len(values[3]))]
+        return values[0], values[1], values[2], tuple(files), int(values[4])
