@@ -1,7 +1,7 @@
-"""The BioLogic driver on its simulated instrument, through the vendor's library, for the fault table and the fuzz.
+"""The BioLogic driver on its simulated instrument, both ways in, for the fault table and the fuzz.
 
-The library gives its records once: what a lost answer took with it is missing, and must be told as a gap. Every other
-record must be one that the channel has made.
+The vendor's library gives its records once: what a lost answer took with it is missing, and must be told as a gap.
+EC-Lab has them in its files: none may be missing. Every record must be one that the channel has made.
 """
 
 from __future__ import annotations
@@ -18,22 +18,27 @@ from labctl_simulators.biologic import BiologicSimulator
 _CELL: Final = {"id": "bare-01", "barcode": "B1", "area_m2": 1e-4, "place": "bench/1"}
 
 
-class EclibRig(Started):
-    """What both roles share."""
+class BiologicRig(Started):
+    """What both roles and both ways in share."""
 
     description: ClassVar[dict[str, Any]] = {
         "cells": [_CELL],
         "places": {"bench": {"count": 2, "leads": {"biologic": [1, 2]}}},
     }
-    #: Longer than the stand-in for the library waits.
+    #: Longer than the stand-ins for library and EC-Lab wait.
     seconds = 2.0
+    #: The way in, and the name of its wire.
+    backend: ClassVar[str]
+    wire: ClassVar[str]
     role: ClassVar[str]
 
     async def open(self) -> None:
-        entry: dict[str, Any] = {"role": self.role, "channels": 1, "simulate": {"channels": 2}}
+        entry: dict[str, Any] = {
+            "role": self.role, "backend": self.backend, "channels": 1, "simulate": {"channels": 2}
+        }  # fmt: skip
         self.simulator = BiologicSimulator("biologic", entry, self.laboratory)
         entry |= await self.simulator.start()
-        port = await self.proxied(int(entry["address"].rpartition(":")[2]), "eclib", self.simulator.power_cycle)
+        port = await self.proxied(int(entry["address"].rpartition(":")[2]), self.wire, self.simulator.power_cycle)
         entry["address"] = f"127.0.0.1:{port}"
         self.made: list[tuple[float, tuple[float, ...]]] = []
         self._note_what_is_made()
@@ -76,7 +81,7 @@ class EclibRig(Started):
         raise NotImplementedError
 
 
-class EclibCyclerRig(EclibRig):
+class CyclerRig(BiologicRig):
     role = "cycler"
     table = "records.csv"
     middle = 300.0
@@ -104,7 +109,7 @@ class EclibCyclerRig(EclibRig):
                 self.doubts.append(f"a record is missing and nothing says so: {one}")
 
 
-class EclibPotentiostatRig(EclibRig):
+class PotentiostatRig(BiologicRig):
     role = "potentiostat"
     table = "impedance.csv"
     middle = 0.7
@@ -139,3 +144,27 @@ def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
         abs(a - b) <= 1e-5 * abs(b) + 1e-4 * (index == 0) + 1e-9
         for index, (a, b) in enumerate(zip(one, other, strict=True))
     )
+
+
+class _ByLibrary:
+    backend, wire = "eclib", "eclib"
+
+
+class _ByEcLab:
+    backend, wire = "olecom", "eclabcom"
+
+
+class EclibCyclerRig(_ByLibrary, CyclerRig):
+    """A cycler through the vendor's library."""
+
+
+class EclibPotentiostatRig(_ByLibrary, PotentiostatRig):
+    """A potentiostat through the vendor's library."""
+
+
+class EcLabCyclerRig(_ByEcLab, CyclerRig):
+    """A cycler through EC-Lab."""
+
+
+class EcLabPotentiostatRig(_ByEcLab, PotentiostatRig):
+    """A potentiostat through EC-Lab."""

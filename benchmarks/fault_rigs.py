@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.biologic_rigs import EclibCyclerRig, EclibPotentiostatRig
+from benchmarks.biologic_rigs import EcLabCyclerRig, EcLabPotentiostatRig, EclibCyclerRig, EclibPotentiostatRig
 from benchmarks.chamber_rigs import BinderRig, BinderRtuRig, EspecRig, JulaboRig
 from benchmarks.rig import PHASES, Rig, Started
 from labctl.instruments import (
@@ -278,8 +278,10 @@ RIGS: dict[str, type[Rig]] = {
     "zahner": ZahnerRig,
     "zahner-series": ZahnerSeriesRig,
     "bruker": BrukerRig,
-    "biologic-cycler": EclibCyclerRig,
-    "biologic-eis": EclibPotentiostatRig,
+    "eclib-cycler": EclibCyclerRig,
+    "eclib-eis": EclibPotentiostatRig,
+    "eclab-cycler": EcLabCyclerRig,
+    "eclab-eis": EcLabPotentiostatRig,
     "julabo": JulaboRig,
     "binder": BinderRig,
     "binder-rtu": BinderRtuRig,

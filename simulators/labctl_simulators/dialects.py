@@ -349,6 +349,47 @@ class Eclib(Dialect):
         return json.dumps(value).encode() + b"\n"
 
 
+class EcLabCom(Dialect):
+    """Lines between the stand-in for EC-Lab's object and EC-Lab, which never says why it declines.
+
+    A wrong value is one of a status.
+    """
+
+    _STATUS: Final = 33
+    #: State, technique, elapsed time, both electrodes, current, safety limit, connection.
+    _LOOKED_AT: Final = (0, 4, 15, 16, 17, 19, 30, 31)
+
+    def declined(self, request: bytes, *, busy: bool) -> Instead | None:
+        """Answer that the call was not carried out."""
+        del busy
+        asked = _object(request)
+        if asked is None or "n" not in asked:
+            return None
+        return Instead(back=self._line({"n": asked["n"], "out": []}))
+
+    def shifted(self, reply: bytes, random: Random) -> bytes | None:
+        """Answer the question before."""
+        del random
+        found = _object(reply)
+        if found is None or not isinstance(found.get("n"), int):
+            return None
+        return self._line({**found, "n": found["n"] - 1})
+
+    def falsified(self, reply: bytes, random: Random) -> bytes | None:
+        """Change one number of a status."""
+        found = _object(reply)
+        values = None if found is None else found.get("out")
+        if found is None or not isinstance(values, list) or len(values) != self._STATUS:
+            return None
+        place = random.choice(self._LOOKED_AT)
+        values[place] = float(other_number(f"{values[place]:.4f}", random))
+        return self._line(found)
+
+    @staticmethod
+    def _line(value: Any) -> bytes:
+        return json.dumps(value).encode() + b"\n"
+
+
 DIALECTS: Final[Mapping[str, Callable[[], Dialect]]] = {
     "macnet-json": MacnetJson,
     "macnet-binary": MacnetBinary,
@@ -360,6 +401,7 @@ DIALECTS: Final[Mapping[str, Callable[[], Dialect]]] = {
     "modbus-rtu": ModbusRtu,
     "scpi": Scpi,
     "eclib": Eclib,
+    "eclabcom": EcLabCom,
     "": Dialect,
 }
 """By the name under which a simulator exposes its port."""

@@ -51,21 +51,28 @@ class EClabExe:
             question = json.dumps({"n": self._number, "call": call, "with": arguments})
             try:
                 self._socket.sendall(question.encode() + b"\n")
-                while b"\n" not in self._rest:
-                    chunk = self._socket.recv(65536)
-                    if not chunk:
-                        raise ConnectionError("EC-Lab was closed")
-                    self._rest += chunk
+                while True:
+                    answer = self._read(self._socket)
+                    # What is no answer leaves the out values as they were made: empty. An old one is passed over.
+                    if answer is None or answer.get("n") == self._number:
+                        return list(answer["out"]) if answer and isinstance(answer.get("out"), list) else []
             except OSError:
                 self.close()
                 raise
-            line, _, self._rest = self._rest.partition(b"\n")
-            try:
-                answer = json.loads(line)
-                return list(answer["out"]) if answer["n"] == self._number else []
-            except (ValueError, KeyError, TypeError):
-                # What is no answer leaves the out values as they were made: empty.
-                return []
+
+    def _read(self, held: socket.socket) -> dict[str, Any] | None:
+        """Read a line; None where it is no answer."""
+        while b"\n" not in self._rest:
+            chunk = held.recv(65536)
+            if not chunk:
+                raise ConnectionError("EC-Lab was closed")
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            return None
+        return answer if isinstance(answer, dict) else None
 
     def _one(self, call: str, *arguments: Any) -> int:
         values = self._ask(call, *arguments)

@@ -97,7 +97,7 @@ class EcLabSimulator:
 
     async def start(self) -> dict[str, Any]:
         """Listen; gives ``address`` and ``com`` for the station's entry."""
-        port = await self._laboratory.expose(self.name, await self._server.start())
+        port = await self._laboratory.expose(self.name, await self._server.start(), "eclabcom")
         self._laboratory.register_breakdowns(self.name, self._break_down)
         self._laboratory.register_restart(self.name, self.power_cycle)
         for channel in self.channels:
