@@ -254,7 +254,9 @@ class Journal:
 
     def _enter(self, operation: str, status: Status, *, place: str | None = None, **values: Any) -> OperationRow:
         before = self.operation(operation)
-        if before.status not in ENTERED_FROM[status]:
+        # Nothing runs that nobody has meant to start, whoever was asked in between.
+        unmeant = status is Status.RUNNING and Status.INTENT.value not in before.times
+        if before.status not in ENTERED_FROM[status] or unmeant:
             raise JournalError(f"{operation} is {before.status} and cannot become {status}")
         row = replace(before, status=status, times={**before.times, status.value: self.now()}, **values)
         with self._store.commit() as store:

@@ -1,7 +1,7 @@
 """The journal keeps every change of state, in its order, and lets nothing happen out of order."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from labctl.engine.clock import WallClock
@@ -40,6 +40,7 @@ def test_an_operation_lives_in_one_order_and_each_step_has_its_time(journal):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([*LIFE, "failed", "aborted", "needs_operator"]), max_size=10))
+@example(["leased", "needs_operator", "running"])
 def test_no_order_of_calls_leads_past_a_step(tmp_path_factory, calls):
     journal = Journal(tmp_path_factory.mktemp("journal") / "labctl.sqlite", WallClock())
     request(journal)

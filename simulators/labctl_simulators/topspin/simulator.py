@@ -72,6 +72,7 @@ class Running:
     lines: list[Line]
     parameters: Parameters
     tuning: float = 1.0
+    askew: bool = False
 
 
 class TopspinSimulator:
@@ -180,6 +181,7 @@ class TopspinSimulator:
                 "sample": running.sample,
                 "t90": running.t90,
                 "tuning": running.tuning,
+                "askew": running.askew,
                 "lines": [asdict(line) for line in running.lines],
             }
         return state
@@ -202,6 +204,7 @@ class TopspinSimulator:
                 lines,
                 parameters,
                 saved.get("tuning", 1.0),
+                saved.get("askew", False),
             )
 
     def _now(self) -> datetime:
@@ -342,16 +345,17 @@ class TopspinSimulator:
             self._askew = None
         if item is not None:
             parameters.put("TE", self._laboratory.sample_temperature(item.id))
-            lines = self._lines(item)
+            lines = self._lines(item, askew=item.id == self._askew)
         scans = parameters.number("NS") + parameters.number("DS")
         repetition = fid.repetition(parameters)
         sample = item.id if item is not None else "empty"
         kind, order, _ = _FORMATS[self._numbers]
         parameters.put("DTYPA", kind)
         parameters.put("BYTORDA", order)
-        tuning = self.tuning * (_ASKEW[2] if sample == self._askew else 1.0)
+        askew = sample == self._askew
+        tuning = self.tuning * (_ASKEW[2] if askew else 1.0)
         ends = now + scans * repetition + OVERHEAD
-        self._running = Running(folder, now, ends, sample, t90, lines, parameters, tuning)
+        self._running = Running(folder, now, ends, sample, t90, lines, parameters, tuning, askew)
         files.begin(folder, parameters, self._laboratory.at(now) + self.clock_ahead, self._early_audit)
         self._laboratory.record(self._name, "acquiring", dataset=str(folder), sample=sample, ends=self._running.ends)
         self._arm()
@@ -413,15 +417,15 @@ class TopspinSimulator:
         files.end(running.folder, parameters, raw, started, now)
         self._laboratory.record(self._name, "acquired", dataset=str(running.folder), scans=scans, sample=running.sample)
 
-    def _lines(self, item: Any) -> list[Line]:
-        """Give the lines of what is in the probe, as it sits there now."""
+    def _lines(self, item: Any, *, askew: bool) -> list[Line]:
+        """Give the lines of what is in the probe now."""
         kelvin = self._laboratory.sample_temperature(item.id)
         # Nuclear magnetisation goes with 1/T.
         lines = [
             replace(line, area_mAh=line.area_mAh * _AREAS_AT_K / kelvin)
             for line in item.nmr_lines(self._laboratory.time())
         ]
-        return [_askew(line) for line in lines] if item.id == self._askew else lines
+        return [_askew(line) for line in lines] if askew else lines
 
     def _over_time(self, running: Running) -> list[Line]:
         """Give the lines averaged over the acquisition, where a current has changed the cell meanwhile."""
@@ -429,7 +433,7 @@ class TopspinSimulator:
         if not isinstance(item, VirtualCell) or item.id != running.sample:
             return running.lines
         self._laboratory.bring_up_to_date(item)
-        after = self._lines(item)
+        after = self._lines(item, askew=running.askew)
         if after == running.lines:
             return running.lines
         return [replace(line, area_mAh=line.area_mAh / 2) for line in (*running.lines, *after)]
