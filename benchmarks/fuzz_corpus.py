@@ -354,7 +354,8 @@ def _recorded() -> tuple[DataFile, DataFile]:
     begun = datetime(2026, 1, 5, 8, 30, tzinfo=UTC).replace(tzinfo=None)
     flow = tuple(Row(60.0 * n, 0, False, (3.2 + n / 100, -0.1, 2e-4, 0.0)) for n in range(5))
     points = tuple(
-        Row(float(n), 0, True, (1000.0 / (n + 1), 0.01, 1e-3, -0.4, 3.5, 0.0, 0.0, 0.0, 0.0, 0.0)) for n in range(5)
+        Row(float(n), 0, True, (1000.0 / (n + 1), 0.01, 1e-3, -0.4, 3.5, 0.0, 0.004, 1e-3, -0.4, -0.1))
+        for n in range(5)
     )
     return (
         DataFile(119, "Modulo Bat", "driven", 0, 1042, True, begun, flow),
