@@ -50,7 +50,7 @@ LONGEST_S = 2.0
 _SHARE = 0.75
 #: Where many sound answers are needed before anything is read.
 _SHARES = {
-    **dict.fromkeys(("eclib-cycler", "eclib-eis", "eclab-cycler", "eclab-eis"), 0.45),
+    **dict.fromkeys(("eclib-cycler", "eclib-eis", "eclab-cycler", "eclab-eis"), 0.65),
     "binder": 0.45,
     "binder-rtu": 0.45,
     "scpi-multiplexer": 0.6,
@@ -236,7 +236,7 @@ def _hurried() -> Iterator[None]:
     serial_line.ANSWER_WITHIN = modbus_line.ANSWER_WITHIN = 0.005  # type: ignore[misc]
     visa_line.ANSWER_WITHIN = 5  # type: ignore[misc]
     stand_ins = eclib.ANSWER_WITHIN, eclabcom.ANSWER_WITHIN
-    eclib.ANSWER_WITHIN = eclabcom.ANSWER_WITHIN = 0.02  # type: ignore[misc]
+    eclib.ANSWER_WITHIN = eclabcom.ANSWER_WITHIN = 0.01  # type: ignore[misc]
     try:
         yield
     finally:
