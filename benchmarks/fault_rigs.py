@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import csv
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
+from benchmarks.biologic_rigs import EcLabCyclerRig, EcLabPotentiostatRig, EclibCyclerRig, EclibPotentiostatRig
 from benchmarks.chamber_rigs import BinderRig, BinderRtuRig, EspecRig, JulaboRig
-from benchmarks.rig import PHASES, Rig
-from labctl.errors import LabctlError
+from benchmarks.rig import PHASES, Rig, Started
 from labctl.instruments import (
     AcquisitionRequest,
     CyclerProgram,
     CyclerStep,
+    DynamicRequest,
     End,
     ImpedanceRequest,
     Mode,
@@ -35,63 +37,7 @@ from labctl_simulators.thales import ThalesSimulator
 from labctl_simulators.topspin import TopspinSimulator
 
 
-class _Started(Rig):
-    """What is started, polled and fetched under a token."""
-
-    token = "a-token"
-
-    async def poll(self) -> State | None:
-        loop = asyncio.get_running_loop()
-        progress = await self.driver.poll(self.handle)
-        seen_at = loop.time()
-        again = await self.driver.poll(self.handle)
-        if progress.state is State.DONE and again.state is State.RUNNING:
-            await self._believe_the_end()
-            return State.FAILED
-        for key in progress.values if self.plan.spoils_values and loop.time() - seen_at < 0.1 else ():
-            late, early = again.values.get(key), progress.values[key]
-            if late is not None and abs(late - early) > 0.02 * abs(late) + 1e-6:
-                self.shown.append(f"{key} {early:g} instead of {late:g}")
-        return progress.state
-
-    async def _believe_the_end(self) -> None:
-        """Fetch what a poll said is over, although it runs: only an error is right."""
-        try:
-            await self.driver.fetch(self.handle, self.folder / "early")
-        except LabctlError:
-            return
-        self.doubts.append("an end was believed too early, and a record made of it")
-
-    async def fetch(self) -> None:
-        (self.folder / "bundle").mkdir(exist_ok=True)
-        fetched = await self.driver.fetch(self.handle, self.folder / "bundle")
-        self.judge(fetched)
-
-    def judge(self, fetched: Any) -> None:
-        raise NotImplementedError
-
-    def starts(self) -> int:
-        raise NotImplementedError
-
-    async def aftermath(self, phase: str, *, failed: bool) -> None:
-        await asyncio.sleep(60.0)
-        if failed and phase == "command":
-            found = await self.driver.find(self.token)
-            if (found is not None) != (self.starts() > 0):
-                self.doubts.append(f"started {self.starts()} times, and found is {found}")
-            self.handle = found
-        if self.handle is None and phase in ("connect", "identify", "command"):
-            await self.driver.connect()
-            await self.command()
-        await self.ended()
-        await self.fetch()
-        if self.starts() != 1:
-            self.doubts.append(f"started {self.starts()} times")
-        if self.laboratory.violations:
-            self.doubts.append(f"violation: {self.laboratory.violations[0]['kind']}")
-
-
-class MaccorRig(_Started):
+class MaccorRig(Started):
     description: ClassVar[dict[str, Any]] = {
         "cells": [{"id": "one", "barcode": "B1", "area_m2": 1e-4, "place": "cabinet/1"}],
         "places": {"cabinet": {"count": 2, "leads": {"maccor": [1, 2]}}},
@@ -134,7 +80,7 @@ class MaccorRig(_Started):
         return sum(entry["event"] == "started" for entry in self.laboratory.records("maccor"))
 
 
-class ZahnerRig(_Started):
+class ZahnerRig(Started):
     description: ClassVar[dict[str, Any]] = {
         "cells": [{"id": "bare-01", "barcode": "B1", "area_m2": 1e-4, "place": "cabinet/1"}],
         "places": {"cabinet": {"count": 1, "leads": {"zahner": {"through": "mux", "relays": [101]}}}},
@@ -177,7 +123,44 @@ class ZahnerRig(_Started):
         return sum(entry["event"] == "sweep" for entry in self.laboratory.records("zahner"))
 
 
-class BrukerRig(_Started):
+class ZahnerSeriesRig(ZahnerRig):
+    """A series of spectra under a direct current, which flows between them, too."""
+
+    series = DynamicRequest(
+        name="camp/bare-01/c001/04-deis/a1", current=-5e-5, amplitude=6.5e-5, frequency_start=1e4, frequency_end=10.0,
+        points_per_decade=5, periods=4, spectra=2, cutoff=1.2, voltage_min=1.0, voltage_max=4.4,
+    )  # fmt: skip
+
+    async def command(self) -> None:
+        self.handle = await self.driver.start_dynamic(self.token, self.series)
+
+    async def ended(self) -> State:
+        while (progress := await self.driver.poll(self.handle)).state is State.RUNNING:
+            await asyncio.sleep((progress.remaining or 0.0) + 0.5)
+        return progress.state
+
+    def judge(self, fetched: Any) -> None:
+        spectra = [content for path, content in sorted(self.simulator.files.items()) if self.token in path]
+        kept = [path.read_bytes() for path in sorted((self.folder / "bundle").glob(f"{self.token}*.ism"))]
+        if "spectra" not in fetched.summary:
+            # Found by its token alone, when nobody knew any more that it was a series: ended, with what it had.
+            if kept != spectra[:1]:
+                self.doubts.append("what was found is not the first spectrum")
+            return
+        if kept != spectra or fetched.summary["spectra"] != len(spectra):
+            self.doubts.append(f"{len(kept)} spectra are kept, or not as measured, of {len(spectra)}")
+        if not self.failed and len(spectra) != self.series.spectra:
+            self.doubts.append(f"{len(spectra)} spectra of {self.series.spectra}, and nothing says so")
+        stamps = (self.folder / "bundle" / "spectra.csv").read_text(encoding="utf-8").splitlines()[1:]
+        charges = [float(line.split(",")[6]) for line in stamps]
+        if any(after >= before for before, after in pairwise([0.0, *charges])):
+            self.doubts.append(f"charges of a discharge: {charges}")
+
+    def starts(self) -> int:
+        return min(1, super().starts()) if super().starts() <= self.series.spectra else super().starts()
+
+
+class BrukerRig(Started):
     description: ClassVar[dict[str, Any]] = {
         "cells": [{"id": "bare-01", "barcode": "B1", "area_m2": 1e-4, "place": "probe/1"}],
         "places": {"probe": {"count": 1, "instrument": "topspin"}},
@@ -293,7 +276,12 @@ __all__ = ["PHASES", "RIGS", "Rig"]
 RIGS: dict[str, type[Rig]] = {
     "maccor": MaccorRig,
     "zahner": ZahnerRig,
+    "zahner-series": ZahnerSeriesRig,
     "bruker": BrukerRig,
+    "eclib-cycler": EclibCyclerRig,
+    "eclib-eis": EclibPotentiostatRig,
+    "eclab-cycler": EcLabCyclerRig,
+    "eclab-eis": EcLabPotentiostatRig,
     "julabo": JulaboRig,
     "binder": BinderRig,
     "binder-rtu": BinderRtuRig,

@@ -5,9 +5,9 @@
     python -m benchmarks.faults --driver maccor --kind wrong-value --seeds 20
 
 Phases: *connect* a new driver; *identify* again after the cable was pulled; *command* (start a program, regulate,
-switch a relay); *poll* (one look at what runs, or at relays and temperature); *fetch* the record. In each run one
-reply, or one request for ``busy`` and ``refuse``, meets one fault; then the wire is sound again, and the operation is
-led to its end.
+switch a relay); *poll* (one look at what runs, or at relays and temperature); *fetch* the record; *abort* what runs. In
+each run one reply, or one request for ``busy`` and ``refuse``, meets one fault; then the wire is sound again, and the
+operation is led to its end. Whoever is told that something is broken off must find every source off at once.
 
 Outcomes
     recovered   the driver asked again or went round it, and the operation is complete
@@ -86,11 +86,16 @@ async def _judged(rig: Any, phase: str, kind: str, nth: int) -> tuple[str, bool,
         return "", False, "", replies
     try:
         await rig.aftermath(phase, failed=failed)
+    except (VendorAlarm, CannotSay) as held:
+        outcome, said = "held safe", f"{said}; then {held.category}: {held.message}"
+        rig.doubts += rig.left_on() if phase == "abort" else []
     except Exception:  # noqa: BLE001 - as above
         if outcome != "held safe":
             return "LOST", False, f"{said}; then {traceback.format_exc(limit=-3)}", replies
     if rig.doubts:
         return "WRONG", False, f"{said} {rig.doubts[0]}", replies
+    if rig.failed and outcome == "recovered" and phase != "abort":
+        outcome, said = "held safe", said or "failed afterwards"
     return outcome, bool(rig.shown), said or "; ".join(rig.shown[:1]), replies
 
 

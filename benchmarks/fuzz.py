@@ -41,6 +41,7 @@ from labctl.engine.clock import real_seconds, run_virtual
 from labctl.errors import LabctlError
 from labctl.instruments import State
 from labctl_drivers import modbus_line, serial_line, visa_line
+from labctl_simulators.biologic import eclabcom, eclib
 from labctl_simulators.chamber_dialects import Modbus
 from labctl_simulators.dialect import Dialect
 from labctl_simulators.mutations import mutated
@@ -48,7 +49,13 @@ from labctl_simulators.mutations import mutated
 LONGEST_S = 2.0
 _SHARE = 0.75
 #: Where many sound answers are needed before anything is read.
-_SHARES = {"binder": 0.45, "binder-rtu": 0.45, "scpi-multiplexer": 0.6, "scpi-keithley": 0.6}
+_SHARES = {
+    **dict.fromkeys(("eclib-cycler", "eclib-eis", "eclab-cycler", "eclab-eis"), 0.65),
+    "binder": 0.45,
+    "binder-rtu": 0.45,
+    "scpi-multiplexer": 0.6,
+    "scpi-keithley": 0.6,
+}
 _MOST_FINDINGS = 20
 _LONGEST_BODY = 250
 
@@ -228,10 +235,13 @@ def _hurried() -> Iterator[None]:
     usual = serial_line.ANSWER_WITHIN, modbus_line.ANSWER_WITHIN, visa_line.ANSWER_WITHIN
     serial_line.ANSWER_WITHIN = modbus_line.ANSWER_WITHIN = 0.005  # type: ignore[misc]
     visa_line.ANSWER_WITHIN = 5  # type: ignore[misc]
+    stand_ins = eclib.ANSWER_WITHIN, eclabcom.ANSWER_WITHIN
+    eclib.ANSWER_WITHIN = eclabcom.ANSWER_WITHIN = 0.01  # type: ignore[misc]
     try:
         yield
     finally:
         serial_line.ANSWER_WITHIN, modbus_line.ANSWER_WITHIN, visa_line.ANSWER_WITHIN = usual  # type: ignore[misc]
+        eclib.ANSWER_WITHIN, eclabcom.ANSWER_WITHIN = stand_ins  # type: ignore[misc]
 
 
 def fuzz_driver(name: str, messages: int, seed: int) -> Counts:
@@ -302,7 +312,9 @@ def _stands_in(value: float, said: bytes) -> bool:
 
 
 def _held_in(value: float, delivered: list[bytes]) -> bool:
-    """Whether two registers of a Modbus answer, the low word first, hold the value."""
+    """Whether two registers of a Modbus answer, the low word first, or the bytes of a structure hold the value."""
+    if not value or any(struct.pack("<f", value).hex().encode() in reply for reply in delivered):
+        return True
     answers = (re.search(rb"\x03\x04(....)", reply, re.DOTALL) for reply in delivered)
     floats = (struct.unpack(">f", found[1][2:] + found[1][:2])[0] for found in answers if found is not None)
     return any(abs(number - value) < 1e-4 for number in floats)
@@ -336,8 +348,14 @@ def _actions(rig: Rig) -> list[Callable[[], Awaitable[tuple[float, ...]]]]:
         seen = await driver.reading(1)
         return seen.voltage, seen.current
 
+    async def voltage() -> tuple[float, ...]:
+        return (await driver.open_circuit_voltage(),)
+
     async def channels() -> tuple[float, ...]:
         return (0.0,) if set(await driver.channels()) != {1, 2} else ()
+
+    async def channel_list() -> tuple[float, ...]:
+        return (0.0,) if set(await driver.channels()) != {1} else ()
 
     async def bath() -> tuple[float, ...]:
         seen = await driver.read()
@@ -360,6 +378,12 @@ def _actions(rig: Rig) -> list[Callable[[], Awaitable[tuple[float, ...]]]]:
     return {
         "maccor": [reading, channels, find, poll, fetch, connect],
         "zahner": [find, poll, fetch, connect],
+        "zahner-series": [find, poll, fetch, connect],
+        # Their records are given once, so that a mutated one can't be told from a true one: never fetched here.
+        "eclib-cycler": [reading, find, channel_list, connect],
+        "eclib-eis": [voltage, find, connect],
+        "eclab-cycler": [reading, find, poll, fetch, connect],
+        "eclab-eis": [voltage, find, poll, fetch, connect],
         "bruker": [find, poll, fetch, connect],
         "julabo": [bath, bath, connect, command],
         "espec": [bath, bath, connect, command],

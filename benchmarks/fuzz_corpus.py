@@ -7,15 +7,23 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from zlib import crc32
 
 import numpy as np
 
 from labctl.errors import LabctlError
 from labctl.instruments import CyclerProgram, CyclerStep, End, Mode, SafetyLimits
+from labctl_drivers.biologic import mpr, mps, mpt
+from labctl_drivers.biologic.backend import ConstantCurrent, Limit, OpenCircuit
+from labctl_drivers.biologic.eclib_records import Block, BlockFile, Decoder, Part
+from labctl_drivers.biologic.mps_techniques import Writer
 from labctl_drivers.bruker import dataset
 from labctl_drivers.maccor import export, procedure
 from labctl_drivers.zahner import ism, replies
+from labctl_simulators.biologic.mpr_writer import DataFile, Row, binary, text
 from labctl_simulators.modbus import checksum
 from labctl_simulators.thales import ism as simulated_ism
 
@@ -78,6 +86,16 @@ _MODBUS = (
 def _gateway(**fields: object) -> bytes:
     return json.dumps({"id": 3, **fields}).encode() + b"\n"
 
+
+def _call(name: str, *arguments: object) -> bytes:
+    return json.dumps({"n": 1, "call": name, "with": arguments}).encode() + b"\n"
+
+
+#: Parameters of a rest of 10 s with a record every second.
+_REST = b"".join(
+    struct.pack("<64siii", label, 2, struct.unpack("<i", struct.pack("<f", value))[0], 0)
+    for label, value in ((b"Rest_time_T", 10.0), (b"Record_every_dT", 1.0))
+).hex()
 
 _ORDER = {"Chan": 0, "TestName": "a-test", "ProcName": "a-test", "Comment": "c", "Crate": 1.0, "ChamberNum": 0}
 _SAFETY = {"VSafeMax": 4.4, "VSafeMin": 2.5, "ISafeChg": 5e-3, "ISafeDis": 5e-3, "PBatSafeChg": 1.0, "PBatSafeDis": 1.0}
@@ -160,6 +178,45 @@ REQUESTS: dict[str, Question] = {
         _gateway(op="ping"),
         re.compile(rb'"id":3,"ok":true'),
         json.dumps({"id": 1, "op": "hello", "token": "t"}).encode() + b"\n",
+    ),
+    "eclib": Question(
+        "eclib-cycler",
+        "eclib",
+        (
+            _call("BL_Connect"),
+            _call("BL_TestConnection", 1),
+            _call("BL_GetChannelsPlugged", 1, 16),
+            _call("BL_GetChannelInfos", 1, 0),
+            _call("BL_LoadFirmware", 1, "01" + "00" * 15, False),
+            _call("BL_LoadTechnique", 1, 0, "ocv.ecc", _REST, True, True),
+            _call("BL_StartChannel", 1, 0),
+            _call("BL_StartChannels", 1, "0100"),
+            _call("BL_GetCurrentValues", 1, 0),
+            _call("BL_GetData", 1, 0),
+            _call("BL_StopChannel", 1, 0),
+            _call("BL_Disconnect", 2),
+        ),
+        b"\n" + _call("BL_Connect"),
+        re.compile(rb'"n": 1, "code": [0-9]+, "out": \["2100'),
+    ),
+    "eclabcom": Question(
+        "eclab-cycler",
+        "eclabcom",
+        (
+            _call("EnableMessagesWindows", 0),
+            _call("ConnectDevice", 0),
+            _call("GetDeviceSN", 0),
+            _call("GetDeviceChannelList", 0),
+            _call("SelectChannel", 0, 0),
+            _call("LoadSettings", 0, 0, "nothing.mps"),
+            _call("RunChannel", 0, 0, "nothing.mpr"),
+            _call("MeasureStatus", 0, 0),
+            _call("GetDataFileName", 0, 0, 0),
+            _call("GetExperimentInfos", 0, 0),
+            _call("StopChannel", 0, 0),
+        ),
+        b"\n" + _call("GetDeviceSN", 0),
+        re.compile(rb'"n": 1, "out": \[21042'),
     ),
     "julabo": Question(
         "julabo",
@@ -291,6 +348,44 @@ def _spectra() -> tuple[bytes, ...]:
     return (simulated_ism.write(spectrum),)
 
 
+def _recorded() -> tuple[DataFile, DataFile]:
+    from datetime import UTC, datetime
+
+    begun = datetime(2026, 1, 5, 8, 30, tzinfo=UTC).replace(tzinfo=None)
+    flow = tuple(Row(60.0 * n, 0, False, (3.2 + n / 100, -0.1, 2e-4, 0.0)) for n in range(5))
+    points = tuple(
+        Row(float(n), 0, True, (1000.0 / (n + 1), 0.01, 1e-3, -0.4, 3.5, 0.0, 0.004, 1e-3, -0.4, -0.1))
+        for n in range(5)
+    )
+    return (
+        DataFile(119, "Modulo Bat", "driven", 0, 1042, True, begun, flow),
+        DataFile(29, "Potentio Electrochemical Impedance Spectroscopy", "spectrum", 0, 1042, False, begun, points),
+    )
+
+
+def _data_files() -> tuple[bytes, ...]:
+    return tuple(binary(one, closed=True) for one in _recorded())
+
+
+def _text_files() -> tuple[bytes, ...]:
+    return tuple(text(one) for one in _recorded())
+
+
+def _settings_files() -> tuple[bytes, ...]:
+    techniques = (ConstantCurrent(2e-4, 3600.0, (Limit("voltage", True, 4.3),)), OpenCircuit(600.0))
+    made = mps.document(
+        Writer(".", (0.0, 5.0), 5, None).blocks(techniques), path="C:\\labctl\\run.mps", device="VMP-3e",
+        voltage_range=(0.0, 5.0), safety=mps.Safety(2.7, 4.5, 1e-3), record_counter=False, mark=".", template=None,
+    )  # fmt: skip
+    return (made,)
+
+
+def _blocks() -> tuple[bytes, ...]:
+    words = struct.pack("<8I", 0, 0, 0x40600000, 0, 0, 50000, 0x40600000, 0).hex()
+    rest = Block(0, 100, 0, 0, 4, 0.0, 20e-6, 0, None, 60.0, words)
+    return tuple(json.dumps(asdict(one)).encode() for one in (rest, replace(rest, loop=1, start=60.0, since=120.0)))
+
+
 def _finite(*values: float) -> str | None:
     return None if all(map(math.isfinite, values)) else f"{values} holds no number"
 
@@ -324,9 +419,41 @@ def _read_dataset(content: bytes) -> str | None:
     return "complete without a trail" if verdict.state == dataset.DONE else None
 
 
+def _read_data_file(content: bytes) -> str | None:
+    measured = mpr.read(content, "x.mpr")
+    rows = [len(values) for values in measured.columns.values()]
+    return None if all(count == measured.rows for count in rows) else f"{rows} values for {measured.rows} rows"
+
+
+def _read_text_file(content: bytes) -> str | None:
+    measured = mpt.read(content, "x.mpt")
+    rows = [len(values) for values in measured.columns.values()]
+    return None if all(count == measured.rows for count in rows) else f"{rows} values for {measured.rows} rows"
+
+
+def _read_settings_file(content: bytes) -> str | None:
+    template = mps.parse(content, "x.mps")
+    return None if template.blocks else "has no technique"
+
+
+def _read_block(content: bytes) -> str | None:
+    # A line whose CRC-32 is right, as another version may have written it.
+    with TemporaryDirectory() as folder:
+        file = BlockFile(Path(folder) / "x.eclib")
+        file.path.write_bytes(b"%b\t%08x\n" % (content, crc32(content)))
+        decoder = Decoder((Part((0,), 0.0),))
+        records = [record for block in file.read() for record in decoder.take(block)]
+    numbers = [record.number for record in records]
+    return None if numbers == list(range(1, len(records) + 1)) else f"records are numbered {numbers}"
+
+
 READERS: dict[str, Reader] = {
     "maccor-export": Reader(_exports, _read_export, (LabctlError,)),
     "maccor-procedure": Reader(_procedures, _read_procedure, (LabctlError, ValueError)),
+    "eclab-mpr": Reader(_data_files, _read_data_file, (LabctlError,)),
+    "eclab-mpt": Reader(_text_files, _read_text_file, (LabctlError,)),
+    "eclab-mps": Reader(_settings_files, _read_settings_file, (LabctlError,)),
+    "eclib-blocks": Reader(_blocks, _read_block, (LabctlError,)),
     "zahner-ism": Reader(_spectra, _read_spectrum, (LabctlError, ValueError)),
     "zahner-setup": Reader(
         lambda: (b"OK;SETUP;Pset=0.0;Cset=0;Ampl=0;Pot=0;Gal=0;GAL=1;Cmin=-3;Cmax=3;Pmin=-4;Pmax=4;ENDSETUP",),

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from labctl.errors import DataError, LabctlError
 from labctl.instruments import DriverContext, Handle, Hiccup, State
 from labctl_simulators.dialect import Dialect
 from labctl_simulators.dialects import DIALECTS
 from labctl_simulators.faults import FaultPlan, FaultProxy
 from labctl_simulators.laboratory import Laboratory
 
-PHASES = ("connect", "identify", "command", "poll", "fetch")
+PHASES = ("connect", "identify", "command", "poll", "fetch", "abort")
 _REQUESTS = ("busy", "refuse")
 
 
@@ -81,6 +82,8 @@ class Rig:
         self.hiccups: list[Hiccup] = []
         self.doubts: list[str] = []
         self.shown: list[str] = []
+        #: Whether what was started turned out to have failed, when the wire was sound again.
+        self.failed = False
         self.handle: Handle | None = None
         self.driver: Any = None
         #: What knows the language of a wire, by its name.
@@ -143,16 +146,93 @@ class Rig:
         if phase == "identify":
             self.cut()
             await asyncio.sleep(0)
-        elif phase in ("poll", "fetch"):
+        elif phase in ("poll", "fetch", "abort"):
             await self.command()
             if phase == "fetch":
                 await self.ended()
 
-    async def ended(self) -> None:
+    async def ended(self) -> State:
         """Wait for the end of what runs."""
-        while (await self.driver.poll(self.handle)).state is State.RUNNING:
+        while (progress := await self.driver.poll(self.handle)).state is State.RUNNING:
             await asyncio.sleep(30.0)
+        return progress.state
+
+    def left_on(self) -> list[str]:
+        """Say what drives a cell."""
+        cells = self.laboratory.cells.values()
+        return [f"{source} drives {cell.id}" for cell in cells for source in self.laboratory.sources_on(cell)]
 
     async def aftermath(self, phase: str, *, failed: bool) -> None:
         """Go on to the end with a wire that is sound again, and compare with the truth; adds to ``doubts``."""
         raise NotImplementedError
+
+
+class Started(Rig):
+    """What is started, polled and fetched under a token."""
+
+    token = "a-token"
+
+    async def poll(self) -> State | None:
+        loop = asyncio.get_running_loop()
+        progress = await self.driver.poll(self.handle)
+        seen_at = loop.time()
+        again = await self.driver.poll(self.handle)
+        if progress.state is State.DONE and again.state is State.RUNNING:
+            await self._believe_the_end()
+            return State.FAILED
+        for key in progress.values if self.plan.spoils_values and loop.time() - seen_at < 0.1 else ():
+            late, early = again.values.get(key), progress.values[key]
+            if late is not None and abs(late - early) > 0.02 * abs(late) + 1e-6:
+                self.shown.append(f"{key} {early:g} instead of {late:g}")
+        return progress.state
+
+    async def _believe_the_end(self) -> None:
+        """Fetch what a poll said is over, although it runs: only an error is right."""
+        try:
+            await self.driver.fetch(self.handle, self.folder / "early")
+        except LabctlError:
+            return
+        self.doubts.append("an end was believed too early, and a record made of it")
+
+    async def fetch(self) -> None:
+        (self.folder / "bundle").mkdir(exist_ok=True)
+        fetched = await self.driver.fetch(self.handle, self.folder / "bundle")
+        self.judge(fetched)
+
+    def judge(self, fetched: Any) -> None:
+        raise NotImplementedError
+
+    def starts(self) -> int:
+        raise NotImplementedError
+
+    async def abort(self) -> None:
+        """Break it off; whoever is told that it is must find every source off."""
+        await self.driver.abort(self.handle)
+        self.doubts += self.left_on()
+
+    async def aftermath(self, phase: str, *, failed: bool) -> None:
+        await asyncio.sleep(60.0)
+        if failed and phase == "command":
+            found = await self.driver.find(self.token)
+            if (found is not None) != (self.starts() > 0):
+                self.doubts.append(f"started {self.starts()} times, and found is {found}")
+            self.handle = found
+        if self.handle is None and phase in ("connect", "identify", "command"):
+            await self.driver.connect()
+            await self.command()
+        if phase == "abort":
+            await self.abort()
+        self.failed = await self.ended() is State.FAILED
+        if phase == "abort" and not (failed or self.failed):
+            self.doubts.append("broken off, and not told so")
+        try:
+            await self.fetch()
+        except DataError:
+            # Of what has failed there may be nothing.
+            if not self.failed:
+                raise
+        if self.starts() != 1:
+            self.doubts.append(f"started {self.starts()} times")
+        self.doubts += self.left_on()
+        if self.laboratory.violations:
+            self.doubts.append(f"violation: {self.laboratory.violations[0]['kind']}")

@@ -9,7 +9,7 @@ from typing import Any, Final
 from labctl.documents import Document, Path, suggest
 from labctl.errors import Mistake
 from labctl.station.envelope import check_envelope
-from labctl.station.instruments import ASSISTED_VENDORS, KNOWN_DRIVERS, Assisted, Maccor
+from labctl.station.instruments import ASSISTED_VENDORS, KNOWN_DRIVERS, Assisted, Biologic, Maccor
 from labctl.station.models import AMBIENT, Cells, DirectLeads, Place, Station, SwitchedLeads
 from labctl.units import show
 
@@ -40,6 +40,8 @@ def _instruments(station: Station, document: Document, drivers: Collection[str] 
                 found = f"files of '{entry.vendor}' are not read for a {entry.role}"
                 right = f"use {' or '.join(read)}" if read else "leave it out"
                 yield document.mistake((*path, "vendor"), found, right)
+        if isinstance(entry, Biologic):
+            yield from _biologic(entry, path, document)
         yield from _credentials(document.data["instruments"][name], path, document)
         if entry.limits is not None:
             yield from check_envelope(entry.limits, (*path, "limits"), document)
@@ -47,6 +49,16 @@ def _instruments(station: Station, document: Document, drivers: Collection[str] 
         if settled is not None and settled.for_ >= settled.at_most:
             found = f"settled for {show(settled.for_, 'min')} can never be seen within {show(settled.at_most, 'min')}"
             yield document.mistake((*path, "settled"), found, "write a longer 'at_most' than 'for'")
+
+
+def _biologic(entry: Biologic, path: Path, document: Document) -> Iterator[Mistake]:
+    if entry.backend == "eclib" and entry.address is None:
+        yield document.mistake((*path, "driver"), "'address' is missing", "write 'address: 192.0.2.20', or USB0")
+    if entry.role == "potentiostat" and len(entry.channels) != 1:
+        found = f"a potentiostat has one channel, not {len(entry.channels)}"
+        yield document.mistake((*path, "channels"), found, "make an entry of its own for each channel")
+    if max(entry.channels) > 16:
+        yield document.mistake((*path, "channels"), f"no instrument has a channel {max(entry.channels)}", "1 to 16")
 
 
 def _credentials(value: Any, path: Path, document: Document) -> Iterator[Mistake]:
@@ -101,8 +113,8 @@ def _leads(station: Station, place: Place, path: Path, document: Document) -> It
             yield document.mistake((*path, instrument, "channels"), found, f"write {place.count}, one for each slot")
             continue
         entry = station.instruments[instrument]
-        channels = isinstance(entry, Maccor) or (isinstance(entry, Assisted) and entry.role == "cycler")
-        if isinstance(entry, (Maccor, Assisted)) and channels:
+        channels = isinstance(entry, Maccor) or (isinstance(entry, (Assisted, Biologic)) and entry.role == "cycler")
+        if isinstance(entry, (Maccor, Assisted, Biologic)) and channels:
             own = wiring.leads if isinstance(wiring, DirectLeads) else wiring.channels
             if not own:
                 found = f"{instrument} has channels, and only relays are named"

@@ -10,7 +10,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from labctl.documents import Duration, Model, Numbers, Quantity, Ratio, TemperatureDifference, Text, describe, expected
+from labctl.documents import (
+    Duration,
+    Model,
+    Numbers,
+    Quantity,
+    Ratio,
+    TemperatureDifference,
+    Text,
+    Voltage,
+    describe,
+    expected,
+)
 from labctl.station.envelope import Envelope
 
 Port = Annotated[int, Field(strict=True, ge=1, le=65535)]
@@ -195,8 +206,81 @@ class Zahner(Entry):
         default=None, description="Folder on a local drive of the Term's PC.", examples=["c:\\thales\\labctl"]
     )
     serial: Text | None = Field(default=None, description="Serial number that must answer.")
-    quiet_s: Annotated[float, Field(ge=0, le=600)] | None = Field(
-        default=None, description="Seconds of silence before a busy instrument is asked again."
+    naming: Literal["individual", "counter"] = Field(
+        default="individual", description="Files are named by labctl's token, or Thales adds a counter to it."
+    )
+    quiet_s: Annotated[float, Field(ge=0, le=86400)] | None = Field(
+        default=None,
+        description="Seconds without an answer and without a point after which a silent Thales measures nothing; 900.",
+        examples=[900],
+    )
+    heartbeat_s: Annotated[float, Field(gt=0, le=3600)] | None = Field(
+        default=None,
+        description="Age in seconds of Thales' last sign of life at which a measurement is taken to hang; 60.",
+        examples=[60],
+    )
+
+
+class Biologic(Entry):
+    """BioLogic potentiostat through the vendor's library or through EC-Lab."""
+
+    driver: Literal["biologic"] = Field(
+        description="BioLogic potentiostat through the vendor's library or through EC-Lab."
+    )
+    role: Literal["cycler", "potentiostat"] = Field(default="cycler", description="What it is for labctl.")
+    backend: Literal["eclib", "olecom"] = Field(
+        default="eclib", description="Way in: the vendor's library EClib, or EC-Lab's OLE-COM server."
+    )
+    address: Text | None = Field(
+        default=None,
+        description="IP address, or USB0; without it 'olecom' takes the place in EC-Lab's list.",
+        examples=["192.0.2.20"],
+    )
+    channels: Annotated[tuple[int, ...], Numbers()] = Field(
+        default=(1,), description="Channels that labctl may use, one for a potentiostat.", examples=["1-8"]
+    )
+    electrodes: Literal[2, 3] = Field(default=2, description="3 where a reference electrode is connected.")
+    bandwidth: Annotated[int, Field(strict=True, ge=1, le=7)] = Field(default=5, description="1 (slow) to 7 (fast).")
+    model: Text | None = Field(
+        default=None, description="Model that must answer; for 'olecom' what its files are to say.", examples=["VMP-3e"]
+    )
+    folder: Text = Field(
+        default="biologic", description="Where labctl keeps what it started, below the laboratory folder."
+    )
+    answer_within: Duration = Field(default=10.0, description="How long a call may take.", examples=["10 s"])
+    library: Text | None = Field(
+        default=None,
+        description="For 'eclib': path of EClib64.dll, its other files beside it.",
+        examples=["C:\\EC-Lab Development Package\\EClib64.dll"],
+    )
+    firmware: Literal["keep", "replace"] = Field(
+        default="keep", description="For 'eclib': whether EC-Lab's firmware on a channel may be replaced."
+    )
+    com: Text | None = Field(
+        default=None, description="For 'olecom': ProgID of EC-Lab's server.", examples=["EClabCOM.EClabExe"]
+    )
+    device: Annotated[int, Field(strict=True, ge=0)] = Field(
+        default=0, description="For 'olecom': place of the instrument in EC-Lab's list, from 0."
+    )
+    serial: Annotated[int, Field(strict=True, gt=0)] | Text | None = Field(
+        default=None, description="For 'olecom': serial number that must answer."
+    )
+    decimal: Literal["point", "comma"] = Field(default="point", description="For 'olecom': decimal mark of the PC.")
+    template: Text | None = Field(
+        default=None, description="For 'olecom': settings file saved in EC-Lab, below the laboratory folder."
+    )
+    voltage_range_min: Voltage = Field(default=0.0, description="For 'olecom': control range.", examples=["0 V"])
+    voltage_range_max: Voltage = Field(default=5.0, description="For 'olecom': control range.", examples=["5 V"])
+    safety_margin: Voltage = Field(
+        default=0.05,
+        description="For 'olecom': by how much EC-Lab's own limits lie beyond the program's.",
+        examples=["50 mV"],
+    )
+    file_times: Literal["run", "technique"] = Field(
+        default="run", description="For 'olecom': where times in the data files begin."
+    )
+    selected_for: Annotated[float, Quantity("duration", at_least=0)] = Field(
+        default=1.0, description="For 'olecom': wait after a channel was selected.", examples=["1 s"]
     )
 
 
@@ -328,10 +412,13 @@ class OtherInstrument(Entry):
 
     driver: str = Field(
         description="Which driver speaks to it.",
-        examples=["biologic"],
+        examples=["gamry"],
         json_schema_extra={
             "not": {
-                "enum": ["maccor", "bruker", "zahner", "julabo", "binder", "espec", "scpi-multiplexer", "assisted"]
+                "enum": [
+                    *("maccor", "bruker", "zahner", "biologic", "julabo", "binder", "espec", "scpi-multiplexer"),
+                    "assisted",
+                ]
             },
         },
     )
@@ -342,6 +429,7 @@ _KNOWN = {
     "maccor": Maccor,
     "bruker": Bruker,
     "zahner": Zahner,
+    "biologic": Biologic,
     "julabo": Julabo,
     "binder": Binder,
     "espec": Espec,
@@ -368,6 +456,7 @@ InstrumentEntry = Annotated[
     Annotated[Maccor, Tag("maccor")]
     | Annotated[Bruker, Tag("bruker")]
     | Annotated[Zahner, Tag("zahner")]
+    | Annotated[Biologic, Tag("biologic")]
     | Annotated[Julabo, Tag("julabo")]
     | Annotated[Binder, Tag("binder")]
     | Annotated[Espec, Tag("espec")]

@@ -293,11 +293,17 @@ class Scpi(Dialect):
 
 
 class Eclib(Dialect):
-    """Lines between the stand-in for BioLogic's library and its instrument; what they mean is the library's codes."""
+    """Lines between the stand-in for BioLogic's library and its instrument; what they mean is the library's codes.
 
-    _VALUES: Final = 76
-    _VOLTAGE: Final = struct.Struct("<f")
-    _AT: Final = 12
+    A wrong value is one among what a look tells: of the instrument, of a channel, or the values of the moment. Records
+    are given once, so that nobody could tell a wrong one among them: those stay as they are.
+    """
+
+    #: By the structure's bytes: the places of its whole numbers and of its reals that clients look at.
+    _DEVICE: Final = (44, (0, 12, 20), ())
+    _CHANNEL: Final = (76, (12, 48, 52, 56, 60, 64, 72), ())
+    _VALUES: Final = (76, (0, 4, 68), (12, 40, 52))
+    _VOLTAGE_RANGE: Final = struct.Struct("<16xff")
 
     def declined(self, request: bytes, *, busy: bool) -> Instead | None:
         """Answer "another function is in progress", or "the function failed"."""
@@ -316,15 +322,68 @@ class Eclib(Dialect):
         return self._line(found)
 
     def falsified(self, reply: bytes, random: Random) -> bytes | None:
-        """Change the voltage among the values of the moment."""
+        """Change one number of a structure."""
         found = _object(reply)
         outputs = [] if found is None else [bytearray.fromhex(one) for one in found.get("out", ())]
-        values = next((one for one in outputs if len(one) == self._VALUES), None)
-        if found is None or values is None:
+        known = [(one, kind) for one in outputs if (kind := self._kind(one)) is not None]
+        if found is None or not known:
             return None
-        (voltage,) = self._VOLTAGE.unpack_from(values, self._AT)
-        self._VOLTAGE.pack_into(values, self._AT, float(other_number(f"{voltage:.4f}", random)))
+        content, (_, whole, real) = random.choice(known)
+        place = random.choice(whole + real)
+        form = struct.Struct("<f" if place in real else "<i")
+        (value,) = form.unpack_from(content, place)
+        changed = float(other_number(f"{value:.4f}" if place in real else str(value), random))
+        form.pack_into(content, place, changed if place in real else int(max(-(2**31), min(changed, 2**31 - 1))))
         return self._line({**found, "out": [one.hex() for one in outputs]})
+
+    def _kind(self, content: bytes | bytearray) -> tuple[int, tuple[int, ...], tuple[int, ...]] | None:
+        if len(content) == self._DEVICE[0]:
+            return self._DEVICE
+        if len(content) != self._VALUES[0]:
+            return None
+        low, high = self._VOLTAGE_RANGE.unpack_from(content)
+        return self._VALUES if -20 < low < -1e-3 and 1e-3 < high < 20 else self._CHANNEL
+
+    @staticmethod
+    def _line(value: Any) -> bytes:
+        return json.dumps(value).encode() + b"\n"
+
+
+class EcLabCom(Dialect):
+    """Lines between the stand-in for EC-Lab's object and EC-Lab, which never says why it declines.
+
+    A wrong value is one of a status.
+    """
+
+    _STATUS: Final = 33
+    #: State, technique, elapsed time, both electrodes, current, safety limit, connection.
+    _LOOKED_AT: Final = (0, 4, 15, 16, 17, 19, 30, 31)
+
+    def declined(self, request: bytes, *, busy: bool) -> Instead | None:
+        """Answer that the call was not carried out."""
+        del busy
+        asked = _object(request)
+        if asked is None or "n" not in asked:
+            return None
+        return Instead(back=self._line({"n": asked["n"], "out": []}))
+
+    def shifted(self, reply: bytes, random: Random) -> bytes | None:
+        """Answer the question before."""
+        del random
+        found = _object(reply)
+        if found is None or not isinstance(found.get("n"), int):
+            return None
+        return self._line({**found, "n": found["n"] - 1})
+
+    def falsified(self, reply: bytes, random: Random) -> bytes | None:
+        """Change one number of a status."""
+        found = _object(reply)
+        values = None if found is None else found.get("out")
+        if found is None or not isinstance(values, list) or len(values) != self._STATUS:
+            return None
+        place = random.choice(self._LOOKED_AT)
+        values[place] = float(other_number(f"{values[place]:.4f}", random))
+        return self._line(found)
 
     @staticmethod
     def _line(value: Any) -> bytes:
@@ -342,6 +401,7 @@ DIALECTS: Final[Mapping[str, Callable[[], Dialect]]] = {
     "modbus-rtu": ModbusRtu,
     "scpi": Scpi,
     "eclib": Eclib,
+    "eclabcom": EcLabCom,
     "": Dialect,
 }
 """By the name under which a simulator exposes its port."""

@@ -163,9 +163,9 @@ def test_a_simulation_is_told_where_everything_is_in_plain_si_data() -> None:
 
 
 def test_a_driver_of_someone_else_may_have_settings_of_its_own() -> None:
-    text = STATION.read_text().replace("{driver: zahner, address", "{driver: biologic, frames: [1, 2], address")
-    assert read_station(text, "s.yaml", [*KNOWN_DRIVERS, "biologic"]).settings("zahner")["frames"] == [1, 2]
-    with pytest.raises(InvalidFile, match="there is no driver 'biologic'"):
+    text = STATION.read_text().replace("{driver: zahner, address", "{driver: gamry, frames: [1, 2], address")
+    assert read_station(text, "s.yaml", [*KNOWN_DRIVERS, "gamry"]).settings("zahner")["frames"] == [1, 2]
+    with pytest.raises(InvalidFile, match="there is no driver 'gamry'"):
         read_station(text, "s.yaml", KNOWN_DRIVERS)
 
 

@@ -38,3 +38,18 @@ def test_connecting_tells_the_relays_that_are_closed_whatever_one_answer_says(dr
 @pytest.mark.parametrize("kind", ["busy", "refuse"])
 def test_a_chamber_that_declines_is_regulated_by_nobody_and_found_afterwards(driver: str, kind: str) -> None:
     assert outcomes(driver, "command", kind, range(1, 4)) == {"refused"}
+
+
+@pytest.mark.parametrize("driver", ["eclib-cycler", "eclab-eis"])
+def test_a_stop_is_not_believed_for_one_look_that_arrived_wrong(driver: str) -> None:
+    assert outcomes(driver, "abort", "wrong-value", range(1, 3), seeds=3) == {"recovered"}
+
+
+def test_a_start_whose_look_is_declined_is_found_and_not_given_again() -> None:
+    assert outcomes("eclib-cycler", "command", "refuse", range(6, 8)) <= {"recovered", "refused"}
+
+
+@pytest.mark.parametrize("driver", ["eclib-cycler", "eclab-cycler", "zahner-series"])
+@pytest.mark.parametrize("kind", ["drop-before", "refuse"])
+def test_whoever_is_told_that_it_is_broken_off_finds_the_source_off(driver: str, kind: str) -> None:
+    assert outcomes(driver, "abort", kind, range(1, 3)) <= {"recovered", "refused"}

@@ -1,4 +1,7 @@
-"""Almost valid messages harm nobody: 500 to each simulator, each driver and each reader. 20,000 in ``benchmarks``."""
+"""Almost valid messages harm nobody: 500 to each simulator, each driver and each reader. 20,000 in ``benchmarks``.
+
+The BioLogic driver, whose library blocks in real time for every lost answer, gets 100 here.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,9 @@ from labctl_simulators.mutations import mutated
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_almost_valid_messages_cause_no_hang_no_traceback_and_no_wrong_value(target: str) -> None:
-    counts = fuzz(target, 500, seed=1)
-    assert counts.messages >= 500
+    messages = 100 if target.startswith(("driver/eclib", "driver/eclab")) else 500
+    counts = fuzz(target, messages, seed=1)
+    assert counts.messages >= messages
     assert counts.findings == []
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.errors import DataError
+from labctl.errors import DataError, InstrumentError
 from labctl.instruments import (
     Busy,
     CannotSay,
@@ -194,13 +194,31 @@ class EclibBackend:
                 self._session.survived(fault)
             for pause in _LOOKS:
                 await asyncio.sleep(self._context.clock.patience(pause))
-                seen = [await self._has_run(run) for run in runs]
+                seen = [await self._seen_to_run(run) for run in runs]
                 if all(seen):
                     return
             if any(seen):
                 break
-        silent = ", ".join(str(run.channel) for run, ran in zip(runs, seen, strict=True) if not ran)
-        raise self._session.fault(Refused, f"channel {silent} was told to start, but does not run")
+        for run in runs:
+            # Only where its memory still has the program, unused, is it proven that it did not start.
+            if not await self._proven(run):
+                raise self._session.fault(Refused, f"channel {run.channel} was told to start, but does not run")
+
+    async def _seen_to_run(self, run: Run) -> bool:
+        try:
+            return await self._has_run(run)
+        except Refused as refusal:
+            # It was told to start: a look that is declined does not take that back.
+            self._session.survived(refusal)
+            return False
+
+    async def _proven(self, run: Run) -> bool:
+        try:
+            return await self.started(run)
+        except Refused as refusal:
+            raise self._session.fault(
+                CannotSay, f"whether channel {run.channel} has started: {refusal.message}"
+            ) from refusal
 
     async def _has_run(self, run: Run) -> bool:
         status = await self.status(run.channel)
@@ -210,18 +228,31 @@ class EclibBackend:
         return any(isinstance(one, Point) or one.part == part for one in await self.records(run, 0))
 
     async def stop(self, channel: int) -> None:
-        """To open circuit, verified."""
+        """To open circuit, verified by two looks; an order or a look that fails is repeated like one without effect."""
+        unseen: InstrumentError | None = None
         for pause in _LOOKS:
             try:
                 await self._session.call(lambda library, link: library.stop(link, channel - 1))
-            except LINE_FAULTS as fault:
+            except (*LINE_FAULTS, Busy, Refused) as fault:
                 self._session.survived(fault)
             await asyncio.sleep(self._context.clock.patience(pause))
-            if (await self.status(channel)).doing is Doing.STOPPED:
-                return
+            try:
+                # One value that arrived wrong must not make a source that is on look off.
+                if all([await self._is_off(channel) for _ in range(2)]):
+                    return
+                unseen = None
+            except (*LINE_FAULTS, Busy, Refused) as fault:
+                self._session.survived(fault)
+                unseen = fault
+        if unseen is not None:
+            raise unseen
         raise self._session.fault(
             VendorAlarm, f"channel {channel} was told to stop and goes on", hint="switch it off at the instrument"
         )
+
+    async def _is_off(self, channel: int) -> bool:
+        values = await self._session.call(lambda library, link: library.values(link, channel - 1))
+        return int(values.State) == codes.STOP
 
     async def started(self, run: Run) -> bool:
         """Judge by what came out of the channel, by what it does, and by whether its memory still has the run."""

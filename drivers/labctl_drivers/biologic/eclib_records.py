@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -132,7 +133,7 @@ class BlockFile:
             text, _, check = line.rstrip(b"\n").rpartition(b"\t")
             if not line.endswith(b"\n") or check != b"%08x" % crc32(text):
                 break
-            blocks.append(Block(**json.loads(text)))
+            blocks.append(_block(text, self.path))
             good += len(line)
         if good < len(content):
             if content.count(b"\n", good) > 1:
@@ -147,6 +148,32 @@ class BlockFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab", buffering=0) as file:
             file.write(b"%b\t%08x\n" % (text, crc32(text)))
+
+
+#: By field of a block: what its value is.
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(("loaded", "technique_id", "process", "loop", "columns", "lost", "part"), (int,)),
+    **dict.fromkeys(("start", "timebase", "since"), (int, float)),
+    "counter": (int, float, type(None)),
+    "words": (str,),
+}
+_HEX: Final = re.compile(r"(?:[0-9a-f]{8})*\Z")
+_MOST: Final = 2**63
+
+
+def _block(text: bytes, path: Path) -> Block:
+    """Read a line whose checksum is right; one that makes no sense all the same is of another version of labctl."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: a block can't be read") from error
+    sound = isinstance(data, dict) and data.keys() | {"part"} == _KINDS.keys()
+    for name, value in data.items() if sound else ():
+        sound = sound and isinstance(value, _KINDS[name]) and not isinstance(value, bool)
+        sound = sound and (not isinstance(value, (int, float)) or -_MOST < value < _MOST)
+    if not sound or not _HEX.match(data["words"]):
+        raise DataError(f"{path}: a block is not of the form that this version knows")
+    return Block(**data)
 
 
 class Decoder:

@@ -48,6 +48,7 @@ def read(content: bytes, name: str) -> Measured:
             raise DataError(f"{name}:{number}: {len(values)} values, where there are {len(titles)} columns")
         rows.append(values)
     table = np.array(rows, dtype=float).reshape(len(rows), len(titles))
-    columns = {title: table[:, index] * FACTORS.get(title, 1.0) for index, title in enumerate(titles)}
+    with np.errstate(over="ignore"):
+        columns = {title: table[:, index] * FACTORS.get(title, 1.0) for index, title in enumerate(titles)}
     begins = [int(found.group(1)) for line in lines[: head - 1] if (found := _LOOP.search(line)) is not None]
     return Measured(columns, len(rows), loops=tuple(one for one in begins if 0 < one < len(rows)))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.errors import DataError
+from labctl.errors import DataError, InstrumentError
 from labctl.instruments import (
     Busy,
     CannotSay,
@@ -175,16 +175,27 @@ class EcLabBackend:
         return False
 
     async def stop(self, channel: int) -> None:
-        """Stop, verified."""
-        device = await self._at()
+        """Stop, verified by two looks; an order or a look that fails is repeated like one without effect."""
+        unseen: InstrumentError | None = None
         for pause in _LOOKS:
             try:
-                await self._session.call(lambda lab: lab.stop(device, channel - 1), f"to stop channel {channel}")
-            except (Refused, *LINE_FAULTS) as fault:
+                device = await self._at()
+                await self._session.once(lambda lab, device=device: lab.stop(device, channel - 1))  # type: ignore[misc]
+            except CallFailed as failed:
+                self._context.log.debug("call repeated", instrument=self._context.name, why=str(failed))
+            except LINE_FAULTS as fault:
                 self._session.survived(fault)
             await self._session.wait(pause)
-            if (await self.status(channel)).doing is Doing.STOPPED:
-                return
+            try:
+                # One value that arrived wrong must not make a source that is on look off.
+                if all([(await self.status(channel)).doing is Doing.STOPPED for _ in range(2)]):
+                    return
+                unseen = None
+            except (*LINE_FAULTS, CannotSay) as fault:
+                self._session.survived(fault)
+                unseen = fault
+        if unseen is not None:
+            raise unseen
         raise self._session.fault(
             VendorAlarm, f"channel {channel} was told to stop and goes on", hint="stop it in EC-Lab, or switch it off"
         )

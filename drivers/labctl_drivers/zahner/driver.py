@@ -72,14 +72,15 @@ class ZahnerPotentiostat:
 
     def __init__(self, context: DriverContext) -> None:
         settings = context.settings
-        host, _, port = str(settings["address"]).partition(":")
+        host, _, named = str(settings["address"]).partition(":")
+        port = settings.get("port", PORT)
         self._context = context
         naming = str(settings.get("naming", "individual"))
         if naming not in ("individual", "counter"):
             raise ValueError(f"naming '{naming}' is neither individual nor counter; others cannot be found again")
         folder = output_path(str(settings.get("output_path", "c:\\thales\\labctl")))
         self._place = Place(folder, counted=naming == "counter")
-        self._session = Session(context, host, int(port or settings.get("port", PORT)), str(settings.get("serial", "")))
+        self._session = Session(context, host, int(named or port), str(settings.get("serial", "")))
         self._thales = Thales(context, self._session, float(settings.get("quiet_s", _QUIET)))
         heartbeat = float(settings.get("heartbeat_s", _HEARTBEAT))
         self._conductor = Conductor(context, self._thales, self._place, heartbeat)

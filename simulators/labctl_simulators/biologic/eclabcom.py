@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 
 #: Real s after which an EC-Lab that keeps silent counts as gone, as a server that was closed.
@@ -51,25 +52,32 @@ class EClabExe:
             question = json.dumps({"n": self._number, "call": call, "with": arguments})
             try:
                 self._socket.sendall(question.encode() + b"\n")
-                while b"\n" not in self._rest:
-                    chunk = self._socket.recv(65536)
-                    if not chunk:
-                        raise ConnectionError("EC-Lab was closed")
-                    self._rest += chunk
+                while True:
+                    answer = self._read(self._socket)
+                    # What is no answer, or an old one, is passed over; one without values leaves them empty.
+                    if answer is not None and answer.get("n") == self._number:
+                        return list(answer["out"]) if isinstance(answer.get("out"), list) else []
             except OSError:
                 self.close()
                 raise
-            line, _, self._rest = self._rest.partition(b"\n")
-            try:
-                answer = json.loads(line)
-                return list(answer["out"]) if answer["n"] == self._number else []
-            except (ValueError, KeyError, TypeError):
-                # What is no answer leaves the out values as they were made: empty.
-                return []
+
+    def _read(self, held: socket.socket) -> dict[str, Any] | None:
+        """Read a line; None where it is no answer."""
+        while b"\n" not in self._rest:
+            chunk = held.recv(65536)
+            if not chunk:
+                raise ConnectionError("EC-Lab was closed")
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        try:
+            answer = json.loads(line.decode("ascii"))
+        except (ValueError, RecursionError):
+            return None
+        return answer if isinstance(answer, dict) else None
 
     def _one(self, call: str, *arguments: Any) -> int:
         values = self._ask(call, *arguments)
-        return int(values[0]) if values else 0
+        return _whole(values[0]) if values else 0
 
     def EnableMessagesWindows(self, shown: int) -> int:
         """Show questions and messages, or not."""
@@ -94,14 +102,14 @@ class EClabExe:
 
     def GetDeviceSN(self, device: int) -> tuple[int, tuple[int, ...], int]:
         """Serial numbers of the instrument and of its channels."""
-        values = self._ask("GetDeviceSN", device) or [0, [0] * CHANNELS, 0]
-        return int(values[0]), tuple(values[1]), int(values[2])
+        values = _of(self._ask("GetDeviceSN", device), (int, list, int)) or [0, [0] * CHANNELS, 0]
+        return _whole(values[0]), tuple(map(_whole, values[1])), _whole(values[2])
 
     def GetDeviceChannelList(self, device: int) -> tuple[tuple[bool, ...], int]:
         """Which channels are plugged."""
-        values = self._ask("GetDeviceChannelList", device) or [[], 0]
+        values = _of(self._ask("GetDeviceChannelList", device), (list, int)) or [[], 0]
         listed = [bool(one) for one in values[0]]
-        return tuple(listed + [False] * (LISTED - len(listed))), int(values[1])
+        return tuple(listed + [False] * (LISTED - len(listed))), _whole(values[1])
 
     def SelectDevice(self, device: int) -> int:
         """Bring an instrument to the front."""
@@ -125,17 +133,29 @@ class EClabExe:
 
     def MeasureStatus(self, device: int, channel: int) -> tuple[float, ...]:
         """Status of a channel; nothing but zeros where the call fails."""
-        return tuple(self._ask("MeasureStatus", device, channel) or [0.0] * 33)
+        return tuple(_of(self._ask("MeasureStatus", device, channel), ((int, float),) * 33) or [0.0] * 33)
 
     def GetDataFileName(self, device: int, channel: int, technique: int) -> tuple[str, int]:
         """Path of a technique's data file."""
-        values = self._ask("GetDataFileName", device, channel, technique) or ["", 0]
-        return str(values[0]), int(values[1])
+        values = _of(self._ask("GetDataFileName", device, channel, technique), (str, int)) or ["", 0]
+        return str(values[0]), _whole(values[1])
 
     def GetExperimentInfos(
         self, device: int, channel: int
     ) -> tuple[str | None, str | None, str | None, tuple[str | None, ...], int]:
         """Beginning, end, folder and files of the newest experiment."""
-        values = self._ask("GetExperimentInfos", device, channel) or [None, None, None, [], 0]
+        text = (str, type(None))
+        told = self._ask("GetExperimentInfos", device, channel)
+        values = _of(told, (text, text, text, list, int)) or [None, None, None, [], 0]
         files = [*values[3], *[None] * (TECHNIQUES - len(values[3]))]
-        return values[0], values[1], values[2], tuple(files), int(values[4])
+        return values[0], values[1], values[2], tuple(files), _whole(values[4])
+
+
+def _of(values: list[Any], kinds: Sequence[Any]) -> list[Any]:
+    """Give values that are of the kinds of a call's out values, else nothing."""
+    return values if len(values) == len(kinds) and all(map(isinstance, values, kinds)) else []
+
+
+def _whole(value: Any) -> int:
+    """Give a whole number of 32 bits; 0 for what is none."""
+    return int(value) if isinstance(value, int) and -(2**31) <= value < 2**31 else 0

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl_simulators.biologic import mpr_writer, mps_reader
+from labctl_simulators.biologic.asked import read
 from labctl_simulators.biologic.channel import RUNNING, Channel
 from labctl_simulators.biologic.channel_steps import step_from_json
 from labctl_simulators.laboratory import Laboratory
@@ -97,7 +98,7 @@ class EcLabSimulator:
 
     async def start(self) -> dict[str, Any]:
         """Listen; gives ``address`` and ``com`` for the station's entry."""
-        port = await self._laboratory.expose(self.name, await self._server.start())
+        port = await self._laboratory.expose(self.name, await self._server.start(), "eclabcom")
         self._laboratory.register_breakdowns(self.name, self._break_down)
         self._laboratory.register_restart(self.name, self.power_cycle)
         for channel in self.channels:
@@ -171,15 +172,13 @@ class EcLabSimulator:
     def _answer(self, line: str) -> str | None:
         if self._hangs:
             return None
-        try:
-            asked = json.loads(line)
-            number, call, arguments = asked["n"], _CALLS[asked["call"]], asked["with"]
-        except (ValueError, KeyError, TypeError):
+        asked = read(line, _TAKES)
+        if asked is None:
             return None
         self._calls += 1
-        if self._fails_every and self._calls % self._fails_every == 0:
-            return json.dumps({"n": number, "out": []})
-        return json.dumps({"n": number, "out": call(self, arguments)})
+        fails = self._fails_every and self._calls % self._fails_every == 0
+        answer = _CALLS[asked.call](self, asked.arguments) if asked.fits and not fails else []
+        return json.dumps({"n": asked.number, "out": answer})
 
     def _on(self, arguments: Sequence[Any], act: Callable[[int], list[Any]]) -> list[Any]:
         device, index = arguments[:2]
@@ -220,7 +219,7 @@ class EcLabSimulator:
                 return [0]
             try:
                 one.settings = mps_reader.read(Path(arguments[2]).read_bytes(), self._mark)
-            except (OSError, mps_reader.Declined) as error:
+            except (OSError, ValueError, mps_reader.Declined) as error:
                 self._laboratory.record(self.name, "declined", channel=index + 1, why=str(error))
                 return [0]
             one.loaded = True
@@ -383,3 +382,11 @@ _CALLS: Final[dict[str, Callable[[EcLabSimulator, Sequence[Any]], list[Any]]]] =
     "GetDataFileName": EcLabSimulator._file_name,
     "GetExperimentInfos": EcLabSimulator._infos,
 }
+_TAKES: Final = {
+    **dict.fromkeys(_CALLS, "i"),
+    **dict.fromkeys(("SelectChannel", "StopChannel", "MeasureStatus", "GetExperimentInfos"), "ii"),
+    "LoadSettings": "iis",
+    "RunChannel": "iis",
+    "GetDataFileName": "iii",
+}
+"""Arguments of each call, as :func:`labctl_simulators.biologic.asked.read` has them."""

@@ -20,6 +20,8 @@ from labctl_simulators.biologic import structures as wire
 VERSION: Final = b"6.8.1.0"
 #: Seconds after which an instrument that keeps silent counts as lost: a guess.
 ANSWER_WITHIN: Final = 1.5
+_NO_ANSWER: Final = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+_WHOLE: Final = range(-(2**31), 2**31)
 
 
 def _value(argument: Any) -> Any:
@@ -77,9 +79,12 @@ class _Link:
                 self._rest += chunk
                 continue
             self._rest = rest
-            answer = json.loads(line)
+            answer = json.loads(line.decode("ascii"))
             if answer["n"] == self._number:
-                return int(answer["code"]), [bytes.fromhex(one) for one in answer["out"]]
+                code = int(answer["code"])
+                if code not in _WHOLE:
+                    raise ValueError(f"{code} is no code")
+                return code, [bytes.fromhex(one) for one in answer["out"]]
 
     def close(self) -> None:
         self._socket.close()
@@ -149,7 +154,7 @@ class EClib:
                 link.close()
                 del self._links[number]
                 return wire.COMMUNICATION_FAILED, []
-            except (ValueError, KeyError, TypeError):
+            except _NO_ANSWER:
                 return wire.RESPONSE_ERROR, []
 
     def _fetch(self, targets: Sequence[Any], call: str, identifier: Any, *arguments: Any) -> int:
@@ -171,12 +176,12 @@ class EClib:
                 return wire.CONNECTION_FAILED
             try:
                 number, outputs = link.ask("BL_Connect", [])
-            except (OSError, ValueError, KeyError, TypeError):
+            except (OSError, *_NO_ANSWER):
                 link.close()
                 return wire.CONNECTION_FAILED
-            if number < 0:
+            if number < 0 or not outputs:
                 link.close()
-                return number
+                return min(number, wire.CONNECTION_FAILED)
             self._next += 1
             self._links[self._next], self._numbers[self._next] = link, number
             _fill(identifier, self._next.to_bytes(4, "little"))

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from labctl_simulators.biologic import eclib_rows
 from labctl_simulators.biologic import structures as wire
+from labctl_simulators.biologic.asked import read
 from labctl_simulators.biologic.channel import BUFFER, RUNNING, Channel
 from labctl_simulators.biologic.eclib_techniques import Declined, steps_of
 from labctl_simulators.laboratory import Laboratory
@@ -30,6 +31,7 @@ DEVICES: Final = {"VMP3": 5, "SP-150": 14, "VMP-3e": 33, "VSP-3e": 34, "SP-50e":
 LIBRARY: Final = "labctl_simulators.biologic.eclib:EClib"
 _MEMORY: Final = 8_000_000
 _SERIAL: Final = 1042
+_MOST_CHANNELS: Final = 255
 _SLOWEST_RANGE, _FASTEST_RANGE = 3, 10
 
 
@@ -131,13 +133,13 @@ class BiologicSimulator:
     # Calls
 
     def _answer(self, line: str) -> str | None:
-        try:
-            asked = json.loads(line)
-            number, call, arguments = asked["n"], _CALLS[asked["call"]], asked["with"]
-        except (ValueError, KeyError, TypeError):
+        asked = read(line, _TAKES)
+        if asked is None:
             return None
-        code, outputs = call(self, arguments)
-        return json.dumps({"n": number, "code": code, "out": [output.hex() for output in outputs]})
+        code, outputs = wire.INVALID_PARAMETERS, list[bytes]()
+        if asked.fits:
+            code, outputs = _CALLS[asked.call](self, asked.arguments)
+        return json.dumps({"n": asked.number, "code": code, "out": [output.hex() for output in outputs]})
 
     def _connect(self, _: Sequence[Any]) -> tuple[int, list[bytes]]:
         self._next += 1
@@ -206,7 +208,7 @@ class BiologicSimulator:
         return self._selected(arguments, load)
 
     def _plugged(self, arguments: Sequence[Any]) -> tuple[int, list[bytes]]:
-        size = int(arguments[1])
+        size = max(0, min(int(arguments[1]), _MOST_CHANNELS))
         return self._test(arguments)[0], [bytes(int(index < len(self.channels)) for index in range(size))]
 
     def _is_plugged(self, arguments: Sequence[Any]) -> tuple[int, list[bytes]]:
@@ -371,3 +373,15 @@ _CALLS: Final[dict[str, Callable[[BiologicSimulator, Sequence[Any]], tuple[int, 
     "BL_GetCurrentValues": BiologicSimulator._current_values,
     "BL_GetData": BiologicSimulator._data,
 }
+_TAKES: Final = {
+    **dict.fromkeys(_CALLS, "ii"),
+    "BL_Connect": "",
+    "BL_Disconnect": "i",
+    "BL_TestConnection": "i",
+    "BL_LoadFirmware": "ihb",
+    "BL_LoadTechnique": "iishbb",
+    "BL_UpdateParameters": "iiish",
+    "BL_StartChannels": "ih",
+    "BL_StopChannels": "ih",
+}
+"""Arguments of each call, as :func:`labctl_simulators.biologic.asked.read` has them."""
