@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.errors import DataError
+from labctl.errors import DataError, InstrumentError
 from labctl.instruments import (
     Busy,
     CannotSay,
@@ -21,11 +21,12 @@ from labctl.instruments import (
     NotIdentified,
     OutOfRange,
     Refused,
+    TimedOut,
     VendorAlarm,
 )
 from labctl_drivers.biologic import eclib_codes as codes
 from labctl_drivers.biologic.backend import ChannelStatus, Doing, Point, Record, Run, Technique
-from labctl_drivers.biologic.eclib import ChannelInfos
+from labctl_drivers.biologic.eclib import ChannelInfos, LibraryError
 from labctl_drivers.biologic.eclib_records import BlockFile, Decoder, block_of, parts_of
 from labctl_drivers.biologic.eclib_session import FIRMWARE_WITHIN, LINE_FAULTS, Session
 from labctl_drivers.biologic.eclib_techniques import link
@@ -182,16 +183,22 @@ class EclibBackend:
         for run in runs:
             # What is started may be a further part of a run that is known already.
             self._taken.pop(run.token, None)
+        unanswered: InstrumentError | None = None
         for attempt in (1, 2):
             try:
                 await self._session.call(lambda library, link: library.start(link, channels))
             except LINE_FAULTS as fault:
                 self._session.survived(fault)
+                unanswered = fault if isinstance(fault, TimedOut) else unanswered
             except Busy as fault:
                 # A running channel refuses a second start: the first one may have come through without an answer.
                 if attempt == 1:
+                    await self._take_back(runs, fault)
                     raise
                 self._session.survived(fault)
+            except Refused as fault:
+                await self._take_back(runs, fault)
+                raise
             for pause in _LOOKS:
                 await asyncio.sleep(self._context.clock.patience(pause))
                 seen = [await self._has_run(run) for run in runs]
@@ -200,7 +207,20 @@ class EclibBackend:
             if any(seen):
                 break
         silent = ", ".join(str(run.channel) for run, ran in zip(runs, seen, strict=True) if not ran)
+        # An order that was not answered may still be carried out: whoever hears of a refusal relies on it.
+        for run in runs:
+            await self.stop(run.channel)
+        if unanswered is not None:
+            raise unanswered
         raise self._session.fault(Refused, f"channel {silent} was told to start, but does not run")
+
+    async def _take_back(self, runs: Sequence[Run], fault: InstrumentError) -> None:
+        """Stop, verified, what an order to several channels has started although another declined it."""
+        cause = fault.__cause__
+        begun = cause.started if isinstance(cause, LibraryError) else ()
+        for run in runs:
+            if run.channel - 1 in begun:
+                await self.stop(run.channel)
 
     async def _has_run(self, run: Run) -> bool:
         status = await self.status(run.channel)
@@ -225,7 +245,7 @@ class EclibBackend:
 
     async def started(self, run: Run) -> bool:
         """Judge by what came out of the channel, by what it does, and by whether its memory still has the run."""
-        if self._runs.newest(run.channel) != run.token:
+        if not self._runs.is_newest(run):
             if await self.records(run, 0):
                 return True
             raise self._session.fault(
@@ -251,7 +271,7 @@ class EclibBackend:
             for block in BlockFile(self._blocks(run)).read():
                 found += decoder.take(block)
             self._taken[run.token] = decoder, found
-        if self._runs.newest(run.channel) == run.token:
+        if self._runs.is_newest(run):
             await self._drain(run)
         return self._taken[run.token][1][after:]
 
