@@ -2,21 +2,28 @@
 
 What runs here may use only objects that no other thread touches: a session is opened, used and closed by calls of
 :meth:`Worker.run`, which follow each other in one thread. Real time-outs of what runs here stay at about a second,
-because a clock that jumps waits for real while it runs.
+because a clock that jumps waits for real while it runs. A call that never comes back keeps its thread, but not the
+process: the interpreter waits for the threads of a pool at its end, and not for this one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack, suppress
-from typing import ParamSpec, TypeVar
+from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, ParamSpec, TypeVar
 
 from labctl.instruments import Clock
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+#: A call and where its outcome goes; None ends the thread.
+_Job = tuple[Future[Any], Callable[[], Any]] | None
 
 
 class Worker:
@@ -34,7 +41,9 @@ class Worker:
         self._clock = clock
         #: Whether :meth:`close` was called.
         self.closed = False
-        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._name = name
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._thread: Thread | None = None
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` in the instrument's thread and give what it returns or raises.
@@ -69,7 +78,7 @@ class Worker:
                 loop.call_soon_threadsafe(finish, done)
 
         try:
-            job = self._threads.submit(function, *args, **kwargs)
+            job = self._submit(partial(function, *args, **kwargs))
         except BaseException:
             mark.close()
             raise
@@ -80,7 +89,34 @@ class Worker:
             job.cancel()
             raise
 
+    def _submit(self, call: Callable[[], T]) -> Future[T]:
+        if self.closed:
+            raise RuntimeError(f"the thread of {self._name} was closed")
+        job: Future[T] = Future()
+        self._jobs.put((job, call))
+        if self._thread is None:
+            self._thread = Thread(target=_serve, args=(self._jobs,), name=self._name, daemon=True)
+            self._thread.start()
+        return job
+
     def close(self) -> None:
         """Let the thread end after what it is doing now, without waiting for it. Idempotent."""
         self.closed = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        with suppress(Empty):
+            while (waiting := self._jobs.get_nowait()) is not None:
+                waiting[0].cancel()
+        self._jobs.put(None)
+
+
+def _serve(jobs: SimpleQueue[_Job]) -> None:
+    """Do one call after the other until there is an end of them."""
+    while (taken := jobs.get()) is not None:
+        job, call = taken
+        if not job.set_running_or_notify_cancel():
+            continue
+        try:
+            job.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the call gets it
+            job.set_exception(error)
+        # A thread that waits for the next call holds nothing of the last.
+        del taken, job, call

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from biologic_bench import CHARGE, DISCHARGE, REST, SAFETY, TOKEN, Bench, charged, ended, on_bench, program, rows, step
 
-from labctl.instruments import Busy, End, ImpedanceRequest, Mode, OutOfRange, Refused, State
+from labctl.errors import DataError
+from labctl.instruments import Busy, CannotSay, End, ImpedanceRequest, Mode, OutOfRange, Refused, State
 from labctl_drivers.biologic.backend import ConstantVoltage, Sample
 from labctl_drivers.biologic.plan import beyond, compile_request
 
@@ -171,6 +172,42 @@ def test_of_channels_started_together_none_runs_where_one_is_taken(tmp_path: Pat
         assert made.laboratory.sources_on(made.cell()) == ()
         assert await driver.channels() == {1: "stopped", 2: "running"}
         assert await made.driver().find("one-a1") is None
+
+    on_bench(tmp_path, story)
+
+
+def test_a_channel_that_another_computer_has_started_is_not_taken_for_ours(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver, stranger = made.driver(), made.driver(folder="elsewhere")
+        handle = await driver.start(TOKEN, 1, program(CHARGE))
+        await asyncio.sleep(3600)
+        assert (await driver.poll(handle)).state is State.RUNNING
+        kept = await driver.records(handle, None)
+        made.laboratory.break_down("biologic", "stop", channel=1)
+        await stranger.start("theirs-a1", 1, program(DISCHARGE))
+        await asyncio.sleep(600)
+        with pytest.raises(CannotSay, match="started by somebody else"):
+            await driver.poll(handle)
+        # Whoever is asked to open the circuit opens it.
+        await driver.abort(handle)
+        assert made.laboratory.sources_on(made.cell()) == ()
+        await driver.fetch(handle, tmp_path / "out")
+        assert (tmp_path / "out" / "records.csv").read_text().startswith(kept)
+
+    on_bench(tmp_path, story)
+
+
+def test_records_of_another_program_are_told_and_not_decoded(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver, stranger = made.driver(), made.driver(folder="elsewhere")
+        handle = await driver.start(TOKEN, 1, SHORT)
+        assert (await driver.poll(handle)).state is State.RUNNING
+        made.laboratory.break_down("biologic", "stop", channel=1)
+        await stranger.start("theirs-a1", 1, program(CHARGE))
+        await asyncio.sleep(600)
+        await driver.poll(handle)
+        with pytest.raises(DataError, match="another program than ours"):
+            await driver.fetch(handle, tmp_path / "out")
 
     on_bench(tmp_path, story)
 

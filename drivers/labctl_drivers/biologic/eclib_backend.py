@@ -287,6 +287,13 @@ class EclibBackend:
                 if (await self._infos(run.channel)).FirmwareCode != codes.KERNEL:
                     break  # Switched off and on, or given to EC-Lab: there is nothing left to take.
                 raise
+            if values.State != codes.STOP and values.ElapsedTime + _SLACK < decoder.recorded:
+                raise self._session.fault(
+                    CannotSay,
+                    f"channel {run.channel} has run for {values.ElapsedTime:.0f} s, {decoder.recorded:.0f} s are "
+                    f"recorded of {run.token}: it was started by somebody else",
+                    hint="find out who else uses the instrument, and stop the channel",
+                )
             since = (self._context.clock.now() - run.begun).total_seconds()
             running = values.State != codes.STOP and values.MemFilled == 0
             counter = self._settings.electrodes == 3 and running

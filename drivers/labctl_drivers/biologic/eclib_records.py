@@ -25,6 +25,14 @@ from labctl_drivers.biologic.backend import Point, Record, Sample
 from labctl_drivers.biologic.eclib import CurrentValues, DataInfos
 
 OCV, CPLIMIT, CALIMIT, PEIS, GEIS = 100, 155, 157, 104, 107
+#: Numbers of the techniques by their files.
+_IDENTIFIERS: Final = {
+    "ocv.ecc": OCV,
+    "cplimit.ecc": CPLIMIT,
+    "calimit.ecc": CALIMIT,
+    "peis.ecc": PEIS,
+    "geis.ecc": GEIS,
+}
 #: Columns by technique and process, VMP3 family.
 _COLUMNS: Final = {
     (OCV, 0): 4,
@@ -81,16 +89,34 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was loaded at once: for each technique which of those asked for it is, and when it began, s into the run."""
+    """What was loaded at once.
+
+    Attributes
+    ----------
+    techniques : tuple of int
+        For each which of those asked for it is.
+    identifiers : tuple of int
+        Its number in the records that it makes, 0 where it makes none.
+    at : float
+        When it began, s into the run.
+    """
 
     techniques: tuple[int, ...]
+    identifiers: tuple[int, ...]
     at: float
 
 
 def parts_of(sent: Mapping[str, Any]) -> tuple[Part, ...]:
     """Give the parts of a run, from what is kept of it as sent."""
     loads = [(sent["loaded"], 0.0), *((one["loaded"], float(one["at"])) for one in sent.get("continued", ()))]
-    return tuple(Part(tuple(int(one["technique"]) for one in loaded), at) for loaded, at in loads)
+    return tuple(
+        Part(
+            tuple(int(one["technique"]) for one in loaded),
+            tuple(_IDENTIFIERS.get(one["file"], 0) for one in loaded),
+            at,
+        )
+        for loaded, at in loads
+    )
 
 
 def block_of(
@@ -169,6 +195,11 @@ class Decoder:
         #: What was not understood.
         self.problems: list[str] = []
 
+    @property
+    def recorded(self) -> float:
+        """Seconds of the newest part that records are there of, negative for none."""
+        return self._last - self._parts[-1].at
+
     def take(self, block: Block) -> list[Record]:
         """Decode a block; one that is not understood gives nothing, and stands in :attr:`problems`."""
         try:
@@ -187,9 +218,14 @@ class Decoder:
             raise DataError(f"records of technique {block.technique_id} have {block.columns} columns, not {expected}")
         if not 0 <= block.part < len(self._parts):
             raise DataError(f"records of part {block.part + 1} of a run that has {len(self._parts)}")
-        loaded = len(self._parts[block.part].techniques)
-        if not 0 <= block.loaded < loaded:
-            raise DataError(f"records of technique {block.loaded + 1}, {loaded} were loaded")
+        identifiers = self._parts[block.part].identifiers
+        if not 0 <= block.loaded < len(identifiers):
+            raise DataError(f"records of technique {block.loaded + 1}, {len(identifiers)} were loaded")
+        if block.technique_id != identifiers[block.loaded]:
+            raise DataError(
+                f"records of technique {block.technique_id} at place {block.loaded + 1}, where "
+                f"{identifiers[block.loaded]} was loaded: another program than ours made them"
+            )
         key = block.part, block.loaded, block.loop
         if key != self._key:
             self._key, self._offset = key, self._start(block)
