@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from biologic_bench import CHARGE, DISCHARGE, REST, SAFETY, TOKEN, Bench, charged, ended, on_bench, program, rows, step
+from biologic_bench import (
+    CHARGE,
+    DISCHARGE,
+    REST,
+    SAFETY,
+    TOKEN,
+    Bench,
+    bench,
+    charged,
+    ended,
+    on_bench,
+    program,
+    rows,
+    step,
+)
 
+from labctl.engine.clock import LoopClock, run_real
 from labctl.errors import DataError
-from labctl.instruments import Busy, CannotSay, End, ImpedanceRequest, Mode, OutOfRange, Refused, State
+from labctl.instruments import Busy, CannotSay, End, ImpedanceRequest, Mode, OutOfRange, Refused, State, TimedOut
 from labctl_drivers.biologic.backend import ConstantVoltage, Sample
 from labctl_drivers.biologic.plan import beyond, compile_request
+from labctl_simulators.biologic.eclib import EClib
 
 LASTING = step(
     Mode.HOLD,
@@ -226,6 +244,53 @@ def test_a_channel_that_does_not_start_leaves_nothing_running(tmp_path: Path) ->
         assert [made.laboratory.sources_on(made.cell(number)) for number in (1, 2)] == [(), ()]
 
     on_bench(tmp_path, story)
+
+
+class SlowToStart:
+    """The vendor's library, one to a process, whose order to start comes back only when it is let go."""
+
+    def __init__(self) -> None:
+        self.library = EClib("")
+        self.free = threading.Event()
+        self.late: list[int] = []
+
+    def __getitem__(self, name: str) -> Any:
+        function = self.library[name]
+        if name != "BL_StartChannel":
+            return function
+
+        def start(*arguments: Any) -> Any:
+            self.free.wait()
+            self.late.append(function(*arguments))
+            return self.late[-1]
+
+        return start
+
+
+@cache
+def slow_to_start(name: str) -> SlowToStart:
+    return SlowToStart()
+
+
+def test_an_order_to_start_that_never_comes_back_is_no_refusal_and_starts_nothing_later(tmp_path: Path) -> None:
+    async def main(clock: LoopClock) -> None:
+        async with bench(clock, tmp_path) as made:
+            slow = {"library": f"{__name__}:slow_to_start", "answer_within": "200 ms"}
+            driver, library = made.driver(**slow), slow_to_start(slow["library"])
+            try:
+                with pytest.raises(TimedOut, match="has not come back"):
+                    await driver.start(TOKEN, 1, program(CHARGE))
+                assert made.laboratory.sources_on(made.cell()) == ()
+            finally:
+                library.free.set()
+            while len(library.late) < 2:
+                await asyncio.sleep(0.01)
+            # Nobody was told that nothing runs, and nothing does: the late orders find no connection.
+            assert library.late == [-1, -1]
+            assert made.laboratory.sources_on(made.cell()) == ()
+            assert await driver.find(TOKEN) is None
+
+    run_real(main)
 
 
 PLAIN = ImpedanceRequest("eis", "galvanostatic", 1e4, 1.0, 5, 2, 1e-4, 0.0, 2.8, 4.4)
