@@ -230,6 +230,31 @@ def test_records_of_another_program_are_told_and_not_decoded(tmp_path: Path) -> 
     on_bench(tmp_path, story)
 
 
+def test_records_that_the_disk_does_not_take_are_kept_until_it_does(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver()
+        handle = await driver.start(TOKEN, 1, SHORT)
+        await asyncio.sleep(150)
+        await driver.poll(handle)
+        (file,) = tmp_path.rglob(f"{TOKEN}.eclib")
+        aside = file.rename(file.with_suffix(".aside"))
+        file.mkdir()
+        await asyncio.sleep(150)
+        for _ in range(2):
+            with pytest.raises(DataError, match="can't be written"):
+                await driver.poll(handle)
+        file.rmdir()
+        aside.rename(file)
+        assert (await ended(driver, handle, 100.0)).state is State.DONE
+        await driver.close()
+        other = made.driver()
+        await other.fetch(handle, tmp_path / "out")
+        times = [float(row["time_s"]) for row in rows(tmp_path / "out" / "records.csv")]
+        assert times == pytest.approx([60.0 * n for n in range(11)], abs=0.01)
+
+    on_bench(tmp_path, story)
+
+
 def test_a_channel_that_does_not_start_leaves_nothing_running(tmp_path: Path) -> None:
     async def story(made: Bench) -> None:
         driver = made.driver()

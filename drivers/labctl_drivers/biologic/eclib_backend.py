@@ -61,6 +61,7 @@ class EclibBackend:
         self._runs = runs
         self._session = Session(context, settings)
         self._taken: dict[str, tuple[Decoder, list[Record]]] = {}
+        self._files: dict[str, BlockFile] = {}
 
     async def connect(self) -> Identity:
         """Connect and identify; nothing on any channel is changed."""
@@ -268,7 +269,7 @@ class EclibBackend:
         """Take away what the channel has, if the run is the newest there, and give the records beyond ``after``."""
         if run.token not in self._taken:
             decoder, found = Decoder(parts_of(run.sent)), []
-            for block in BlockFile(self._blocks(run)).read():
+            for block in self._file(run).read():
                 found += decoder.take(block)
             self._taken[run.token] = decoder, found
         if self._runs.is_newest(run):
@@ -277,7 +278,8 @@ class EclibBackend:
 
     async def _drain(self, run: Run) -> None:
         decoder, found = self._taken[run.token]
-        file, lost = BlockFile(self._blocks(run)), decoder.lost
+        file, lost = self._file(run), decoder.lost
+        file.settle()
         for _ in range(_MOST_CALLS):
             try:
                 infos, values, words = await self._session.survive(
@@ -300,9 +302,9 @@ class EclibBackend:
             block = block_of(infos, values, words, since, len(run.sent.get("continued", ())), counter=counter)
             if block is None:
                 break
-            # Kept before it is understood: the instrument will not give it again.
-            file.append(block)
+            # Kept before it is told to anybody: the instrument will not give it again.
             found += decoder.take(block)
+            file.append(block)
         if decoder.lost > lost:
             message = f"channel {run.channel} has lost {decoder.lost} records, as its buffer was full"
             self._context.report(Hiccup(self._context.name, "records lost", message))
@@ -345,6 +347,9 @@ class EclibBackend:
         if channel not in self._settings.channels:
             raise self._session.fault(OutOfRange, f"channel {channel} is not one that the station gave us")
         return await self._session.survive(lambda library, link: library.infos(link, channel - 1))
+
+    def _file(self, run: Run) -> BlockFile:
+        return self._files.setdefault(run.token, BlockFile(self._blocks(run)))
 
     def _blocks(self, run: Run) -> Path:
         return self._runs.path(run.token, "eclib")

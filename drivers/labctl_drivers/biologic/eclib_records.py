@@ -16,6 +16,8 @@ import math
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from errno import ENOSPC
+from os import strerror
 from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
@@ -142,10 +144,11 @@ def block_of(
 
 
 class BlockFile:
-    """The blocks of one run, on disk."""
+    """The blocks of one run, on disk, and in memory where the disk takes no more."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._waiting: list[Block] = []
 
     def read(self) -> list[Block]:
         """Give all whole blocks; what a kill left torn at the end is cut off."""
@@ -168,11 +171,31 @@ class BlockFile:
         return blocks
 
     def append(self, block: Block) -> None:
-        """Add a block; it outlives this process."""
-        text = json.dumps(asdict(block)).encode()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab", buffering=0) as file:
-            file.write(b"%b\t%08x\n" % (text, crc32(text)))
+        """Add a block; it outlives this process.
+
+        Raises
+        ------
+        DataError
+            The disk does not take it; it is kept here, and tried again by :meth:`settle`.
+        """
+        self._waiting.append(block)
+        self.settle()
+
+    def settle(self) -> None:
+        """Write what could not be written before. Raises as :meth:`append`."""
+        while self._waiting:
+            text = json.dumps(asdict(self._waiting[0])).encode()
+            line = b"%b\t%08x\n" % (text, crc32(text))
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("ab", buffering=0) as file:
+                    before = file.tell()
+                    if file.write(line) != len(line):
+                        file.truncate(before)
+                        raise OSError(ENOSPC, strerror(ENOSPC))
+            except OSError as error:
+                raise DataError(f"{self.path}: records can't be written ({error.strerror}); they are kept") from error
+            del self._waiting[0]
 
 
 class Decoder:
