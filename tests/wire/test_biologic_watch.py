@@ -255,6 +255,17 @@ def test_records_that_the_disk_does_not_take_are_kept_until_it_does(tmp_path: Pa
     on_bench(tmp_path, story)
 
 
+def test_a_check_tells_of_a_firmware_that_every_start_would_be_refused_for(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        found = await made.driver(channels=1).inspect(exercise=False)
+        assert len(found.unsafe) == 1
+        assert "channel 1 has EC-Lab firmware" in found.unsafe[0]
+        assert "firmware: replace" in found.unsafe[0]
+        assert (await made.driver(channels=1, firmware="replace").inspect(exercise=False)).unsafe == ()
+
+    on_bench(tmp_path, story, simulate={"firmware": "eclab"})
+
+
 def test_a_channel_that_does_not_start_leaves_nothing_running(tmp_path: Path) -> None:
     async def story(made: Bench) -> None:
         driver = made.driver()

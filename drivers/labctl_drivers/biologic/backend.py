@@ -410,5 +410,5 @@ class Backend(Protocol):
             There are none, or they are incomplete.
         """
 
-    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
-        """Facts for people, and what is unverified on such an instrument, each with what to do."""
+    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...], tuple[str, ...]]:
+        """Facts for people, what stands against a start, and what is unverified, the latter two with what to do."""

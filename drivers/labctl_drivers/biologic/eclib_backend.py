@@ -39,6 +39,9 @@ _LOOKS: Final = (0.0, 0.1, 0.3, 1.0)
 _MOST_CALLS: Final = 400
 #: s by which a channel may seem to have run before it was told to.
 _SLACK: Final = 60.0
+_FIRMWARE_HINT: Final = (
+    "'firmware: replace' in the station file lets labctl replace it; EC-Lab then has to load its own again"
+)
 _DOING: Final = {0: Doing.STOPPED, 1: Doing.RUNNING, 2: Doing.PAUSED}
 
 
@@ -166,8 +169,7 @@ class EclibBackend:
             raise self._session.fault(
                 Refused,
                 f"channel {channel} has {name} firmware on it, and EClib needs its own",
-                hint="'firmware: replace' in the station file lets labctl replace it; EC-Lab then has to load its own "
-                "again",
+                hint=_FIRMWARE_HINT,
             )
         self._context.log.warning("firmware replaced", instrument=self._context.name, channel=channel, was=name)
         await self._session.call(
@@ -326,9 +328,11 @@ class EclibBackend:
             part.replace(folder / name)
         return tuple(name for _, name in pairs)
 
-    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...], tuple[str, ...]]:
         """Tell versions, firmware, ranges and messages of every channel of the station."""
-        facts = {"library": self._session.version}
+        facts, against = {"library": self._session.version}, []
+        if (device := self._session.device) is not None:
+            facts["connected PCs"] = str(device.NbOfConnectedPC)
         for channel in self._settings.channels:
             infos = await self._infos(channel)
             board = await self._session.survive(lambda library, link, channel=channel: library.board(link, channel - 1))  # type: ignore[misc]
@@ -341,7 +345,11 @@ class EclibBackend:
                 f"up to {codes.CURRENT_RANGES.get(infos.MaxIRange, 0.0):g} A, "
                 f"{'with' if infos.Zboard else 'without'} impedance{f', says: {message}' if message else ''}"
             )
-        return facts, UNVERIFIED
+            if infos.FirmwareCode not in (codes.KERNEL, codes.EMPTY) and self._settings.firmware != "replace":
+                against.append(
+                    f"channel {channel} has {name} firmware, so that every start is refused; {_FIRMWARE_HINT}"
+                )
+        return facts, tuple(against), UNVERIFIED
 
     async def _infos(self, channel: int) -> ChannelInfos:
         if channel not in self._settings.channels:

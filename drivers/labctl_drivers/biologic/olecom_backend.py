@@ -244,7 +244,7 @@ class EcLabBackend:
             raise DataError(f"{self._folder(run)}: can't be copied ({error.strerror})") from error
         return tuple(names)
 
-    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...], tuple[str, ...]]:
         """Tell what EC-Lab says of the instrument and of every channel of the station."""
         device = await self._at()
         serial, boards = await self._session.look(lambda lab: lab.serials(device), "the serial numbers")
@@ -252,7 +252,7 @@ class EcLabBackend:
         for channel in self._settings.channels:
             values = await self._values(channel)
             facts[f"channel {channel}"] = f"board {boards[channel - 1]}, {olecom_status.word(values)}"
-        return facts, UNVERIFIED
+        return facts, (), UNVERIFIED
 
     async def _at(self) -> int:
         """Place of the instrument in EC-Lab's list, connected."""
