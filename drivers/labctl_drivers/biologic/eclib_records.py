@@ -5,8 +5,10 @@ with it: a line of JSON with the words as hex and a CRC-32, readable after any k
 these blocks, so they are the same after a restart.
 
 Columns: the vendor's manual and published clients. Not told by any of them with one voice, and decided here by what
-fits: whether start times are in s or ms (whichever lies nearer to the end of the technique before), and the sign of
-the counter electrode's impedance (a passive electrode has a positive real part).
+fits: whether start times are in s or ms (whichever lies nearer to the end of the technique before), the sign of the
+counter electrode's impedance (a passive electrode has a positive real part), and whose time base is told with records
+of a technique after which another runs already (a time base that belongs to some technique is taken to be the one of
+the technique that made the records).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from zlib import crc32
 from labctl.errors import DataError
 from labctl_drivers.biologic.backend import Point, Record, Sample
 from labctl_drivers.biologic.eclib import CurrentValues, DataInfos
+from labctl_drivers.biologic.eclib_techniques import TIMEBASES
 
 OCV, CPLIMIT, CALIMIT, PEIS, GEIS = 100, 155, 157, 104, 107
 #: Numbers of the techniques by their files.
@@ -35,6 +38,8 @@ _IDENTIFIERS: Final = {
     "peis.ecc": PEIS,
     "geis.ecc": GEIS,
 }
+#: s per tick.
+_TIMEBASES: Final = {_IDENTIFIERS[f"{name}.ecc"]: base for name, base in TIMEBASES.items()}
 #: Columns by technique and process, VMP3 family.
 _COLUMNS: Final = {
     (OCV, 0): 4,
@@ -275,7 +280,7 @@ class Decoder:
         return self._number
 
     def _sample(self, block: Block, row: tuple[int, ...], *, last: bool) -> Record:
-        at = max(self._offset + block.timebase * ((row[0] << 32) + row[1]), self._last)
+        at = max(self._offset + _timebase(block) * ((row[0] << 32) + row[1]), self._last)
         first, second = _single(row[2]), _single(row[3])
         counter, current = (second, 0.0) if block.technique_id == OCV else (None, second)
         if counter is None and last:
@@ -297,6 +302,12 @@ class Decoder:
         at = max(self._offset + _single(row[13]), self._last)
         technique = self._parts[block.part].techniques[block.loaded]
         return Point(self._count(at), technique, at, frequency, working, counter, voltage, current)
+
+
+def _timebase(block: Block) -> float:
+    if any(math.isclose(block.timebase, known, rel_tol=1e-3) for known in _TIMEBASES.values()):
+        return _TIMEBASES[block.technique_id]
+    return block.timebase
 
 
 def _single(word: int) -> float:
