@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -30,8 +30,10 @@ from biologic_bench import (
 from labctl.engine.clock import LoopClock, run_real
 from labctl.errors import DataError
 from labctl.instruments import Busy, CannotSay, End, ImpedanceRequest, Mode, OutOfRange, Refused, State, TimedOut
+from labctl_drivers.biologic import BIOLOGIC
 from labctl_drivers.biologic.backend import ConstantVoltage, Sample
 from labctl_drivers.biologic.plan import beyond, compile_request
+from labctl_simulators.biologic.eclabcom import EClabExe
 from labctl_simulators.biologic.eclib import EClib
 
 LASTING = step(
@@ -112,7 +114,9 @@ def test_a_lasting_condition_that_nobody_could_judge_is_refused(tmp_path: Path) 
 def test_a_charge_at_its_very_current_limit_is_no_trip(tmp_path: Path) -> None:
     async def story(made: Bench) -> None:
         driver = made.driver()
-        handle = await driver.start(TOKEN, 1, program(CHARGE, safety=replace(SAFETY, charge_current=4e-4)))
+        # As the instrument counts, in single precision, this is a little more than it is.
+        charge = replace(CHARGE, current=3e-4)
+        handle = await driver.start(TOKEN, 1, program(charge, safety=replace(SAFETY, charge_current=3e-4)))
         assert (await ended(driver, handle, 3600.0)).state is State.DONE
 
     on_bench(tmp_path, story)
@@ -264,6 +268,31 @@ def test_a_check_tells_of_a_firmware_that_every_start_would_be_refused_for(tmp_p
         assert (await made.driver(channels=1, firmware="replace").inspect(exercise=False)).unsafe == ()
 
     on_bench(tmp_path, story, simulate={"firmware": "eclab"})
+
+
+class Asked(EClabExe):
+    """EC-Lab, and whether it was told to show its questions."""
+
+    shown: ClassVar[list[int]] = []
+
+    def EnableMessagesWindows(self, shown: int) -> int:
+        self.shown.append(shown)
+        return super().EnableMessagesWindows(shown)
+
+
+def test_a_mere_look_leaves_ec_labs_questions_to_whoever_runs_something(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        driver = made.driver(com=f"{__name__}:Asked")
+        await driver.connect()
+        look = BIOLOGIC(replace(driver._context, read_only=True))
+        await look.connect()
+        await look.inspect(exercise=False)
+        await look.close()
+        assert Asked.shown == [0]
+        await driver.close()
+        assert Asked.shown == [0, 1]
+
+    on_bench(tmp_path, story, backend="olecom")
 
 
 def test_a_channel_that_does_not_start_leaves_nothing_running(tmp_path: Path) -> None:
