@@ -222,7 +222,8 @@ class EclibBackend:
         cause = fault.__cause__
         begun = cause.started if isinstance(cause, LibraryError) else ()
         for run in runs:
-            if run.channel - 1 in begun:
+            # Where no channel was told apart, those that run are ours, unless one was running before.
+            if run.channel - 1 in begun or (isinstance(fault, Refused) and not begun and len(runs) > 1):
                 await self.stop(run.channel)
 
     async def _has_run(self, run: Run) -> bool:
@@ -234,16 +235,19 @@ class EclibBackend:
 
     async def stop(self, channel: int) -> None:
         """To open circuit, verified."""
+        why = ""
         for pause in _LOOKS:
             try:
                 await self._session.call(lambda library, link: library.stop(link, channel - 1))
-            except LINE_FAULTS as fault:
+            except (Refused, *LINE_FAULTS) as fault:
+                # Whatever was answered, as of a channel that stands already: what it does counts.
                 self._session.survived(fault)
+                why = f" ({fault.message})"
             await asyncio.sleep(self._context.clock.patience(pause))
             if (await self.status(channel)).doing is Doing.STOPPED:
                 return
         raise self._session.fault(
-            VendorAlarm, f"channel {channel} was told to stop and goes on", hint="switch it off at the instrument"
+            VendorAlarm, f"channel {channel} was told to stop and goes on{why}", hint="switch it off at the instrument"
         )
 
     async def started(self, run: Run) -> bool:
