@@ -338,26 +338,6 @@ def test_closing_the_driver_ends_a_series_since_nothing_else_keeps_its_cut_off(t
     on_bench(tmp_path, story)
 
 
-@pytest.mark.parametrize("dynamic", [True, False])
-def test_a_start_that_was_cancelled_half_way_leaves_no_source_on_when_labctl_ends(
-    tmp_path: Path, dynamic: bool
-) -> None:
-    async def story(made: Bench) -> None:
-        driver = made.driver()
-        await driver.connect()
-        start = driver.start_dynamic(TOKEN, SHORT) if dynamic else driver.start(TOKEN, replace(REQUEST, bias=5e-5))
-        task = asyncio.create_task(start)
-        while made.thales.settings["Pot"] == 0:
-            await asyncio.sleep(0)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await driver.close()
-        assert made.laboratory.sources_on(made.cell) == ()
-
-    on_bench(tmp_path, story)
-
-
 def test_an_aborted_series_is_off_and_what_it_has_can_be_fetched(tmp_path: Path) -> None:
     async def story(made: Bench) -> None:
         driver = made.driver()

@@ -260,6 +260,11 @@ class ZahnerPotentiostat:
         from labctl_drivers.zahner import result  # as in fetch
 
         places = (self._place.file(token), self._place.file(f"{token}-001"))
+        async with self._lock:
+            if self._starting is not None and self._starting.series is not None:
+                # Whoever started it was cancelled: nobody watches the cut-off while its spectrum is waited for.
+                await self._conductor.undo(self._starting)
+                self._starting = None
         quiet_since = self._context.clock.now()
         while True:
             async with self._lock:
