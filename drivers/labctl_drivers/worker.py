@@ -2,9 +2,8 @@
 
 What runs here may use only objects that no other thread touches: a session is opened, used and closed by calls of
 :meth:`Worker.run`, which follow each other in one thread. Real time-outs of what runs here stay at about a second,
-because a clock that jumps waits for real while it runs.
-
-A vendor's library may never come back. Its thread is then left behind; it keeps nobody from ending the program.
+because a clock that jumps waits for real while it runs. A call that never comes back keeps its thread, but not the
+process: the interpreter waits for the threads of a pool at its end, and not for this one.
 """
 
 from __future__ import annotations
@@ -14,9 +13,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from labctl.instruments import Clock
@@ -24,33 +22,8 @@ from labctl.instruments import Clock
 P = ParamSpec("P")
 T = TypeVar("T")
 
-
-class _Job:
-    """A call that waits for its turn; whatever it raises is handed to whoever waits for it."""
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        self.done: Future[Any] = Future()
-        self._function = function
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
-        if error is not None:
-            self.done.set_exception(error)
-        return True
-
-    def run(self) -> None:
-        """Call it, unless it was given up."""
-        if self.done.set_running_or_notify_cancel():
-            with self:
-                self.done.set_result(self._function())
-
-
-def _serve(jobs: SimpleQueue[_Job | None]) -> None:
-    while (job := jobs.get()) is not None:
-        job.run()
-        del job  # what it gave is not kept until the next one comes
+#: A call and where its outcome goes; None ends the thread.
+_Job = tuple[Future[Any], Callable[[], Any]] | None
 
 
 class Worker:
@@ -69,10 +42,8 @@ class Worker:
         #: Whether :meth:`close` was called.
         self.closed = False
         self._name = name
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
         self._thread: Thread | None = None
-        # The first of them is what the thread does, or is about to.
-        self._waiting: list[_Job] = []
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call ``function`` in the instrument's thread and give what it returns or raises.
@@ -85,13 +56,6 @@ class Worker:
         RuntimeError
             After :meth:`close`.
         """
-        if self.closed:
-            raise RuntimeError(f"the thread of {self._name} was closed")
-        if self._thread is None:
-            # A daemon: the program's end does not wait for a call that never comes back.
-            self._thread = Thread(target=_serve, args=(self._jobs,), name=self._name, daemon=True)
-            self._thread.start()
-        job = _Job(partial(function, *args, **kwargs))
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         mark = ExitStack()
@@ -99,7 +63,6 @@ class Worker:
 
         def finish(done: Future[T]) -> None:
             mark.close()
-            self._waiting.remove(job)
             if answer.done():
                 return
             if done.cancelled():
@@ -114,18 +77,46 @@ class Worker:
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(finish, done)
 
-        self._waiting.append(job)
-        job.done.add_done_callback(hand_over)
-        self._jobs.put(job)
+        try:
+            job = self._submit(partial(function, *args, **kwargs))
+        except BaseException:
+            mark.close()
+            raise
+        job.add_done_callback(hand_over)
         try:
             return await answer
         except asyncio.CancelledError:
-            job.done.cancel()
+            job.cancel()
             raise
+
+    def _submit(self, call: Callable[[], T]) -> Future[T]:
+        if self.closed:
+            raise RuntimeError(f"the thread of {self._name} was closed")
+        job: Future[T] = Future()
+        self._jobs.put((job, call))
+        if self._thread is None:
+            self._thread = Thread(target=_serve, args=(self._jobs,), name=self._name, daemon=True)
+            self._thread.start()
+        return job
 
     def close(self) -> None:
         """Let the thread end after what it is doing now, without waiting for it. Idempotent."""
         self.closed = True
-        for job in self._waiting[1:]:
-            job.done.cancel()
+        with suppress(Empty):
+            while (waiting := self._jobs.get_nowait()) is not None:
+                waiting[0].cancel()
         self._jobs.put(None)
+
+
+def _serve(jobs: SimpleQueue[_Job]) -> None:
+    """Do one call after the other until there is an end of them."""
+    while (taken := jobs.get()) is not None:
+        job, call = taken
+        if not job.set_running_or_notify_cancel():
+            continue
+        try:
+            job.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the call gets it
+            job.set_exception(error)
+        # A thread that waits for the next call holds nothing of the last.
+        del taken, job, call

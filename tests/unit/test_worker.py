@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -118,6 +120,23 @@ def test_closing_does_not_wait_and_ends_the_use() -> None:
         assert clock.exchanges == 0
 
     asyncio.run(main())
+
+
+def test_a_call_that_never_comes_back_does_not_keep_the_process() -> None:
+    script = (
+        "import asyncio, threading\n"
+        "from labctl.engine.clock import run_real\n"
+        "from labctl_drivers.worker import Worker\n"
+        "async def main(clock):\n"
+        "    worker = Worker(clock, 'oven')\n"
+        "    call = asyncio.ensure_future(worker.run(threading.Event().wait))\n"
+        "    await asyncio.sleep(0)\n"
+        "    call.cancel()\n"
+        "    worker.close()\n"
+        "run_real(main)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], timeout=20, check=False, capture_output=True)
+    assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_virtual_time_stands_still_for_an_exchange() -> None:

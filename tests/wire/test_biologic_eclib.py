@@ -158,6 +158,20 @@ def test_start_times_in_either_unit_give_the_same_times(tmp_path: Path, unit: st
     assert times == pytest.approx([600.0 * part + 60.0 * n for part in range(3) for n in range(11)], abs=0.01)
 
 
+def test_times_are_right_whichever_techniques_time_base_is_told(tmp_path: Path) -> None:
+    timed = replace(CHARGE, ends=(End("time", True, 1800.0),), record_every=600.0, record_voltage_step=0.0)
+
+    async def story(made: Bench) -> list[float]:
+        driver = made.driver()
+        handle = await driver.start(TOKEN, 1, program(REST, timed, REST))
+        await ended(driver, handle, 6000.0)
+        await driver.fetch(handle, tmp_path / "out")
+        return [float(row["time_s"]) for row in rows(tmp_path / "out" / "records.csv") if row["end"] != "0"]
+
+    times = on_bench(tmp_path, story, simulate={"time_base": "running"})
+    assert times == pytest.approx([1800.0, 3600.0, 5400.0], abs=0.01)
+
+
 def test_records_are_kept_while_it_runs_and_are_the_same_when_asked_again(tmp_path: Path) -> None:
     async def story(made: Bench) -> None:
         driver = made.driver()

@@ -121,6 +121,8 @@ def test_ranges_are_the_smallest_that_hold() -> None:
     assert current_range(1.01e-4, 3, 10) == 7
     assert current_range(1e-9, 3, 10) == 3
     assert [voltage_range([volts]) for volts in (2.0, -4.0, 6.0)] == [0, 1, 2]
+    # A limit at the very end of a range could never be passed.
+    assert [voltage_range([volts]) for volts in (2.5, 5.0)] == [1, 2]
     with pytest.raises(OutOfRange, match="largest range"):
         current_range(0.2, 3, 9)
     with pytest.raises(OutOfRange, match="no board for impedance"):
@@ -130,8 +132,9 @@ def test_ranges_are_the_smallest_that_hold() -> None:
 @pytest.mark.parametrize(("end", "code"), [(1e-4, 8), (1e-6, 12)])
 def test_a_hold_that_ends_at_a_very_small_current_leaves_the_range_to_the_instrument(end: float, code: int) -> None:
     hold = step(Mode.HOLD, 3e-3, 3.0, ends=(End("current", False, end),), discharging=True)
-    (only,) = linked(compile_program(program(hold)).techniques)
-    assert only["parameters"]["I_Range"] == code
+    approach, held = linked(compile_program(program(hold)).techniques)
+    assert (approach["file"], approach["parameters"]["I_Range"]) == ("cplimit.ecc", 8)
+    assert (held["file"], held["parameters"]["I_Range"]) == ("calimit.ecc", code)
 
 
 def test_errors_have_names_and_techniques_survive_being_written() -> None:

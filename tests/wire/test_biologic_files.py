@@ -30,7 +30,7 @@ from labctl_drivers.biologic.backend import (
     TriggerOut,
 )
 from labctl_drivers.biologic.mps import Safety, document, parse
-from labctl_drivers.biologic.mps_techniques import Writer
+from labctl_drivers.biologic.mps_techniques import Writer, safety_of
 from labctl_drivers.biologic.olecom_records import records_of
 from labctl_simulators.biologic import mps_reader
 from labctl_simulators.biologic.channel_steps import Step
@@ -208,6 +208,22 @@ def test_a_file_that_was_cut_anywhere_is_refused_as_a_whole_and_gives_whole_rows
     found = mpr.read(content, "run.mpr", whole=False)
     assert list(found.columns.get("Ewe/V", ())) == [3.0 + n for n in range(found.rows)]
     assert not found.complete
+
+
+def test_a_damaged_list_of_columns_is_refused_as_what_it_is() -> None:
+    content = binary(data_file(direct([(0.0, 3.0, 0.0, 1.0)])), closed=True)
+    listed = struct.pack("<IB", 1, 9)
+    for count in (0, 255):
+        with pytest.raises(DataError, match="column"):
+            mpr.read(content.replace(listed, struct.pack("<IB", 1, count), 1), "run.mpr")
+    assert mpr.read(content.replace(listed, struct.pack("<IB", 0, 0), 1), "run.mpr", whole=False).rows == 0
+
+
+def test_a_hold_whose_range_is_the_instruments_choice_says_so_and_has_limits_all_the_same() -> None:
+    hold = ConstantVoltage(3.0, 60.0, (Limit("current", True, 5e-3), Limit("current", False, -5e-3)))
+    lines = written((hold,)).decode("latin-1").splitlines()
+    assert [line.split() for line in lines if line.startswith("I Range  ")] == [["I", "Range", "Auto"]]
+    assert safety_of((hold,), 0.05) == Safety(2.95, 3.05, pytest.approx(6e-3))
 
 
 def test_an_unknown_column_is_refused_by_its_number() -> None:

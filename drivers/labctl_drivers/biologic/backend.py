@@ -49,7 +49,8 @@ class OpenCircuit:
 class ConstantCurrent:
     """A current in A (charging positive) for at most ``duration`` s, until one of ``limits`` is met.
 
-    Records every so many s, and per so many V (0 for none).
+    Records every so many s, and per so many V (0 for none). ``safety_only``: each limit is one at which the whole run
+    is to end, where the channel can be told so.
     """
 
     current: float
@@ -57,6 +58,7 @@ class ConstantCurrent:
     limits: tuple[Limit, ...] = ()
     record_every: float = 60.0
     record_voltage_step: float = 0.0
+    safety_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +68,13 @@ class ConstantVoltage:
     Attributes
     ----------
     voltage : float
-        Working electrode against reference, V; against the voltage before where ``against_open_circuit``.
+        Working electrode against reference, V.
     current_max : float
         Magnitude in A that the range of the current must hold; 0 for the instrument's own choice.
     record_every, record_current_step : float
         s, and A (0 for none).
+    safety_only : bool
+        As in :class:`ConstantCurrent`.
     """
 
     voltage: float
@@ -79,7 +83,7 @@ class ConstantVoltage:
     current_max: float = 0.0
     record_every: float = 60.0
     record_current_step: float = 0.0
-    against_open_circuit: bool = False
+    safety_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,5 +410,5 @@ class Backend(Protocol):
             There are none, or they are incomplete.
         """
 
-    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
-        """Facts for people, and what is unverified on such an instrument, each with what to do."""
+    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...], tuple[str, ...]]:
+        """Facts for people, what stands against a start, and what is unverified, the latter two with what to do."""

@@ -81,12 +81,12 @@ class BiologicCycler(BiologicInstrument):
             if (verdict := self._verdict(token)) is not None:
                 return verdict
             run = self._run(token)
-            if self._runs.newest(run.channel) != token:
+            if not self._runs.is_newest(run):
                 return self._judged(token, f"channel {run.channel} was given something else", "")
             status = await self._look(run)
-            account, new = await self._account(run)
+            account, new = await self._account(run, whole=status.doing is Doing.STOPPED)
             safety = self._runs.facts(token)["safety"]
-            if (bad := beyond(new, run.techniques, safety)) is not None:
+            if (bad := beyond(new, run.techniques, safety) or account.tripped) is not None:
                 message = (
                     f"{bad.voltage:.4f} V and {bad.current:.3g} A after {bad.at:.0f} s, at or beyond the safety limits "
                     f"{safety['voltage_min_V']:g} V to {safety['voltage_max_V']:g} V; ended"
@@ -102,6 +102,10 @@ class BiologicCycler(BiologicInstrument):
                 if suspended and problem:
                     return Progress(State.RUNNING, "suspended", None, self._values(status))
                 return self._judged(token, problem, "completed")
+            if account.has_lasted:
+                await self._backend.stop(run.channel)
+                await self._account(run, whole=True)
+                return self._judged(token, "", "completed")
             if suspended:
                 # The process ended between the note and the order to stop, or after a resumption.
                 self._runs.note(token, suspended=False)
@@ -122,9 +126,10 @@ class BiologicCycler(BiologicInstrument):
             return f"channel {run.channel} has stopped without a record"
         if run.techniques[last.technique] is not recorded[-1]:
             return f"channel {run.channel} stopped in step {self._step(run, last)}, before the program's end"
-        if account.ended(last) == "stopped":
+        how = account.ended(last)
+        if how == "stopped":
             return f"channel {run.channel} was stopped in its last step, after {last.at:.0f} s"
-        return ""
+        return f"a safety limit ended the last step at {last.voltage:.4f} V" if how == "safety" else ""
 
     def _step(self, run: Run, sample: Sample) -> int:
         return int(self._runs.facts(run.token)["steps"][sample.technique])
@@ -138,13 +143,20 @@ class BiologicCycler(BiologicInstrument):
             return min(max(1.0, account.began + account.paused + technique.duration - elapsed), _LOOK_EVERY)
         return None
 
-    async def _account(self, run: Run) -> tuple[Account, list[Sample]]:
-        """Bring the account of a run up to date; gives its new records too."""
+    async def _account(self, run: Run, *, whole: bool = False) -> tuple[Account, list[Sample]]:
+        """Bring the account of a run up to date; gives its new records too.
+
+        One call may leave records behind; ``whole`` goes on until there are none, which is for a channel that stands.
+        """
         facts = self._runs.facts(run.token)
         account, seen = self._accounts.get(run.token) or (Account(run.techniques, facts), 0)
-        records = await self._backend.records(run, seen)
-        new = account.feed(records)
-        self._accounts[run.token] = account, seen + len(records)
+        new: list[Sample] = []
+        while records := await self._backend.records(run, seen):
+            new += account.feed(records)
+            seen += len(records)
+            self._accounts[run.token] = account, seen
+            if not whole:
+                break
         return account, new
 
     async def records(self, handle: Handle, after: int | None) -> str:
@@ -163,7 +175,7 @@ class BiologicCycler(BiologicInstrument):
         """
         async with self._lock:
             run = self._run(handle.token)
-            account, _ = await self._account(run)
+            account, _ = await self._account(run, whole="verdict" in self._runs.facts(run.token))
             verdict, facts = self._verdict(run.token), self._runs.facts(run.token)
             end = account.finish()
             last = account.last
@@ -204,10 +216,11 @@ class BiologicCycler(BiologicInstrument):
         """
         async with self._lock:
             run, facts = self._run(handle.token), self._runs.facts(handle.token)
-            if "verdict" in facts or facts.get("suspended") or self._runs.newest(run.channel) != run.token:
+            if "verdict" in facts or not self._runs.is_newest(run):
                 return
             if self._settings.backend != "eclib" or any(isinstance(one, Loop) for one in run.techniques):
                 raise self._fault(Refused, "this program can't be interrupted so that it goes on; abort it instead")
+            # Even where it is noted already: the process may have ended before the order to stop.
             if (await self._look(run)).doing is Doing.STOPPED:
                 return
             self._runs.note(run.token, suspended=True)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from labctl.errors import DataError, InstrumentError
 from labctl.instruments import (
+    Busy,
     CannotSay,
     DriverContext,
     Handle,
@@ -118,13 +119,26 @@ class BiologicInstrument:
             return None
 
     async def abort(self, handle: Handle) -> None:
-        """To open circuit, now, verified. Idempotent; a run that is not the newest on its channel is left alone."""
+        """To open circuit, now, verified. Idempotent; a run that is not the newest on its channel is left alone.
+
+        Where what was written down is lost or can't be read, the handle's channel is stopped.
+        """
+        channel = int(handle.place)
         async with self._lock:
-            await self._abort(handle.token, ABORTED)
+            try:
+                known = self._runs.read(handle.token) is not None
+                newest = self._runs.newest(channel)
+            except DataError as error:
+                self._context.log.error("a run's file is damaged", instrument=self._context.name, why=error.message)
+                known, newest = False, None
+            if not known and newest in (None, handle.token):
+                await self._backend.stop(channel)
+            elif known:
+                await self._abort(handle.token, ABORTED)
 
     async def _abort(self, token: str, message: str) -> Progress:
         run = self._runs.read(token)
-        if run is not None and self._runs.newest(run.channel) == token and "verdict" not in self._runs.facts(token):
+        if run is not None and self._runs.is_newest(run) and "verdict" not in self._runs.facts(token):
             await self._backend.stop(run.channel)
             self._runs.note(token, verdict="failed", message=message)
         return Progress(State.FAILED, message)
@@ -146,7 +160,7 @@ class BiologicInstrument:
         if runs:
             try:
                 await self._backend.start(runs)
-            except Refused:
+            except (Refused, Busy):
                 for run in runs:
                     self._runs.forget(run.token)
                 raise

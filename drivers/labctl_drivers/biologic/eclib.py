@@ -124,11 +124,13 @@ class LibraryError(Exception):
         Which.
     code : int
         What it gave.
+    started : tuple of int
+        Channels that an order to several has started for all that.
     """
 
-    def __init__(self, call: str, code: int) -> None:
+    def __init__(self, call: str, code: int, started: tuple[int, ...] = ()) -> None:
         super().__init__(f"{call} gives {code}")
-        self.call, self.code = call, code
+        self.call, self.code, self.started = call, code, started
 
 
 def load(name: str) -> Any:
@@ -270,7 +272,12 @@ class Library:
         chosen, results = (c_uint8 * CHANNELS)(), (c_int32 * CHANNELS)()
         for channel in channels:
             chosen[channel] = 1
-        self._call("BL_StartChannels", c_int32(identifier), byref(chosen), byref(results), c_uint8(CHANNELS))
+        try:
+            self._call("BL_StartChannels", c_int32(identifier), byref(chosen), byref(results), c_uint8(CHANNELS))
+        except LibraryError as error:
+            # Where the line failed, no channel has an answer of its own, and nothing is known of any.
+            told = [channel for channel in channels if results[channel] == 0]
+            raise LibraryError(error.call, error.code, tuple(told) if len(told) < len(channels) else ()) from error
 
     def stop(self, identifier: int, channel: int) -> None:
         """Stop a channel."""

@@ -21,11 +21,12 @@ from labctl.instruments import (
     NotIdentified,
     OutOfRange,
     Refused,
+    TimedOut,
     VendorAlarm,
 )
 from labctl_drivers.biologic import eclib_codes as codes
 from labctl_drivers.biologic.backend import ChannelStatus, Doing, Point, Record, Run, Technique
-from labctl_drivers.biologic.eclib import ChannelInfos
+from labctl_drivers.biologic.eclib import ChannelInfos, LibraryError
 from labctl_drivers.biologic.eclib_records import BlockFile, Decoder, block_of, parts_of
 from labctl_drivers.biologic.eclib_session import FIRMWARE_WITHIN, LINE_FAULTS, Session
 from labctl_drivers.biologic.eclib_techniques import link
@@ -38,6 +39,9 @@ _LOOKS: Final = (0.0, 0.1, 0.3, 1.0)
 _MOST_CALLS: Final = 400
 #: s by which a channel may seem to have run before it was told to.
 _SLACK: Final = 60.0
+_FIRMWARE_HINT: Final = (
+    "'firmware: replace' in the station file lets labctl replace it; EC-Lab then has to load its own again"
+)
 _DOING: Final = {0: Doing.STOPPED, 1: Doing.RUNNING, 2: Doing.PAUSED}
 
 
@@ -60,6 +64,7 @@ class EclibBackend:
         self._runs = runs
         self._session = Session(context, settings)
         self._taken: dict[str, tuple[Decoder, list[Record]]] = {}
+        self._files: dict[str, BlockFile] = {}
 
     async def connect(self) -> Identity:
         """Connect and identify; nothing on any channel is changed."""
@@ -164,8 +169,7 @@ class EclibBackend:
             raise self._session.fault(
                 Refused,
                 f"channel {channel} has {name} firmware on it, and EClib needs its own",
-                hint="'firmware: replace' in the station file lets labctl replace it; EC-Lab then has to load its own "
-                "again",
+                hint=_FIRMWARE_HINT,
             )
         self._context.log.warning("firmware replaced", instrument=self._context.name, channel=channel, was=name)
         await self._session.call(
@@ -182,16 +186,22 @@ class EclibBackend:
         for run in runs:
             # What is started may be a further part of a run that is known already.
             self._taken.pop(run.token, None)
+        unanswered: InstrumentError | None = None
         for attempt in (1, 2):
             try:
                 await self._session.call(lambda library, link: library.start(link, channels))
             except LINE_FAULTS as fault:
                 self._session.survived(fault)
+                unanswered = fault if isinstance(fault, TimedOut) else unanswered
             except Busy as fault:
                 # A running channel refuses a second start: the first one may have come through without an answer.
                 if attempt == 1:
+                    await self._take_back(runs, fault)
                     raise
                 self._session.survived(fault)
+            except Refused as fault:
+                await self._take_back(runs, fault)
+                raise
             for pause in _LOOKS:
                 await asyncio.sleep(self._context.clock.patience(pause))
                 seen = [await self._seen_to_run(run) for run in runs]
@@ -199,10 +209,13 @@ class EclibBackend:
                     return
             if any(seen):
                 break
+        silent = ", ".join(str(run.channel) for run, ran in zip(runs, seen, strict=True) if not ran)
+        # An order that was not answered may still be carried out: whoever hears of a refusal relies on it.
         for run in runs:
-            # Only where its memory still has the program, unused, is it proven that it did not start.
-            if not await self._proven(run):
-                raise self._session.fault(Refused, f"channel {run.channel} was told to start, but does not run")
+            await self.stop(run.channel)
+        if unanswered is not None:
+            raise unanswered
+        raise self._session.fault(Refused, f"channel {silent} was told to start, but does not run")
 
     async def _seen_to_run(self, run: Run) -> bool:
         try:
@@ -212,13 +225,14 @@ class EclibBackend:
             self._session.survived(refusal)
             return False
 
-    async def _proven(self, run: Run) -> bool:
-        try:
-            return await self.started(run)
-        except Refused as refusal:
-            raise self._session.fault(
-                CannotSay, f"whether channel {run.channel} has started: {refusal.message}"
-            ) from refusal
+    async def _take_back(self, runs: Sequence[Run], fault: InstrumentError) -> None:
+        """Stop, verified, what an order to several channels has started although another declined it."""
+        cause = fault.__cause__
+        begun = cause.started if isinstance(cause, LibraryError) else ()
+        for run in runs:
+            # Where no channel was told apart, those that run are ours, unless one was running before.
+            if run.channel - 1 in begun or (isinstance(fault, Refused) and not begun and len(runs) > 1):
+                await self.stop(run.channel)
 
     async def _has_run(self, run: Run) -> bool:
         status = await self.status(run.channel)
@@ -230,11 +244,14 @@ class EclibBackend:
     async def stop(self, channel: int) -> None:
         """To open circuit, verified by two looks; an order or a look that fails is repeated like one without effect."""
         unseen: InstrumentError | None = None
+        why = ""
         for pause in _LOOKS:
             try:
                 await self._session.call(lambda library, link: library.stop(link, channel - 1))
             except (*LINE_FAULTS, Busy, Refused) as fault:
+                # Whatever was answered, as of a channel that stands already: what it does counts.
                 self._session.survived(fault)
+                why = f" ({fault.message})"
             await asyncio.sleep(self._context.clock.patience(pause))
             try:
                 # One value that arrived wrong must not make a source that is on look off.
@@ -247,7 +264,7 @@ class EclibBackend:
         if unseen is not None:
             raise unseen
         raise self._session.fault(
-            VendorAlarm, f"channel {channel} was told to stop and goes on", hint="switch it off at the instrument"
+            VendorAlarm, f"channel {channel} was told to stop and goes on{why}", hint="switch it off at the instrument"
         )
 
     async def _is_off(self, channel: int) -> bool:
@@ -256,7 +273,7 @@ class EclibBackend:
 
     async def started(self, run: Run) -> bool:
         """Judge by what came out of the channel, by what it does, and by whether its memory still has the run."""
-        if self._runs.newest(run.channel) != run.token:
+        if not self._runs.is_newest(run):
             if await self.records(run, 0):
                 return True
             raise self._session.fault(
@@ -279,16 +296,17 @@ class EclibBackend:
         """Take away what the channel has, if the run is the newest there, and give the records beyond ``after``."""
         if run.token not in self._taken:
             decoder, found = Decoder(parts_of(run.sent)), []
-            for block in BlockFile(self._blocks(run)).read():
+            for block in self._file(run).read():
                 found += decoder.take(block)
             self._taken[run.token] = decoder, found
-        if self._runs.newest(run.channel) == run.token:
+        if self._runs.is_newest(run):
             await self._drain(run)
         return self._taken[run.token][1][after:]
 
     async def _drain(self, run: Run) -> None:
         decoder, found = self._taken[run.token]
-        file, lost = BlockFile(self._blocks(run)), decoder.lost
+        file, lost = self._file(run), decoder.lost
+        file.settle()
         for _ in range(_MOST_CALLS):
             try:
                 infos, values, words = await self._session.survive(
@@ -298,15 +316,22 @@ class EclibBackend:
                 if (await self._infos(run.channel)).FirmwareCode != codes.KERNEL:
                     break  # Switched off and on, or given to EC-Lab: there is nothing left to take.
                 raise
+            if values.State != codes.STOP and values.ElapsedTime + _SLACK < decoder.recorded:
+                raise self._session.fault(
+                    CannotSay,
+                    f"channel {run.channel} has run for {values.ElapsedTime:.0f} s, {decoder.recorded:.0f} s are "
+                    f"recorded of {run.token}: it was started by somebody else",
+                    hint="find out who else uses the instrument, and stop the channel",
+                )
             since = (self._context.clock.now() - run.begun).total_seconds()
             running = values.State != codes.STOP and values.MemFilled == 0
             counter = self._settings.electrodes == 3 and running
             block = block_of(infos, values, words, since, len(run.sent.get("continued", ())), counter=counter)
             if block is None:
                 break
-            # Kept before it is understood: the instrument will not give it again.
-            file.append(block)
+            # Kept before it is told to anybody: the instrument will not give it again.
             found += decoder.take(block)
+            file.append(block)
         if decoder.lost > lost:
             message = f"channel {run.channel} has lost {decoder.lost} records, as its buffer was full"
             self._context.report(Hiccup(self._context.name, "records lost", message))
@@ -328,9 +353,11 @@ class EclibBackend:
             part.replace(folder / name)
         return tuple(name for _, name in pairs)
 
-    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...], tuple[str, ...]]:
         """Tell versions, firmware, ranges and messages of every channel of the station."""
-        facts = {"library": self._session.version}
+        facts, against = {"library": self._session.version}, []
+        if (device := self._session.device) is not None:
+            facts["connected PCs"] = str(device.NbOfConnectedPC)
         for channel in self._settings.channels:
             infos = await self._infos(channel)
             board = await self._session.survive(lambda library, link, channel=channel: library.board(link, channel - 1))  # type: ignore[misc]
@@ -343,12 +370,19 @@ class EclibBackend:
                 f"up to {codes.CURRENT_RANGES.get(infos.MaxIRange, 0.0):g} A, "
                 f"{'with' if infos.Zboard else 'without'} impedance{f', says: {message}' if message else ''}"
             )
-        return facts, UNVERIFIED
+            if infos.FirmwareCode not in (codes.KERNEL, codes.EMPTY) and self._settings.firmware != "replace":
+                against.append(
+                    f"channel {channel} has {name} firmware, so that every start is refused; {_FIRMWARE_HINT}"
+                )
+        return facts, tuple(against), UNVERIFIED
 
     async def _infos(self, channel: int) -> ChannelInfos:
         if channel not in self._settings.channels:
             raise self._session.fault(OutOfRange, f"channel {channel} is not one that the station gave us")
         return await self._session.survive(lambda library, link: library.infos(link, channel - 1))
+
+    def _file(self, run: Run) -> BlockFile:
+        return self._files.setdefault(run.token, BlockFile(self._blocks(run)))
 
     def _blocks(self, run: Run) -> Path:
         return self._runs.path(run.token, "eclib")

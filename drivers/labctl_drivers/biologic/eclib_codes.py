@@ -83,6 +83,7 @@ CURRENT_RANGES: Final = {1: 1e-9, 2: 1e-8, 3: 1e-7, 4: 1e-6, 5: 1e-5, 6: 1e-4, 7
 AUTO_RANGE: Final = 12
 #: Reach in V by code.
 VOLTAGE_RANGES: Final = {0: 2.5, 1: 5.0, 2: 10.0}
+_USABLE: Final = 0.99
 
 
 def error_text(code: int) -> str:
@@ -106,9 +107,15 @@ def current_range(current: float, lowest: int, highest: int) -> int:
 
 
 def voltage_range(voltages: Sequence[float]) -> int:
-    """Code of the smallest range that holds all voltages (V). Raises ``OutOfRange`` where none does."""
+    """Code of the smallest range that goes beyond all voltages (V): a limit at a range's very end is never passed.
+
+    Raises
+    ------
+    OutOfRange
+        None does.
+    """
     most = max((abs(voltage) for voltage in voltages), default=0.0)
     for code, reach in VOLTAGE_RANGES.items():
-        if most <= reach:
+        if most <= _USABLE * reach:
             return code
-    raise OutOfRange(f"{most:g} V is beyond the instrument's 10 V")
+    raise OutOfRange(f"{most:g} V is beyond what the instrument's 10 V range can watch")

@@ -5,8 +5,10 @@ with it: a line of JSON with the words as hex and a CRC-32, readable after any k
 these blocks, so they are the same after a restart.
 
 Columns: the vendor's manual and published clients. Not told by any of them with one voice, and decided here by what
-fits: whether start times are in s or ms (whichever lies nearer to the end of the technique before), and the sign of
-the counter electrode's impedance (a passive electrode has a positive real part).
+fits: whether start times are in s or ms (whichever lies nearer to the end of the technique before), the sign of the
+counter electrode's impedance (a passive electrode has a positive real part), and whose time base is told with records
+of a technique after which another runs already (a time base that belongs to some technique is taken to be the one of
+the technique that made the records).
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from errno import ENOSPC
+from os import strerror
 from pathlib import Path
 from typing import Any, Final
 from zlib import crc32
@@ -24,8 +28,19 @@ from zlib import crc32
 from labctl.errors import DataError
 from labctl_drivers.biologic.backend import Point, Record, Sample
 from labctl_drivers.biologic.eclib import CurrentValues, DataInfos
+from labctl_drivers.biologic.eclib_techniques import TIMEBASES
 
 OCV, CPLIMIT, CALIMIT, PEIS, GEIS = 100, 155, 157, 104, 107
+#: Numbers of the techniques by their files.
+_IDENTIFIERS: Final = {
+    "ocv.ecc": OCV,
+    "cplimit.ecc": CPLIMIT,
+    "calimit.ecc": CALIMIT,
+    "peis.ecc": PEIS,
+    "geis.ecc": GEIS,
+}
+#: s per tick.
+_TIMEBASES: Final = {_IDENTIFIERS[f"{name}.ecc"]: base for name, base in TIMEBASES.items()}
 #: Columns by technique and process, VMP3 family.
 _COLUMNS: Final = {
     (OCV, 0): 4,
@@ -82,16 +97,34 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What was loaded at once: for each technique which of those asked for it is, and when it began, s into the run."""
+    """What was loaded at once.
+
+    Attributes
+    ----------
+    techniques : tuple of int
+        For each which of those asked for it is.
+    identifiers : tuple of int
+        Its number in the records that it makes, 0 where it makes none.
+    at : float
+        When it began, s into the run.
+    """
 
     techniques: tuple[int, ...]
+    identifiers: tuple[int, ...]
     at: float
 
 
 def parts_of(sent: Mapping[str, Any]) -> tuple[Part, ...]:
     """Give the parts of a run, from what is kept of it as sent."""
     loads = [(sent["loaded"], 0.0), *((one["loaded"], float(one["at"])) for one in sent.get("continued", ()))]
-    return tuple(Part(tuple(int(one["technique"]) for one in loaded), at) for loaded, at in loads)
+    return tuple(
+        Part(
+            tuple(int(one["technique"]) for one in loaded),
+            tuple(_IDENTIFIERS.get(one["file"], 0) for one in loaded),
+            at,
+        )
+        for loaded, at in loads
+    )
 
 
 def block_of(
@@ -117,10 +150,11 @@ def block_of(
 
 
 class BlockFile:
-    """The blocks of one run, on disk."""
+    """The blocks of one run, on disk, and in memory where the disk takes no more."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._waiting: list[Block] = []
 
     def read(self) -> list[Block]:
         """Give all whole blocks; what a kill left torn at the end is cut off."""
@@ -143,11 +177,31 @@ class BlockFile:
         return blocks
 
     def append(self, block: Block) -> None:
-        """Add a block; it outlives this process."""
-        text = json.dumps(asdict(block)).encode()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab", buffering=0) as file:
-            file.write(b"%b\t%08x\n" % (text, crc32(text)))
+        """Add a block; it outlives this process.
+
+        Raises
+        ------
+        DataError
+            The disk does not take it; it is kept here, and tried again by :meth:`settle`.
+        """
+        self._waiting.append(block)
+        self.settle()
+
+    def settle(self) -> None:
+        """Write what could not be written before. Raises as :meth:`append`."""
+        while self._waiting:
+            text = json.dumps(asdict(self._waiting[0])).encode()
+            line = b"%b\t%08x\n" % (text, crc32(text))
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self.path.open("ab", buffering=0) as file:
+                    before = file.tell()
+                    if file.write(line) != len(line):
+                        file.truncate(before)
+                        raise OSError(ENOSPC, strerror(ENOSPC))
+            except OSError as error:
+                raise DataError(f"{self.path}: records can't be written ({error.strerror}); they are kept") from error
+            del self._waiting[0]
 
 
 #: By field of a block: what its value is.
@@ -196,6 +250,11 @@ class Decoder:
         #: What was not understood.
         self.problems: list[str] = []
 
+    @property
+    def recorded(self) -> float:
+        """Seconds of the newest part that records are there of, negative for none."""
+        return self._last - self._parts[-1].at
+
     def take(self, block: Block) -> list[Record]:
         """Decode a block; one that is not understood gives nothing, and stands in :attr:`problems`."""
         try:
@@ -214,9 +273,14 @@ class Decoder:
             raise DataError(f"records of technique {block.technique_id} have {block.columns} columns, not {expected}")
         if not 0 <= block.part < len(self._parts):
             raise DataError(f"records of part {block.part + 1} of a run that has {len(self._parts)}")
-        loaded = len(self._parts[block.part].techniques)
-        if not 0 <= block.loaded < loaded:
-            raise DataError(f"records of technique {block.loaded + 1}, {loaded} were loaded")
+        identifiers = self._parts[block.part].identifiers
+        if not 0 <= block.loaded < len(identifiers):
+            raise DataError(f"records of technique {block.loaded + 1}, {len(identifiers)} were loaded")
+        if block.technique_id != identifiers[block.loaded]:
+            raise DataError(
+                f"records of technique {block.technique_id} at place {block.loaded + 1}, where "
+                f"{identifiers[block.loaded]} was loaded: another program than ours made them"
+            )
         key = block.part, block.loaded, block.loop
         if key != self._key:
             self._key, self._offset = key, self._start(block)
@@ -243,7 +307,7 @@ class Decoder:
         return self._number
 
     def _sample(self, block: Block, row: tuple[int, ...], *, last: bool) -> Record:
-        at = max(self._offset + block.timebase * ((row[0] << 32) + row[1]), self._last)
+        at = max(self._offset + _timebase(block) * ((row[0] << 32) + row[1]), self._last)
         first, second = _single(row[2]), _single(row[3])
         counter, current = (second, 0.0) if block.technique_id == OCV else (None, second)
         if counter is None and last:
@@ -265,6 +329,12 @@ class Decoder:
         at = max(self._offset + _single(row[13]), self._last)
         technique = self._parts[block.part].techniques[block.loaded]
         return Point(self._count(at), technique, at, frequency, working, counter, voltage, current)
+
+
+def _timebase(block: Block) -> float:
+    if any(math.isclose(block.timebase, known, rel_tol=1e-3) for known in _TIMEBASES.values()):
+        return _TIMEBASES[block.technique_id]
+    return block.timebase
 
 
 def _single(word: int) -> float:

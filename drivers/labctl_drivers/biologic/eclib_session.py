@@ -124,9 +124,11 @@ class Session:
             async with asyncio.timeout(self._context.clock.patience(within)):
                 return await self._worker.run(function)
         except TimeoutError as error:
-            # The call can't be ended; its thread is left to it.
+            # The call can't be ended; its thread is left to it. Its connection is given back before the next is made,
+            # so that an order that is still on its way finds none.
             self._worker.close()
             self._worker = Worker(self._context.clock, self._context.name)
+            self._stale = self._stale if self._identifier is None else self._identifier
             self._identifier = self._library = None
             raise self.fault(TimedOut, f"the library has not come back within {within:g} s") from error
         except LibraryError as error:

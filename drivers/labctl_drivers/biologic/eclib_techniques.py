@@ -34,7 +34,9 @@ TIMEBASES: Final = {"ocv": 20e-6, "cplimit": 50e-6, "calimit": 50e-6, "peis": 24
 _OVERFLOW: Final = 0.999 * 2.0**31
 _MOST_LEVELS: Final = 20
 _MOST_TESTS: Final = 3
-_NEXT_TECHNIQUE: Final = 1
+_NEXT_TECHNIQUE, _STOP = 1, 2
+#: V that a range must reach where nothing is known of the cell's voltage.
+_USUAL: Final = 4.9
 _EIS_AMPLITUDE_SHARE: Final = 0.5
 
 
@@ -153,11 +155,11 @@ def _constant_current(technique: ConstantCurrent, infos: ChannelInfos, bandwidth
     voltages = [limit.value for limit in technique.limits if limit.what == "voltage"]
     parts = _split(technique.duration, "cplimit", _MOST_LEVELS)
     return "cplimit.ecc", [
-        *_levels("Current_step", technique.current, parts, technique.limits, relative=False),
+        *_levels("Current_step", technique.current, parts, technique),
         ("Record_every_dT", float(technique.record_every), 0),
         ("Record_every_dE", float(technique.record_voltage_step), 0),
         *_hardware(
-            current_range(abs(technique.current), infos.MinIRange, infos.MaxIRange), voltages or [5.0], bandwidth
+            current_range(abs(technique.current), infos.MinIRange, infos.MaxIRange), voltages or [_USUAL], bandwidth
         ),
     ]
 
@@ -168,25 +170,27 @@ def _constant_voltage(technique: ConstantVoltage, infos: ChannelInfos, bandwidth
         current_range(technique.current_max, infos.MinIRange, infos.MaxIRange) if technique.current_max else AUTO_RANGE
     )
     return "calimit.ecc", [
-        *_levels("Voltage_step", technique.voltage, parts, technique.limits, relative=technique.against_open_circuit),
+        *_levels("Voltage_step", technique.voltage, parts, technique),
         ("Record_every_dT", float(technique.record_every), 0),
         ("Record_every_dI", float(technique.record_current_step), 0),
-        *_hardware(scale, [5.0 if technique.against_open_circuit else technique.voltage], bandwidth),
+        *_hardware(scale, [technique.voltage], bandwidth),
     ]
 
 
 def _levels(
-    label: str, value: float, parts: Sequence[float], limits: Sequence[Limit], *, relative: bool
+    label: str, value: float, parts: Sequence[float], technique: ConstantCurrent | ConstantVoltage
 ) -> list[Parameter]:
+    limits = technique.limits
+    leads_to = _STOP if technique.safety_only else _NEXT_TECHNIQUE
     if len(limits) > _MOST_TESTS:
         raise OutOfRange(f"{len(limits)} limits; the channel watches {_MOST_TESTS} at a time")
     parameters: list[Parameter] = [("Step_number", len(parts) - 1, 0), ("N_Cycles", 0, 0)]
     for index, part in enumerate(parts):
         parameters += [
             (label, float(value), index),
-            ("vs_initial", relative and index == 0, index),
+            ("vs_initial", False, index),
             ("Duration_step", float(part), index),
-            ("Exit_Cond", _NEXT_TECHNIQUE, index),
+            ("Exit_Cond", leads_to, index),
         ]
         for number in range(_MOST_TESTS):
             config, at = (test_config(limits[number]), limits[number].value) if number < len(limits) else (0, 0.0)
@@ -206,7 +210,7 @@ def _potentiostatic(technique: PotentiostaticImpedance, infos: ChannelInfos, ban
     scale = (
         current_range(technique.current_max, infos.MinIRange, infos.MaxIRange) if technique.current_max else AUTO_RANGE
     )
-    reach = [5.0] if technique.against_open_circuit else [abs(technique.bias) + technique.amplitude]
+    reach = [_USUAL] if technique.against_open_circuit else [abs(technique.bias) + technique.amplitude]
     return "peis.ecc", [
         ("vs_initial", technique.against_open_circuit, 0),
         ("Initial_Voltage_step", float(technique.bias), 0),
@@ -225,7 +229,7 @@ def _galvanostatic(technique: GalvanostaticImpedance, infos: ChannelInfos, bandw
         ("Record_every_dE", 0.0, 0),
         ("Amplitude_Current", float(technique.amplitude), 0),
         *_sweep(technique, infos),
-        *_hardware(current_range(least, infos.MinIRange, infos.MaxIRange), [5.0], bandwidth),
+        *_hardware(current_range(least, infos.MinIRange, infos.MaxIRange), [_USUAL], bandwidth),
     ]
 
 

@@ -19,8 +19,9 @@ from labctl_drivers.biologic.driver import BiologicInstrument, Order, put
 from labctl_drivers.biologic.plan import compile_request, sweep_duration
 from labctl_drivers.biologic.tables import electrode_impedance_table, impedance_table
 
-#: Longest wait between looks, s.
+#: Longest wait between looks, s; and where a direct current flows or a voltage is held, whose limits labctl watches.
 _LOOK_EVERY: Final = 60.0
+_WATCH_EVERY: Final = 15.0
 
 
 class BiologicPotentiostat(BiologicInstrument):
@@ -79,7 +80,7 @@ class BiologicPotentiostat(BiologicInstrument):
             if (verdict := self._verdict(token)) is not None:
                 return verdict
             run = self._run(token)
-            if self._runs.newest(run.channel) != token:
+            if not self._runs.is_newest(run):
                 return self._judged(token, f"channel {run.channel} was given something else", "")
             status = await self._look(run)
             points = await self._points(run)
@@ -102,8 +103,10 @@ class BiologicPotentiostat(BiologicInstrument):
             values = {**self._values(status), "points_done": float(len(points))}
             if points:
                 values["frequency_Hz"] = points[-1].frequency
-            left = max(1.0, sweep_duration(self._technique(run)) - status.elapsed)
-            return Progress(State.RUNNING, status.message or "running", min(left, _LOOK_EVERY), values)
+            technique = self._technique(run)
+            left = max(1.0, sweep_duration(technique) - status.elapsed)
+            longest = _WATCH_EVERY if technique.bias else _LOOK_EVERY
+            return Progress(State.RUNNING, status.message or "running", min(left, longest), values)
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Lay the raw records and ``impedance.csv`` into ``folder``, and both electrodes' impedances if measured.

@@ -149,6 +149,10 @@ def _rows(data: bytes, version: int, new: bool, name: str, *, whole: bool) -> tu
     begin = _ROWS_AT_NEW if new else _ROWS_AT.get(version, 0)
     if not begin:
         raise DataError(f"{name}: data of version {version} are not known", hint="export it as text (.mpt)")
+    if not 0 < count <= (begin - 5) // 2:
+        if not count and not whole:
+            return {}, 0
+        raise DataError(f"{name}: its data have {count} columns")
     if len(data) < begin:
         if whole:
             raise DataError(f"{name}: its data end within their head")
@@ -172,7 +176,7 @@ def _rows(data: bytes, version: int, new: bool, name: str, *, whole: bool) -> tu
 
 
 def _layout(numbers: tuple[int, ...], name: str) -> np.dtype[Any]:
-    unknown = [number for number in numbers if number not in FLAGS and number not in COLUMNS]
+    unknown = [number for number in dict.fromkeys(numbers) if number not in FLAGS and number not in COLUMNS]
     if unknown:
         raise DataError(
             f"{name}: column {', '.join(str(one) for one in unknown)} is not known",

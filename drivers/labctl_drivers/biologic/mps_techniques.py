@@ -133,9 +133,8 @@ class Writer:
             value, unit = self._scaled(technique.current, "A")
             return "Modulo Bat", self._modulo(technique, "CC", value, unit, "<None>", abs(technique.current))
         if isinstance(technique, ConstantVoltage):
-            against = "Eoc" if technique.against_open_circuit else "Ref"
             value = self._number(technique.voltage)
-            return "Modulo Bat", self._modulo(technique, "CV", value, "V", against, technique.current_max)
+            return "Modulo Bat", self._modulo(technique, "CV", value, "V", "Ref", technique.current_max)
         if isinstance(technique, PotentiostaticImpedance):
             return "Potentio Electrochemical Impedance Spectroscopy", self._sweep(technique) | {
                 "E (V)": self._number(technique.bias),
@@ -188,8 +187,8 @@ class Writer:
                 f"rec{number_}_value": size_text,
                 f"rec{number_}_value_unit": size_unit,
             }
-        rows |= {"lim_nb": str(len(limits)), "rec_nb": str(len(records)), "I Range": range_of(largest)}
-        return rows
+        scale = range_of(largest) if largest else "Auto"
+        return rows | {"lim_nb": str(len(limits)), "rec_nb": str(len(records)), "I Range": scale}
 
     def _limit(self, label: str, what: str, above: bool, size: float) -> dict[str, str]:
         value, unit = (
@@ -284,9 +283,10 @@ def safety_of(techniques: Sequence[Technique], margin: float) -> Safety | None:
     """Widest limits of all that is driven, ``margin`` (V) and a fifth of the current beyond; None where nothing is."""
     driven = [one for one in techniques if isinstance(one, (ConstantCurrent, ConstantVoltage))]
     voltages = [limit.value for one in driven for limit in one.limits if limit.what == "voltage"]
-    voltages += [one.voltage for one in driven if isinstance(one, ConstantVoltage) and not one.against_open_circuit]
+    voltages += [one.voltage for one in driven if isinstance(one, ConstantVoltage)]
     currents = [abs(one.current) for one in driven if isinstance(one, ConstantCurrent)]
     currents += [one.current_max for one in driven if isinstance(one, ConstantVoltage)]
+    currents += [abs(limit.value) for one in driven for limit in one.limits if limit.what == "current"]
     if not voltages or not any(currents):
         return None
     return Safety(min(voltages) - margin, max(voltages) + margin, 1.2 * max(currents))

@@ -140,7 +140,7 @@ class EcLabBackend:
         for index, run in enumerate(runs):
             try:
                 await self._start(run)
-            except Refused:
+            except InstrumentError:
                 for begun in runs[:index]:
                     await self.stop(begun.channel)
                 raise
@@ -148,7 +148,7 @@ class EcLabBackend:
     async def _start(self, run: Run) -> None:
         path = str(self._folder(run) / f"{run.token}.mpr")
         device = await self._selected(run.channel)
-        why = "EC-Lab says that it has done so"
+        why, unanswered = "EC-Lab says that it has done so", None
         for pause in _LOOKS:
             await self._session.wait(pause)
             try:
@@ -157,12 +157,14 @@ class EcLabBackend:
                 why = str(failed)
             except LINE_FAULTS as fault:
                 self._session.survived(fault)
-                why = fault.message
+                why, unanswered = fault.message, fault if isinstance(fault, TimedOut) else unanswered
             # Whatever the answer was: what the channel does counts, or the order would be given twice.
             if await self._has_run(run):
                 return
         # An order that was not answered may still be carried out: whoever hears of a refusal relies on it.
         await self.stop(run.channel)
+        if unanswered is not None:
+            raise unanswered
         raise self._session.fault(
             Refused, f"channel {run.channel} was told to start {run.token}, but does not run ({why})"
         )
@@ -204,7 +206,7 @@ class EcLabBackend:
         """Judge by the folder that EC-Lab names and by the data that lie in the run's own."""
         if self._files(run):
             return True
-        if self._runs.newest(run.channel) != run.token:
+        if not self._runs.is_newest(run):
             # EC-Lab creates its data files as it starts.
             return False
         device = await self._at()
@@ -253,7 +255,7 @@ class EcLabBackend:
             raise DataError(f"{self._folder(run)}: can't be copied ({error.strerror})") from error
         return tuple(names)
 
-    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
+    async def inspect(self) -> tuple[Mapping[str, str], tuple[str, ...], tuple[str, ...]]:
         """Tell what EC-Lab says of the instrument and of every channel of the station."""
         device = await self._at()
         serial, boards = await self._session.look(lambda lab: lab.serials(device), "the serial numbers")
@@ -261,7 +263,7 @@ class EcLabBackend:
         for channel in self._settings.channels:
             values = await self._values(channel)
             facts[f"channel {channel}"] = f"board {boards[channel - 1]}, {olecom_status.word(values)}"
-        return facts, UNVERIFIED
+        return facts, (), UNVERIFIED
 
     async def _at(self) -> int:
         """Place of the instrument in EC-Lab's list, connected."""

@@ -82,7 +82,7 @@ class Session:
     async def close(self) -> None:
         """Let go of the object; EC-Lab and what it runs go on."""
         lab, self._lab = self._lab, None
-        if lab is not None:
+        if lab is not None and not self._context.read_only:
             await self._release(lab)
         self._worker.close()
 
@@ -109,8 +109,9 @@ class Session:
             if self._worker.closed:
                 self._worker = Worker(self._context.clock, self._context.name)
             lab = self._lab = await self._run(lambda: load(self._source, self._settings.address))
-            # Without this EC-Lab stops for a question that nobody answers.
-            await self._run(lambda: lab.messages(shown=False))
+            # Without this EC-Lab stops for a question that nobody answers; a mere look raises none.
+            if not self._context.read_only:
+                await self._run(lambda: lab.messages(shown=False))
         return self._lab
 
     async def _run(self, function: Callable[[], T]) -> T:

@@ -91,6 +91,10 @@ class Runs:
             raise DataError(f"{self._folder}: what channel {channel} runs can't be read ({error})") from error
         return str(found["token"])
 
+    def is_newest(self, run: Run) -> bool:
+        """Whether a run is what was last put on its channel, as far as is known. Raises as :meth:`newest`."""
+        return self.newest(run.channel) in (None, run.token)
+
     def _save(self, token: str) -> None:
         run, facts = self._known[token]
         _replace(

@@ -65,6 +65,13 @@ class Account:
         self._began = 0.0
         self._charge = 0.0
         self._paused = 0.0
+        # The same of the present technique, of which a step may have several.
+        self._alone = (0.0, 0.0)
+        self._calm_since: float | None = None
+        #: Whether the condition that must last has lasted.
+        self.has_lasted = False
+        #: The first record at which a safety limit has ended a technique.
+        self.tripped: Sample | None = None
         self.rows: list[Row] = []
         #: Stretches, s since the start, in which records are missing.
         self.gaps: list[tuple[float, float]] = []
@@ -95,50 +102,72 @@ class Account:
         for sample in samples:
             before = self._last
             # A step begins where the one before has ended, whatever became of its first records.
-            since, same = (0.0, False) if before is None else (before.at, _together(sample, before))
+            since, same = (0.0, False) if before is None else (before.at, self._together(sample, before))
+            other = before is None or not same or sample.technique != before.technique
             if before is not None:
-                self._settle(before, ended=not same)
+                self._settle(before, ended=not same, left=other)
             if not same:
                 self._charge, self._began, self._paused = 0.0, since, 0.0
+            if other:
+                self._alone = since, self._paused
             if before is not None and sample.part != before.part:
                 self._paused += (sample.at - since) if same else 0.0
+                self._calm_since = None
             else:
                 if sample.at - since > _GAP * _interval(self._techniques[sample.technique]) + 1.0:
                     self.gaps.append((since, sample.at))
                 if before is not None and same:
                     self._charge += 0.5 * (sample.current + before.current) * (sample.at - since)
             self._last = sample
+            self._watch(sample, other)
         return samples
+
+    def _watch(self, sample: Sample, begins: bool) -> None:
+        """See whether the condition that must last does; a gap or an interruption breaks it off."""
+        asked = self._facts.get("lasting")
+        if asked is None or sample.technique != len(self._techniques) - 1:
+            return
+        if begins or abs(sample.current) > asked["below"] or (self.gaps and self.gaps[-1][1] == sample.at):
+            self._calm_since = None
+        if abs(sample.current) <= asked["below"]:
+            self._calm_since = sample.at if self._calm_since is None else self._calm_since
+            self.has_lasted = self.has_lasted or sample.at - self._calm_since >= asked["for"]
 
     def finish(self) -> str:
         """Take the newest record as the run's last; gives how its technique ended, as :func:`how_ended` says."""
         if self._last is None:
             return "stopped"
         if not self.rows or self.rows[-1].number != self._last.number:
-            self._settle(self._last, ended=True)
+            self._settle(self._last, ended=True, left=True)
         return self.ended(self._last)
 
     def ended(self, last: Sample) -> str:
         """What ended the technique of ``last``, its last record."""
+        if self.has_lasted and last.technique == len(self._techniques) - 1:
+            return "current"
         return how_ended(self._techniques[last.technique], last, self.lasted, self._facts["safety"])
 
     @property
     def lasted(self) -> float:
-        """Seconds from the present step's first record to its last, interruptions left out."""
-        return 0.0 if self._last is None else self._last.at - self._began - self._paused
+        """Seconds from the present technique's first record to its last, interruptions left out."""
+        began, paused = self._alone
+        return 0.0 if self._last is None else self._last.at - began - (self._paused - paused)
 
-    def _settle(self, sample: Sample, *, ended: bool) -> None:
-        code = ENDS[self.ended(sample)] if ended else 0
+    def _settle(self, sample: Sample, *, ended: bool, left: bool) -> None:
+        how = self.ended(sample) if left else ""
+        if how == "safety" and self.tripped is None:
+            self.tripped = sample
+        code = ENDS[how] if ended else 0
         state = self._facts["letters"][sample.technique]
         capacity = abs(self._charge) if state in _CHARGED else 0.0
         step = self._facts["steps"][sample.technique]
         # Records are counted over all that the instrument made.
         self.rows.append(Row(sample.number, sample.at, step, sample.voltage, sample.current, capacity, state, code))
 
-
-def _together(sample: Sample, before: Sample) -> bool:
-    """Whether two records belong to the same pass of the same step."""
-    return (sample.technique, sample.passed) == (before.technique, before.passed)
+    def _together(self, sample: Sample, before: Sample) -> bool:
+        """Whether two records belong to the same pass of the same step."""
+        steps = self._facts["steps"]
+        return (steps[sample.technique], sample.passed) == (steps[before.technique], before.passed)
 
 
 def _interval(technique: Technique) -> float:

@@ -305,7 +305,9 @@ class Conductor:
 
         A single sweep is left to run: it is found again by its name, and moves no charge that matters.
         """
-        if run.series is not None and await self._thales.word() is None:
+        if await self._thales.word() is None:
+            if run.series is None:
+                return
             await self._thales.survive(self._thales.session.force)
         await self._thales.off()
 

@@ -84,6 +84,8 @@ class ZahnerPotentiostat:
         self._thales = Thales(context, self._session, float(settings.get("quiet_s", _QUIET)))
         heartbeat = float(settings.get("heartbeat_s", _HEARTBEAT))
         self._conductor = Conductor(context, self._thales, self._place, heartbeat)
+        # A start of which nobody knows yet how far it came: its caller may have been cancelled.
+        self._starting: Run | None = None
         self._lock = asyncio.Lock()
 
     async def connect(self) -> Identity:
@@ -124,14 +126,18 @@ class ZahnerPotentiostat:
     async def close(self) -> None:
         """Sign off; a running sweep goes on.
 
-        A series under direct current is ended, its source off: without this driver nothing would keep its cut-off.
+        A series under direct current is ended, its source off: without this driver nothing would keep its cut-off. The
+        same goes for a start that was cancelled before it had begun to measure.
         """
         async with self._lock:
-            if self._conductor.keeps_source_on:
-                try:
+            try:
+                if self._starting is not None:
+                    await self._conductor.undo(self._starting)
+                if self._conductor.keeps_source_on:
                     await self._conductor.end_series("labctl was closed")
-                except InstrumentError as fault:
-                    self._context.log.error("the source may be on", instrument=self._context.name, why=fault.message)
+            except InstrumentError as fault:
+                self._context.log.error("the source may be on", instrument=self._context.name, why=fault.message)
+            self._starting = None
         self._session.leave()
         await asyncio.sleep(0)
 
@@ -182,6 +188,7 @@ class ZahnerPotentiostat:
         plan = run.plans[0]
         async with self._lock:
             await self._claim()
+            self._starting = run
             try:
                 if rest > 0:
                     before, shown = await self._conductor.look(plan)
@@ -194,9 +201,11 @@ class ZahnerPotentiostat:
             except InstrumentError as error:
                 with contextlib.suppress(Busy):
                     await self._conductor.undo(run)
+                    self._starting = None
                 raise self._session.fault(type(error), error.message) from error
             handle = Handle(token, plan.file, data.pop("on_at", now.isoformat()), data)
             self._conductor.adopt(token, run)
+            self._starting = None
             return handle
 
     async def poll(self, handle: Handle) -> Progress:
@@ -252,6 +261,11 @@ class ZahnerPotentiostat:
         from labctl_drivers.zahner import result  # as in fetch
 
         places = (self._place.file(token), self._place.file(f"{token}-001"))
+        async with self._lock:
+            if self._starting is not None and self._starting.series is not None:
+                # Whoever started it was cancelled: nobody watches the cut-off while its spectrum is waited for.
+                await self._conductor.undo(self._starting)
+                self._starting = None
         quiet_since = self._context.clock.now()
         while True:
             async with self._lock:

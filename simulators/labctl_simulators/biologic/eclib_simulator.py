@@ -45,7 +45,8 @@ class BiologicSimulator:
     settings : mapping
         Its station entry; ``simulate`` may hold ``model`` (``VMP-3e``), ``channels`` (how many are plugged),
         ``firmware`` (``eclab``, ``kernel`` or ``none``: what is on the channels), ``start_time`` (``s`` or ``ms``),
-        ``buffer`` (records that a channel holds).
+        ``buffer`` (records that a channel holds), ``time_base`` (``records`` or ``running``: which technique's is
+        told with records).
     laboratory : Laboratory
         Cells, relays and time.
 
@@ -61,6 +62,7 @@ class BiologicSimulator:
         self._laboratory = laboratory
         self._model = DEVICES[str(options.get("model", "VMP-3e"))]
         self._scale = 1000.0 if options.get("start_time") == "ms" else 1.0
+        self._running_base = options.get("time_base") == "running"
         count, electrodes = int(options.get("channels", 8)), int(settings.get("electrodes", 2))
         alone = settings.get("channels", 1) if settings.get("role") == "potentiostat" else None
         self.channels = [
@@ -341,9 +343,9 @@ class BiologicSimulator:
                 *(channel.lost, taken, width, first.step, step.identifier, first.process, first.loop),
                 *(first.start * self._scale, 0),
             )
-            # The time base of the records, not of what runs by now.
             values = bytearray(self._values(index))
-            values[8:12] = wire.single_bits(step.timebase).to_bytes(4, "little")
+            if not self._running_base:
+                values[8:12] = wire.single_bits(step.timebase).to_bytes(4, "little")
             content = [word for row in rows for word in eclib_rows.words(row, step)]
             return wire.OK, [infos, bytes(values), wire.words(content)]
 
