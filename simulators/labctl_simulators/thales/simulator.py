@@ -127,7 +127,12 @@ class ThalesSimulator:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take up :meth:`save` again, before the start."""
-        self.settings.restore(state["settings"])
+        if "settings" not in state:
+            # Saved by an older labctl, between two sweeps: it knew the set-up and the files alone.
+            self.settings.restore({"numbers": state["numbers"], "texts": state["texts"], "channels": {}})
+            state = {"checked": (), "sequence": None, "running": None, **state}
+        else:
+            self.settings.restore(state["settings"])
         self._script = state["script"]
         self.checked = set(state["checked"])
         self.sequence = None if state["sequence"] is None else [Step(**step) for step in state["sequence"]]
