@@ -92,6 +92,8 @@ class Laboratory:
         self._positions: dict[str, str] = {"reference": BENCH}
         # When each was put where it is, and the temperature that it had then.
         self._arrived: dict[str, tuple[float, float]] = {}
+        #: Time constant in s with which a sample takes on the temperature around it; 0 for at once.
+        self.cooling = _COOLING_S
         # The same the other way round, without the bench: who sits where is asked for with every reading.
         self._occupants: dict[str, str] = {}
         self._wiring = read_wiring(self._places.values())
@@ -256,7 +258,9 @@ class Laboratory:
         place = self._place_of(item)
         around = self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
         since, before = self._arrived.get(item, (0.0, around))
-        return around + (before - around) * math.exp(-max(self.time() - since, 0.0) / _COOLING_S)
+        if not self.cooling:
+            return around
+        return around + (before - around) * math.exp(-max(self.time() - since, 0.0) / self.cooling)
 
     def temperatures_of(self, cell: VirtualCell | Sample, times: Iterable[float]) -> np.ndarray:
         """Temperatures in K where a cell sits, at laboratory times, if nobody regulates otherwise until then."""

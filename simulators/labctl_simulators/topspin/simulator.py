@@ -86,7 +86,8 @@ class TopspinSimulator:
         The station's entry; ``data_folder`` is taken below the laboratory's folder. ``numbers``: ``int32`` (as TopSpin
         3 writes), ``float64``, or either with ``-big`` for the byte order of old consoles. ``audit``: ``late`` for a
         TopSpin that writes the audit trail only at the end. Under ``simulate``:
-        ``clock_ahead_s``, by which its PC's clock is ahead of the laboratory's.
+        ``clock_ahead_s``, by which its PC's clock is ahead of the laboratory's; ``cooling_s``, the time constant with
+        which a sample takes on the temperature around it (600; 0 for at once).
     laboratory : Laboratory
         Gives time, the sample in the probe, and noise.
     """
@@ -97,7 +98,10 @@ class TopspinSimulator:
         self._name = name
         self._laboratory = laboratory
         self.folder: Path = (laboratory.folder / str(settings.get("data_folder", "topspin-data"))).resolve()
-        self.clock_ahead = timedelta(seconds=float((settings.get("simulate") or {}).get("clock_ahead_s", 0.0)))
+        options = settings.get("simulate") or {}
+        self.clock_ahead = timedelta(seconds=float(options.get("clock_ahead_s", 0.0)))
+        if "cooling_s" in options:
+            laboratory.cooling = float(options["cooling_s"])
         draw = laboratory.rng(name, "spectrometer")
         #: Hz by which 0 ppm lies above the basic frequency: what a reference spectrum finds out.
         self.reference_offset = float(draw.choice([-1.0, 1.0]) * draw.uniform(0.3, 1.0) * _LARGEST_OFFSET)

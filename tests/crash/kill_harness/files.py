@@ -2,8 +2,8 @@
 
 A killed orchestrator costs simulated minutes, so results can equal those of an undisturbed run only where waiting
 changes nothing: the cells' voltages relax fast against the rests of the protocol, the bath stands exactly at its set
-point, all channels measure the same current (which channel of the oven a cell gets depends on who came first), and no
-step has a deadline.
+point, a sample has the temperature around it at once, all channels measure the same current (which channel of the oven
+a cell gets depends on who came first), and no step has a deadline.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ def make_files(folder: Path, *, cells: int = 8, cycles: int = 2) -> Path:
     for old, new in (
         ("export_folder: maccor-export}", "export_folder: maccor-export, simulate: {current_error: 0}}"),
         ("at_most: 2 h}}", "at_most: 2 h}, simulate: {steady: true}}"),
+        ("data_folder: topspin-data}", "data_folder: topspin-data, simulate: {cooling_s: 0}}"),
     ):
         if old not in text:
             raise ValueError(f"the shipped station has no {old!r} any more")
