@@ -70,12 +70,12 @@ def judge(
     datasets = sorted({(folder / name).parent for name in fetched.files if Path(name).name == "acqus"})
     datasets.sort(key=lambda dataset: int(dataset.name))
     asked = parameters_of(planned)
+    found.result["experiment"] = asked.experiment
     if planned.kind is Kind.NUTATION:
         _nutation(datasets, found)
     elif planned.kind is Kind.RECOVERY:
         _recovery(datasets, asked, zero, found)
     else:
-        found.result["experiment"] = asked.experiment
         _early_end(datasets[0], fetched, asked, found)
         if asked.insertion is not None:
             _insertion(datasets[0], asked, zero, last, found)

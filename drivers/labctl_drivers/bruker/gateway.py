@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import secrets
+import socket
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
@@ -127,6 +128,9 @@ class Gateway:
         task = asyncio.current_task()
         if task is not None:
             self._connections[task] = writer
+        if (link := writer.get_extra_info("socket")) is not None:
+            # A client whose PC was switched off ends like one that says goodbye, some hours later.
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
             if await self._welcome(reader, writer):
                 while await self._answer(reader, writer):
@@ -134,7 +138,9 @@ class Gateway:
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # the client is gone or talks nonsense: the connection ends, nothing else
         except asyncio.CancelledError:
-            pass  # the gateway stops; to raise it here would only be reported as an error of the server
+            # The gateway stops; to raise it here would only be reported as an error of the server. Whatever the client
+            # has not read it will not read any more.
+            writer.transport.abort()
         finally:
             writer.close()
             with suppress(OSError, asyncio.CancelledError):
@@ -254,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
         0 interrupted, 1 TopSpin's Python interface or the port is missing, 2 usage.
     """
     chosen = _arguments().parse_args(arguments)
-    token = os.environ.get(chosen.token_env, "")
+    token = os.environ.get(chosen.token_env, "").strip()
     if not token:
         sys.stderr.write(f"{PROGRAM}: the environment variable {chosen.token_env} holds no token; set it first\n")
         return 2

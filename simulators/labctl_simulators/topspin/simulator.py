@@ -400,6 +400,9 @@ class TopspinSimulator:
         self._disarm()
         if running is None:
             return
+        if not running.folder.is_dir():
+            self._laboratory.record(self._name, "lost", dataset=str(running.folder), why="somebody deleted its folder")
+            return
         parameters = running.parameters
         parameters.put("NS", max(1, scans))
         rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
