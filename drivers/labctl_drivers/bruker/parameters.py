@@ -17,6 +17,8 @@ from labctl.instruments import AcquisitionRequest
 
 #: Seconds that a spectrometer may take around the scans themselves.
 OVERHEAD: Final = 4.0
+#: Seconds that a scan takes besides: the ``30m`` behind label 2 to which ``go=2`` of the vendor's programs goes back.
+LOOP: Final = 0.03
 #: What an acquisition may take before it counts as failed: this times the expected duration, and that many seconds.
 WATCHDOG: Final = (1.5, 60.0)
 _RELATIVE: Final = 1e-5
@@ -94,12 +96,12 @@ def disagreement(sent: Mapping[str, str], read: Mapping[str, str | None]) -> tup
 
 
 def duration(parameters: Mapping[str, str]) -> float:
-    """Seconds that one EXPNO takes: (NS + DS)(D1 + AQ, a comb, an echo) and a little around it."""
+    """Seconds that one EXPNO takes: (NS + DS)(D1 + AQ + 30 ms, a comb, an echo) and a little around it."""
     scans = float(parameters["NS"]) + float(parameters.get("DS", 0))
     acquisition = float(parameters["TD"]) / (2 * float(parameters["SWH"]))
     comb = float(parameters.get("L 20", 0)) * float(parameters.get("D 20", 0))
     echo = 2 * float(parameters.get("D 6", 0))
-    return scans * (float(parameters["D 1"]) + acquisition + comb + echo) + OVERHEAD
+    return scans * (float(parameters["D 1"]) + acquisition + LOOP + comb + echo) + OVERHEAD
 
 
 def allowed(parameters: Mapping[str, str]) -> float:
