@@ -353,6 +353,8 @@ class BrukerSpectrometer:
             warnings.append(f"the spectrometer session changed from {handle.data['session']} to {self.session()}")
         if len({parameters["RG"] for parameters in used}) > 1:
             warnings.append("the receiver gain differs within the series")
+        if any("OVERFLW" not in parameters for parameters in used):
+            warnings.append("the console does not say whether the receiver was overloaded")
         return tuple(warnings)
 
 
