@@ -201,7 +201,7 @@ class References:
                     row = self._request(campaign, step, len(rows) + 1)
                 if row is not None:
                     row = await self._life.run(
-                        row.operation, ReferenceJob(self, spectrometer, self._slot(spectrometer))
+                        row.operation, ReferenceJob(self, spectrometer, self.slot(spectrometer))
                     )
                 else:
                     # One that all waited for together has failed: the next try is for whoever asks after that.
@@ -212,7 +212,8 @@ class References:
         if row.status is not Status.DONE:
             raise InstrumentError(f"no reference spectrum: {row.error}", instrument=spectrometer)
 
-    def _slot(self, spectrometer: str) -> str:
+    def slot(self, spectrometer: str) -> str:
+        """Name the slot of a spectrometer's probe."""
         return next(f"{name}/1" for name, place in self.station.places.items() if place.instrument == spectrometer)
 
     def _request(self, campaign: str, step: str, attempt: int) -> OperationRow:

@@ -20,7 +20,7 @@ from labctl.engine.actions import (
     ImpedanceAction,
 )
 from labctl.engine.bench import Bench
-from labctl.engine.campaign import Campaign
+from labctl.engine.campaign import BENCH, Campaign
 from labctl.engine.chambers import Oven
 from labctl.engine.clock import beside
 from labctl.engine.description import describe
@@ -98,10 +98,15 @@ class StepJob:
         return Need(row.operation, row.cell, row.order, options, cell.priority, cell.user or "", row.since, deadline)
 
     async def ahead(self, row: OperationRow, enter: Callable[[], None]) -> None:
-        """Have the spectrometer's reference measured first."""
-        spectrometer = self._around.references.missing(self._planned.kind)
-        if spectrometer is not None:
-            await self._around.references.ensure(spectrometer, row.campaign, enter)
+        """Have the spectrometer's reference measured first; a cell that sits in the probe makes room for it."""
+        references, movement, cell = self._around.references, self._around.movement, self._cell
+        # Again, where the session ended while its reference was measured.
+        while (spectrometer := references.missing(self._planned.kind)) is not None:
+            slot = references.slot(spectrometer)
+            if self._around.journal.place(cell.id) == slot:
+                home = cell.place if cell.place != slot and movement.is_free_for(cell.id, cell.place) else BENCH
+                await movement.move(row.operation, cell.id, home)
+            await references.ensure(spectrometer, row.campaign, enter)
 
     # -- how late ----------------------------------------------------------------------------------------------------
     def _before(self, row: OperationRow) -> OperationRow | None:
