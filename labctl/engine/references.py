@@ -200,9 +200,7 @@ class References:
                 if row is None and _ended(rows) == _ended(before):
                     row = self._request(campaign, step, len(rows) + 1)
                 if row is not None:
-                    row = await self._life.run(
-                        row.operation, ReferenceJob(self, spectrometer, self.slot(spectrometer))
-                    )
+                    row = await self._life.run(row.operation, ReferenceJob(self, spectrometer, self.slot(spectrometer)))
                 else:
                     # One that all waited for together has failed: the next try is for whoever asks after that.
                     row = rows[-1]

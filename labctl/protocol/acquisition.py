@@ -12,7 +12,7 @@ from labctl.protocol import experiments
 #: Seconds that a spectrometer takes around the scans of one spectrum.
 OVERHEAD: Final = 4.0
 #: Seconds that its pulse program takes besides in each scan: the vendor's begin one by 30 ms. With them and 3.3 ms of
-#: decay come the paper's times: 16384 scans with 0.5 s in 2 h 25 min, 4096 with 2 s in 2 h 19 min, with 0.4 s in 30 min.
+#: decay come the paper's times: 16384 scans with 0.5 s in 2 h 25 min, 4096 with 2 s in 2 h 19 min.
 LOOP: Final = 0.03
 
 

@@ -182,7 +182,9 @@ def test_the_jython_gateway_listens_on_one_address_only_and_ends_by_its_file(tmp
 def test_the_script_is_one_file_and_needs_nothing_but_jython_and_topspin() -> None:
     lines = SCRIPT.read_text("utf-8").splitlines()
     imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
-    own = {"__future__", "__builtin__", "argparse", "base64", "errno", "hashlib", "json", "os", "re", "sys", "threading"}
+    own = set(
+        ["__future__", "__builtin__", "argparse", "base64", "errno", "hashlib", "json", "os", "re", "sys", "threading"]
+    )
     assert imported <= own | {"collections", "datetime", "jarray", "java", "TopCmds"}
     text = "\n".join(lines)
     for dialog in ("MSG", "ERRMSG", "CONFIRM", "SELECT", "INPUT_DIALOG", "VIEWTEXT"):
