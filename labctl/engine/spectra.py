@@ -18,8 +18,9 @@ from labctl.instruments import Fetched
 from labctl.protocol import Acquisition, Kind, PlannedOperation
 from labctl.units import show
 
-#: Relative deviation of a calibrated pulse, and its ratio to the nominal one, beyond which a person looks at it.
-_PULSE_WITHIN: Final = 0.03
+#: Relative deviation of a calibrated pulse (5 % off cost 0.3 % of the signal), and its ratio to the nominal one, beyond
+#: which a person looks at it.
+_PULSE_WITHIN: Final = 0.05
 _FAR: Final = 1.5
 #: What a ratio may fall short of its target by its own scatter.
 _NEARLY: Final = 0.9
