@@ -22,6 +22,9 @@ _ENTRY: Final = re.compile(r"^##\$(\w+)= ?(.*(?:\n(?!##|\$\$).*)*)", re.MULTILIN
 _BYTES_PER_POINT: Final = {0: 4, 2: 8}  # DTYPA: int32, float64
 _IN_PROGRESS: Final = "acquisition in progress"
 _FINISHED: Final = "created by zg"
+#: Points at exactly the largest value that are no chance, in a decay of at least so many counts.
+_ALIKE: Final = 8
+_COUNTS: Final = 256.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,19 @@ def read(folder: Path, *, scans: int | None = None) -> Dataset:
         pulse_program=str(used.get("PULPROG", "")),
         nucleus=str(used.get("NUC1", "")),
     )
+
+
+def cut_off(dataset: Dataset) -> int:
+    """Count the points that lie at exactly the largest value, where so many do that something cut the decay off there.
+
+    A second sign of an overloaded receiver beside what the console says; 0 is no proof of the contrary, since scans
+    that were added up and a digital filter behind the converter leave no two points alike.
+    """
+    values = np.abs(dataset.fid.view(np.float64))
+    top = float(values.max())
+    alike = int(np.count_nonzero(values == top))
+    step = float(np.min(values[values > 0.0]))
+    return alike if alike >= _ALIKE and top >= _COUNTS * step else 0
 
 
 def _refuse_unfinished(folder: Path) -> None:

@@ -15,6 +15,9 @@ from labctl.analysis.recipe import METAL, Recipe
 from labctl.errors import AnalysisError
 
 _FEWEST: Final = 4
+#: Least share of the signal that the comb must take away, and least rise of the curve over a point's deviation.
+_SATURATED: Final = 0.5
+_SMALLEST_RISE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,8 @@ def evaluate(dataset_dirs: Sequence[Path], sf: float | None = None, *, recipe: R
     DataError
         If a dataset is incomplete.
     AnalysisError
-        If there are fewer than four delays, there is no metal, or the delays do not tell T1 within 30 %.
+        If there are fewer than four delays, there is no metal, nothing was saturated, or the delays do not tell T1
+        within 30 %, which they don't beyond half the shortest and the longest of them.
 
     Notes
     -----
@@ -89,11 +93,18 @@ def evaluate(dataset_dirs: Sequence[Path], sf: float | None = None, *, recipe: R
         )  # fmt: skip
     except (RuntimeError, ValueError) as error:
         raise AnalysisError(f"the recovery could not be fitted ({error})") from error
-    t1, deviation = float(found[2]), math.sqrt(max(float(covariance[2, 2]), 0.0))
-    if not deviation < 0.3 * t1:
+    fitted = found[0] * (1.0 - found[1] * np.exp(-delays / found[2]))
+    residual = (amplitude - fitted) / sigma
+    excess = max(1.0, float(residual @ residual) / (len(delays) - 3))
+    t1, deviation = float(found[2]), math.sqrt(max(float(covariance[2, 2]), 0.0) * excess)
+    # At a bound of the fit, and where nothing rises, the covariance says nothing: that is seen from the curve.
+    risen = float(fitted.max() - fitted.min()) > _SMALLEST_RISE * math.sqrt(excess) * float(sigma.max())
+    if found[1] < _SATURATED or not risen:
+        raise AnalysisError(f"the comb took away {100 * found[1]:.0f} % of the signal: nothing to see recover",
+                            hint="does the pulse program saturate, and long before the delay?")  # fmt: skip
+    if not deviation < 0.3 * t1 or not 0.5 * delays.min() <= t1 <= delays.max():
         raise AnalysisError(f"the delays do not tell T1 ({t1:.3g} ± {deviation:.2g} s)",
                             hint="use delays from a tenth of T1 to five times T1")  # fmt: skip
-    fitted = found[0] * (1.0 - found[1] * np.exp(-delays / t1))
     return Recovery(
         t1, deviation, float(found[1]), tuple(delays.tolist()), tuple(amplitude.tolist()), tuple(fitted.tolist())
     )

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.errors import InstrumentError, LabctlError
+from labctl.errors import AnalysisError, DataError, InstrumentError, LabctlError
 from labctl.instruments import (
     AcquisitionRequest,
     Fetched,
@@ -168,17 +168,21 @@ class AcquisitionAction:
         from labctl.analysis import bruker, nmr
 
         with tempfile.TemporaryDirectory(prefix="labctl-") as place:
-            scans = await spectrometer.so_far(handle, Path(place))
-            if scans is None:
+            try:
+                scans = await spectrometer.so_far(handle, Path(place))
+                if scans is None:
+                    return None
+                data = bruker.read(Path(place), scans=scans)
+                return nmr.signal_to_noise(data, data.basic_Hz)
+            except (DataError, AnalysisError):
+                # Nothing that can be judged yet: the acquisition goes on, at most to its own end.
                 return None
-            data = bruker.read(Path(place), scans=scans)
-        return nmr.signal_to_noise(data, data.basic_Hz)
 
     async def _begun(self, handle: Handle, gain: float) -> Handle:
         """Find the repeat, or start it."""
         token = handle.token + _REPEAT
-        known = await self._spectrometer.find(token)
-        return known or await self._spectrometer.start(token, replace(self._request, receiver_gain=gain))
+        request = replace(self._request, receiver_gain=gain)
+        return await self._spectrometer.find(token, request) or await self._spectrometer.start(token, request)
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Copy the dataset that counts."""
@@ -198,7 +202,7 @@ class AcquisitionAction:
 
     async def find(self, token: str) -> Handle | None:
         """Find the dataset by its name."""
-        return await self._spectrometer.find(token)
+        return await self._spectrometer.find(token, self._request)
 
     async def finish(self) -> None:
         """Nothing to undo."""

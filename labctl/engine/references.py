@@ -145,18 +145,18 @@ class References:
     def _rows(self, step: str) -> list[OperationRow]:
         return [row for row in self.journal.operations(cell=REFERENCE) if row.kind == "reference" and row.step == step]
 
-    def token(self, spectrometer: str) -> str | None:
-        """Token of the reference that is good for the present session, or None."""
-        step = self._step(spectrometer)
+    def token(self, spectrometer: str, session: str | None = None) -> str | None:
+        """Token of the reference that is good for a session, the present one by default, or None."""
+        step = self._step(spectrometer, session)
         return next((row.token for row in self._rows(step) if row.status is Status.DONE), None)
 
-    def zero(self, spectrometer: str) -> float | None:
-        """Frequency of 0 ppm in Hz in the present session, or None."""
-        rows = (row for row in self._rows(self._step(spectrometer)) if row.status is Status.DONE)
+    def zero(self, spectrometer: str, session: str | None = None) -> float | None:
+        """Frequency of 0 ppm in Hz in a session, the present one by default, or None."""
+        rows = (row for row in self._rows(self._step(spectrometer, session)) if row.status is Status.DONE)
         return next((row.result.get("zero_Hz") for row in rows), None)
 
-    def _step(self, spectrometer: str) -> str:
-        return f"{spectrometer}-{self.bench.spectrometer(spectrometer).session()}"
+    def _step(self, spectrometer: str, session: str | None = None) -> str:
+        return f"{spectrometer}-{session or self.bench.spectrometer(spectrometer).session()}"
 
     def missing(self, kind: Kind) -> str | None:
         """Name the spectrometer that a step needs and that has no reference in this session; None if all is well."""
@@ -200,9 +200,7 @@ class References:
                 if row is None and _ended(rows) == _ended(before):
                     row = self._request(campaign, step, len(rows) + 1)
                 if row is not None:
-                    row = await self._life.run(
-                        row.operation, ReferenceJob(self, spectrometer, self._slot(spectrometer))
-                    )
+                    row = await self._life.run(row.operation, ReferenceJob(self, spectrometer, self.slot(spectrometer)))
                 else:
                     # One that all waited for together has failed: the next try is for whoever asks after that.
                     row = rows[-1]
@@ -212,7 +210,8 @@ class References:
         if row.status is not Status.DONE:
             raise InstrumentError(f"no reference spectrum: {row.error}", instrument=spectrometer)
 
-    def _slot(self, spectrometer: str) -> str:
+    def slot(self, spectrometer: str) -> str:
+        """Name the slot of a spectrometer's probe."""
         return next(f"{name}/1" for name, place in self.station.places.items() if place.instrument == spectrometer)
 
     def _request(self, campaign: str, step: str, attempt: int) -> OperationRow:

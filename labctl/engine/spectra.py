@@ -6,6 +6,7 @@ did before. Everything else is left to the analysis.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +18,10 @@ from labctl.instruments import Fetched
 from labctl.protocol import Acquisition, Kind, PlannedOperation
 from labctl.units import show
 
+#: Relative deviation of a calibrated pulse (5 % off cost 0.3 % of the signal), and its ratio to the nominal one, beyond
+#: which a person looks at it.
+_PULSE_WITHIN: Final = 0.05
+_FAR: Final = 1.5
 #: What a ratio may fall short of its target by its own scatter.
 _NEARLY: Final = 0.9
 #: Relative difference of two pulses up to which their electrolyte lines can be compared.
@@ -70,15 +75,16 @@ def judge(
     datasets = sorted({(folder / name).parent for name in fetched.files if Path(name).name == "acqus"})
     datasets.sort(key=lambda dataset: int(dataset.name))
     asked = parameters_of(planned)
+    found.result["experiment"] = asked.experiment
     if planned.kind is Kind.NUTATION:
-        _nutation(datasets, found)
+        _nutation(datasets, asked, found)
     elif planned.kind is Kind.RECOVERY:
         _recovery(datasets, asked, zero, found)
     else:
-        found.result["experiment"] = asked.experiment
         _early_end(datasets[0], fetched, asked, found)
         if asked.insertion is not None:
             _insertion(datasets[0], asked, zero, last, found)
+    _cut_off(datasets, found)
     _temperature(fetched, asked, found)
     return found
 
@@ -88,7 +94,7 @@ def is_alike(result: Mapping[str, Any], asked: Acquisition) -> bool:
     return result.get("experiment") == asked.experiment and "electrolyte" in result
 
 
-def _nutation(datasets: list[Path], found: Findings) -> None:
+def _nutation(datasets: list[Path], asked: Acquisition, found: Findings) -> None:
     # Here and below, because it brings numpy, which an orchestrator that starts does not need.
     from labctl.analysis import nutation
 
@@ -96,6 +102,13 @@ def _nutation(datasets: list[Path], found: Findings) -> None:
     found.result["pi_half_s"] = curve.t90_s
     found.result["pi_half_sd_s"] = curve.t90_sd_s
     found.result["b1_kHz"] = curve.b1_Hz * 1e-3
+    if curve.t90_sd_s > _PULSE_WITHIN * curve.t90_s:
+        told = f"the pulse is known within {100 * curve.t90_sd_s / curve.t90_s:.0f} % only"
+        found.doubt(f"{told} ({100 * _PULSE_WITHIN:.0f} % are wanted): calibrate it with more scans", "hold")
+    nominal = asked.nominal_pulse * 0.5 * math.pi / asked.flip
+    if not nominal / _FAR <= curve.t90_s <= nominal * _FAR:
+        told = f"a π/2 pulse of {curve.t90_s * 1e6:.2f} µs is far from the nominal {nominal * 1e6:.2f} µs"
+        found.doubt(f"{told}: look at the probe's tuning and at the power", "hold")
 
 
 def _recovery(datasets: list[Path], asked: Acquisition, zero: float | None, found: Findings) -> None:
@@ -165,6 +178,18 @@ def _early_end(dataset: Path, fetched: Fetched, asked: Acquisition, found: Findi
         found.flags.append(text)
     else:
         found.doubt(f"{text}, {target:g} are asked: somebody halted it", "hold")
+
+
+def _cut_off(datasets: list[Path], found: Findings) -> None:
+    """Hold a cell whose decay was cut off at its top, whatever the console says of its receiver."""
+    from labctl.analysis import bruker
+
+    for dataset in datasets:
+        points = bruker.cut_off(bruker.read(dataset))
+        if points:
+            told = f"{points} points of EXPNO {dataset.name} lie at exactly its largest value"
+            found.doubt(f"{told}: the receiver was overloaded; ask for less gain", "hold")
+            return
 
 
 def _pulse_of(dataset: Path) -> float:

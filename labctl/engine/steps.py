@@ -20,7 +20,7 @@ from labctl.engine.actions import (
     ImpedanceAction,
 )
 from labctl.engine.bench import Bench
-from labctl.engine.campaign import Campaign
+from labctl.engine.campaign import BENCH, Campaign
 from labctl.engine.chambers import Oven
 from labctl.engine.clock import beside
 from labctl.engine.description import describe
@@ -98,10 +98,15 @@ class StepJob:
         return Need(row.operation, row.cell, row.order, options, cell.priority, cell.user or "", row.since, deadline)
 
     async def ahead(self, row: OperationRow, enter: Callable[[], None]) -> None:
-        """Have the spectrometer's reference measured first."""
-        spectrometer = self._around.references.missing(self._planned.kind)
-        if spectrometer is not None:
-            await self._around.references.ensure(spectrometer, row.campaign, enter)
+        """Have the spectrometer's reference measured first; a cell that sits in the probe makes room for it."""
+        references, movement, cell = self._around.references, self._around.movement, self._cell
+        # Again, where the session ended while its reference was measured.
+        while (spectrometer := references.missing(self._planned.kind)) is not None:
+            slot = references.slot(spectrometer)
+            if self._around.journal.place(cell.id) == slot:
+                home = cell.place if cell.place != slot and movement.is_free_for(cell.id, cell.place) else BENCH
+                await movement.move(row.operation, cell.id, home)
+            await references.ensure(spectrometer, row.campaign, enter)
 
     # -- how late ----------------------------------------------------------------------------------------------------
     def _before(self, row: OperationRow) -> OperationRow | None:
@@ -224,8 +229,14 @@ class StepJob:
             return True
         return limits.voltage_min <= voltage <= limits.voltage_max
 
+    def _alike(self, kind: Kind) -> Iterator[OperationRow]:
+        """Give what this cell has done of this kind with this experiment in this cycle, the last first."""
+        cycle, experiment = self._planned.path.split("/")[0], parameters_of(self._planned).experiment
+        rows = (row for row in self._done(kind) if row.step.split("/")[0] == cycle)
+        return (row for row in rows if row.result.get("experiment", experiment) == experiment)
+
     def _nutation(self) -> OperationRow | None:
-        return next(self._done(Kind.NUTATION), None)
+        return next(self._alike(Kind.NUTATION), None)
 
     def _compared(self, row: OperationRow) -> Mapping[str, Any] | None:
         """Give the last spectrum of this cell that was taken alike, for its electrolyte's line."""
@@ -244,9 +255,8 @@ class StepJob:
             # A gain that overloaded the receiver at this pulse would do so again.
             gain = nutation.result.get("receiver_gain", gain)
         if parameters.receiver_gain_from not in (None, self._planned.label):
-            for row in self._done(Kind.NMR):
-                if row.result.get("label") == parameters.receiver_gain_from:
-                    gain = row.result.get("receiver_gain")
+            labels = (row for row in self._alike(Kind.NMR) if row.result.get("label") == parameters.receiver_gain_from)
+            gain = next((row.result.get("receiver_gain") for row in labels), gain)
         return Pulse(length, float(gain) if gain is not None else None)
 
     # -- what is kept ------------------------------------------------------------------------------------------------
@@ -265,15 +275,15 @@ class StepJob:
         result: dict[str, Any] = {**fetched.summary, "label": planned.label, "status": status}
         reference = None
         if ROLE_OF[planned.kind] == "spectrometer":
-            reference = around.references.token(route.instrument)
+            # Of the session in which it was acquired: the gateway may have been started anew since.
+            session = fetched.summary.get("session")
+            reference = around.references.token(route.instrument, session)
             if outcome == "ok":
-                found = await beside(
-                    partial(
-                        judge, planned, folder, fetched, around.references.zero(route.instrument), self._compared(row)
-                    )
-                )
+                zero = around.references.zero(route.instrument, session)
+                found = await beside(partial(judge, planned, folder, fetched, zero, self._compared(row)))
                 result |= found.result
                 flags += found.flags
+                flags += ["no reference in its spectrometer session"] if reference is None else []
         nutation = self._nutation() if planned.kind is Kind.NMR else None
         asked = self.action(row).asked
         operation = {

@@ -167,5 +167,9 @@ class Spectrometer(Instrument, Protocol):
     async def abort(self, handle: Handle) -> None:
         """Halt the acquisition. Idempotent."""
 
-    async def find(self, token: str) -> Handle | None:
-        """As for a cycler, by dataset name and audit trail."""
+    async def find(self, token: str, request: AcquisitionRequest | None = None) -> Handle | None:
+        """As for a cycler, by dataset name and audit trail.
+
+        With the request that it was started with, the handle is the one that ``start`` gave: what comes back is held
+        against that, not against what stands in the dataset now.
+        """

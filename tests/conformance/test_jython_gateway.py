@@ -7,6 +7,8 @@ spectrometer. Without the Debian package `jython` these tests fail; they are nev
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -182,8 +184,8 @@ def test_the_jython_gateway_listens_on_one_address_only_and_ends_by_its_file(tmp
 def test_the_script_is_one_file_and_needs_nothing_but_jython_and_topspin() -> None:
     lines = SCRIPT.read_text("utf-8").splitlines()
     imported = {line.split()[1].split(".")[0] for line in lines if line.startswith(("import ", "from "))}
-    own = {"__future__", "__builtin__", "argparse", "base64", "hashlib", "json", "os", "re", "sys", "threading"}
-    assert imported <= own | {"collections", "datetime", "jarray", "java", "TopCmds"}
+    own = {"__future__", "__builtin__", "argparse", "base64", "errno", "hashlib", "json", "os", "re", "sys"}
+    assert imported <= own | {"threading", "collections", "datetime", "jarray", "java", "TopCmds"}
     text = "\n".join(lines)
     for dialog in ("MSG", "ERRMSG", "CONFIRM", "SELECT", "INPUT_DIALOG", "VIEWTEXT"):
         assert f"TopCmds.{dialog}" not in text
@@ -241,3 +243,26 @@ def test_an_old_topspin_that_writes_its_audit_trail_only_at_the_end_is_waited_fo
         assert (await driver.fetch(handle, tmp_path / "bundle")).summary["scans"] == 16
 
     on_program(test, tmp_path, "jython", audit="late")
+
+
+def test_jython_too_ends_who_shouts_and_halts_what_lost_its_folder(tmp_path: Path) -> None:
+    async def test(bench: ProgramBench) -> None:
+        reader, shouting = await asyncio.open_connection("127.0.0.1", bench.port)
+        shouting.write(b"x" * 10_000_000)
+        with contextlib.suppress(ConnectionError):
+            assert await reader.read() == b"", "the connection ends"
+        shouting.close()
+        wire = await Wire.to(bench.port)
+        assert (await wire.ask(op="create", name="gone", expno=1))["ok"]
+        assert (await wire.ask(op="setpar", name="gone", expno=1, pars={"NS": "10000", "D 1": "1"}))["ok"]
+        assert (await wire.ask(op="start", name="gone", expno=1))["ok"]
+        shutil.rmtree(bench.simulator.folder / "gone")
+        found = await wire.ask(op="status", name="gone", expno=1)
+        assert found["expnos"]["1"]["message"] == "its folder was deleted while it was acquired"
+        assert found["busy"] == {"name": "gone", "expno": 1}, "TopSpin goes on with it"
+        assert (await wire.ask(op="halt", name="gone"))["halted"]
+        assert bench.commands("halt") == 1
+        assert (await wire.ask(op="status"))["busy"] is None
+        await wire.close()
+
+    on_program(test, tmp_path, "jython", real=True)

@@ -3,6 +3,7 @@
 from trouble import Scene, one_cell, play
 
 from labctl.journal import Status
+from labctl_drivers.bruker.gateway import Gateway
 
 CELLS = ("bare-01", "bare-02", "coated-01")
 SPECTRUM = """
@@ -78,5 +79,33 @@ def test_a_cell_that_is_held_while_it_waits_for_the_reference_leaves_the_queue(l
         assert not scene.journal.held()
         await scene.tell("resume", "coated-01")
         await scene.until_state("finished", "coated-01")
+
+    play(laboratory, script)
+
+
+def test_a_spectrum_is_bound_to_the_reference_of_the_session_in_which_it_was_begun(laboratory, monkeypatch):
+    one_cell(laboratory, "nmr: {as: pristine, experiment: quick}\nnmr: {as: later, experiment: quick}")
+    laboratory.protocol.write_text(laboratory.protocol.read_text() + QUICK)
+    gateways: list[Gateway] = []
+    start = Gateway.start
+
+    async def watched(gateway: Gateway) -> int:
+        gateways.append(gateway)
+        return await start(gateway)
+
+    monkeypatch.setattr(Gateway, "start", watched)
+
+    async def script(scene: Scene) -> None:
+        await scene.until_running("nmr-pristine", every=1.0)
+        # The cell stays in the probe for its next spectrum: it has to make room for the standard.
+        # As if the gateway had been started anew meanwhile.
+        gateways[0].session = "another0"
+        scene.lab.inject("topspin", "drop")
+        await scene.until_state("finished", every=10.0)
+        first, second = (row for row in scene.journal.operations(cell="reference") if row.kind == "reference")
+        early, late = (scene.document(scene.row(f"nmr-{state}")) for state in ("pristine", "later"))
+        assert (early["reference"], late["reference"]) == (first.token, second.token)
+        assert "session changed" in early["warnings"][0]
+        assert (early["flags"], late["flags"]) == ([], [])
 
     play(laboratory, script)

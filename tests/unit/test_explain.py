@@ -88,8 +88,8 @@ def test_every_kind_in_every_status_is_answered_in_whole_sentences(
             "holding 3 V on maccor channel 9 at 40 degC with at most 3 mA until the current is below 1 uA for 60 s, "
             "at most 24 h",
         ),
-        ("nutation", "calibrating the pulse for 'charged' in topspin, 8 pulse lengths of 64 scans, about 4.29 min"),
-        ("nmr", "taking the 7Li NMR spectrum 'pristine' in topspin, 1024 scans, about 8.59 min"),
+        ("nutation", "calibrating the pulse for 'charged' in topspin, 8 pulse lengths of 64 scans, about 4.55 min"),
+        ("nmr", "taking the 7Li NMR spectrum 'pristine' in topspin, 1024 scans, about 9.1 min"),
         (
             "eis",
             "taking the impedance spectrum 'charged' with zahner behind relay 101 of mux, 300 kHz to 0.1 Hz after "

@@ -69,3 +69,19 @@ def test_datasets_of_different_recycle_delays_are_refused(tmp_path):
     datasets = series(tmp_path / "a", rng)[:4] + series(tmp_path / "b", rng, recycle_s=2.0)[4:]
     with pytest.raises(AnalysisError, match="differ in recycle_delay_s"):
         nutation.evaluate(datasets, SF)
+
+
+@pytest.mark.parametrize(
+    ("t90", "longest", "noise"), [(7.0, 7.0, 30.0), (7.0, 4.0, 10.0), (14.0, 16.0, 30.0), (1.2, 16.0, 100.0)]
+)
+def test_a_series_that_does_not_tell_the_pulse_never_tells_a_wrong_one(tmp_path, t90, longest, noise):
+    """Too short, or too coarse for the field; the noise is given as the signal-to-noise ratio of a full pulse."""
+    rng = np.random.default_rng(9)
+    pulses = tuple(np.linspace(longest / 8, longest, 8))
+    for attempt in range(8):
+        datasets = series(tmp_path / str(attempt), rng, t90=t90, pulses=pulses, sigma=400.0 / noise)
+        try:
+            found = nutation.evaluate(datasets, SF)
+        except AnalysisError:
+            continue
+        assert found.t90_s * 1e6 == pytest.approx(t90, rel=0.1)

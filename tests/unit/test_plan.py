@@ -206,7 +206,7 @@ def test_a_sample_is_soaked_once_even_where_a_nutation_series_comes_first(dead_l
 
 def test_durations_are_those_of_the_signal_and_a_little_around_it(dead_lithium: Protocol) -> None:
     plan = by_path(expand(dead_lithium, SomeCell()))
-    assert plan["c001/02-nmr-charged"].expected_duration == pytest.approx(515.4 + 4.0, abs=0.1)
+    assert plan["c001/02-nmr-charged"].expected_duration == pytest.approx(546.1 + 4.0, abs=0.1)
     # 66 points at 6 periods take 293 s, after 30 min of rest.
     assert plan["c001/03-eis-charged"].expected_duration == pytest.approx(1800 + 293, abs=1)
     assert plan["c001/01-charge"].expected_duration is None

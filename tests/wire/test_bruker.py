@@ -87,9 +87,9 @@ def test_an_acquisition_gives_a_whole_dataset_with_what_was_asked_for(tmp_path: 
         assert (handle.token, handle.place) == ("camp-b1-c001-nmr-1", "EXPNO 1")
         progress = await driver.poll(handle)
         assert progress.state is State.RUNNING
-        assert progress.remaining == pytest.approx(1024 * 0.5032768, abs=10)
+        assert progress.remaining == pytest.approx(1024 * 0.5332768, abs=10)
         await asyncio.sleep(200)
-        assert (await driver.poll(handle)).values["scans_done"] == pytest.approx(400, abs=10)
+        assert (await driver.poll(handle)).values["scans_done"] == pytest.approx(375, abs=10)
         assert (await bench.until_over(driver, handle)).state is State.DONE
         fetched = await driver.fetch(handle, tmp_path / "bundle")
 
@@ -107,7 +107,7 @@ def test_an_acquisition_gives_a_whole_dataset_with_what_was_asked_for(tmp_path: 
         assert fetched.read_back["NUC1"] == "7Li"
         summary = dict(fetched.summary)
         began, over = (datetime.fromisoformat(summary.pop(f"acquired_{when}")) for when in ("from", "until"))
-        assert (over - began).total_seconds() == pytest.approx(1024 * 0.5032768, abs=5)
+        assert (over - began).total_seconds() == pytest.approx(1024 * 0.5332768, abs=5)
         assert summary == {
             "expnos": [1], "scans": 1024, "session": driver.session(), "pulse_us": [7.0], "receiver_gain": 101.0,
             "sample_temperature_K": 293.15,
@@ -211,7 +211,7 @@ def test_an_acquisition_that_never_ends_fails_after_one_and_a_half_times_and_a_m
         progress = await bench.until_over(driver, handle)
         assert progress.state is State.FAILED
         assert "still runs after" in progress.message
-        expected = 100 * 0.5032768
+        expected = 100 * 0.5332768
         assert asyncio.get_running_loop().time() - began == pytest.approx(1.5 * expected + 60, abs=12)
 
     on_bench(test, tmp_path)

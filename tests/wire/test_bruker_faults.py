@@ -147,7 +147,7 @@ def test_a_saved_spectrometer_goes_on_with_its_acquisition_and_measures_the_same
             assert handle is not None
             assert (await bench.until_over(driver, handle)).state is State.DONE
             await driver.fetch(handle, bench.folder / "bundle")
-            assert bench.laboratory.time() == pytest.approx(64 * 0.5032768 + 4, abs=5)
+            assert bench.laboratory.time() == pytest.approx(64 * 0.5332768 + 4, abs=5)
         finally:
             await bench.close()
 

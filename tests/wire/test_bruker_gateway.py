@@ -236,6 +236,23 @@ def test_the_program_listens_until_it_is_interrupted(tmp_path: Path) -> None:
     assert answer["session"]
 
 
+def test_the_program_writes_the_script_for_older_consoles_where_it_is_wanted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert program.main(["--write-jython", str(tmp_path / "new")]) == 0
+    script = tmp_path / "new" / "labctl_gateway.py"
+    assert str(script) in capsys.readouterr().out
+    text = script.read_text("utf-8")
+    assert text.startswith("# -*- coding: utf-8 -*-")
+    assert 'PROGRAM = "labctl-topspin-gateway"' in text
+    assert f"WIRE = {program.WIRE}\n" in text
+    (tmp_path / "file").touch()
+    assert program.main(["--write-jython", str(tmp_path / "file")]) == 1
+    assert "cannot write" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        program.main([])
+
+
 def test_an_empty_token_is_no_token(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="token"):
         Gateway(object(), token="", data_folder=tmp_path)

@@ -247,8 +247,8 @@ class AssistedInstrument(ABC):
             message = f"request {handle.token} was withdrawn; only a person can stop what was begun by hand"
             self._context.report(Hiccup(self._context.name, "assisted", message))
 
-    async def find(self, token: str) -> Handle | None:
-        """Find a request by its sheet; none was asked where there is none.
+    async def find(self, token: str, request: object = None) -> Handle | None:
+        """Find a request by its sheet, which says all that was asked; none was asked where there is none.
 
         Raises
         ------

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from labctl_drivers.bruker.dataset import (
+    ABSENT,
     DONE,
     ERROR,
     PREPARED,
@@ -107,6 +108,9 @@ class Occupation:
             self.end()
         elif found.state == PREPARED and running.halted is not None:
             self.end()
+        elif found.state == ABSENT and running.halted is None:
+            # TopSpin goes on all the same: the spectrometer is taken until it was told to halt.
+            return Verdict(ERROR, "its folder was deleted while it was acquired")
         elif found.state == PREPARED:
             if now - running.seen <= START_GRACE:
                 return Verdict(RUNNING)

@@ -27,7 +27,7 @@ from labctl_drivers.bruker.dataset import ABSENT, DONE, ERROR, PREPARED, RUNNING
 from labctl_drivers.bruker.fetching import Pieces, check_expno, fetch_expno, replace_folder, write_expno
 from labctl_drivers.bruker.instants import acquired
 from labctl_drivers.bruker.link import GatewayLink
-from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of
+from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of, taken_step
 from labctl_drivers.bruker.preparing import acquire, make, write
 from labctl_drivers.bruker.sample import sample_temperature
 from labctl_drivers.bruker.tuning import tune
@@ -40,6 +40,7 @@ _LONGER: Final = ("L 20", "D 20", "D 6")
 _LEVEL: Final = ("OVERFLW", "RG")
 #: Seconds until the next look where an acquisition takes longer than expected.
 _SOON: Final = 2.0
+_WORDS: Final = {ABSENT: "there is no such dataset any more on the spectrometer's PC"}
 _HALT: Final = 30.0
 #: Seconds that automatic tuning and matching is given.
 _TUNING: Final = 180.0
@@ -152,11 +153,16 @@ class BrukerSpectrometer:
             values = {"scans_done": float(scans_done + (scans or 0)), "scans": all_scans, "expno": float(expno)}
             if found["state"] == RUNNING:
                 return await self._running(handle.token, expno, sent, found, values)
+            if found["state"] == PREPARED and (expno == 1 or (handle.token, expno) in self._seen):
+                # It was started: whoever took it back at the console meant that.
+                why = "nothing of it is there any more: it was stopped at the console, or never began"
+                return Progress(State.FAILED, f"EXPNO {expno}: {why}", values=values)
             if found["state"] == PREPARED:
                 await self._acquire(handle.token, expno, sent)
                 return Progress(State.RUNNING, remaining=duration(sent), values=values)
             if found["state"] != DONE:
-                return Progress(State.FAILED, f"EXPNO {expno}: {found['message'] or found['state']}", values=values)
+                why = found["message"] or _WORDS.get(found["state"], found["state"])
+                return Progress(State.FAILED, f"EXPNO {expno}: {why}", values=values)
             if scans != asked and not (handle.data.get("may_end_early") and scans):
                 return Progress(State.FAILED, f"EXPNO {expno} ended after {scans} of {asked} scans", values=values)
             scans_done += scans
@@ -229,10 +235,11 @@ class BrukerSpectrometer:
                 raise self._link.fault(TimedOut, f"{handle.token} still runs {_HALT:.0f} s after the halt")
             await asyncio.sleep(1.0)
 
-    async def find(self, token: str) -> Handle | None:
+    async def find(self, token: str, request: AcquisitionRequest | None = None) -> Handle | None:
         """Find the dataset ``token``; None where none of its EXPNOs was ever started.
 
-        All EXPNOs of a series are made before the first one starts, so that what is found is the whole plan.
+        All EXPNOs of a series are made before the first one starts, so that what is found is the whole plan. With the
+        request, the handle asks for what the request does, whatever somebody has changed in the dataset meanwhile.
 
         Raises
         ------
@@ -243,15 +250,31 @@ class BrukerSpectrometer:
         states = {int(expno): found["state"] for expno, found in status["expnos"].items()}
         if not any(state in (RUNNING, DONE, ERROR) for state in states.values()):
             return None
-        runs = []
-        for expno in sorted(states):
-            answer = await self._link.request("getpar", name=token, expno=expno, names=[*_NAMES, *_LONGER])
-            sent = {name: value for name, value in answer["pars"].items() if value or name in _NAMES}
-            runs.append({"expno": expno, "sent": sent})
+        runs = await self._as_found(token, sorted(states)) if request is None else await self._as_asked(token, request)
         elapsed = [found["elapsed_s"] for found in status["expnos"].values() if found["elapsed_s"] is not None]
         started = self._context.clock.now() - timedelta(seconds=max(elapsed, default=0.0))
         place = "EXPNO 1" if len(runs) == 1 else f"EXPNO 1-{len(runs)}"
-        return Handle(token, place, started.isoformat(), {"session": self.session(), "runs": runs})
+        data = {"session": self.session(), "runs": runs, "may_end_early": request is not None and request.may_end_early}
+        return Handle(token, place, started.isoformat(), data)
+
+    async def _as_found(self, token: str, expnos: list[int]) -> list[dict[str, Any]]:
+        """Take what stands in the datasets for what was asked."""
+        runs = []
+        for expno in expnos:
+            answer = await self._link.request("getpar", name=token, expno=expno, names=[*_NAMES, *_LONGER])
+            sent = {name: value for name, value in answer["pars"].items() if value or name in _NAMES}
+            runs.append({"expno": expno, "sent": sent})
+        return runs
+
+    async def _as_asked(self, token: str, request: AcquisitionRequest) -> list[dict[str, Any]]:
+        """Give what was sent at the start; the receiver's step as it was taken then."""
+        runs = []
+        for expno, (pulse, delay) in enumerate(request.points_of_series, start=1):
+            answer = await self._link.request("getpar", name=token, expno=expno, names=["BF1", "RG"])
+            frequency = self._as_number("BF1", answer["pars"]["BF1"])
+            sent = parameters_of(request, pulse, frequency, delay)
+            runs.append({"expno": expno, "sent": taken_step(sent, answer["pars"])})
+        return runs
 
     async def sample_temperature(self, token: str) -> float:
         """Measure the sample's temperature in K by one scan, kept as ``<token>-te``.
@@ -330,6 +353,8 @@ class BrukerSpectrometer:
             warnings.append(f"the spectrometer session changed from {handle.data['session']} to {self.session()}")
         if len({parameters["RG"] for parameters in used}) > 1:
             warnings.append("the receiver gain differs within the series")
+        if any("OVERFLW" not in parameters for parameters in used):
+            warnings.append("the console does not say whether the receiver was overloaded")
         return tuple(warnings)
 
 

@@ -27,7 +27,7 @@ _CHUNK: Final = 196608
 #: Small files, and a usual fid, come with the listing.
 _INLINE: Final = 393216
 #: Parameters that are reported beside those that were sent.
-_ALSO: Final = ("NS", "RG", "BF1", "SFO1", "DE", "TE", "DATE", "DTYPA", "BYTORDA", "NC", "GRPDLY")
+_ALSO: Final = ("NS", "RG", "BF1", "SFO1", "DE", "TE", "DATE", "DTYPA", "BYTORDA", "NC", "GRPDLY", "OVERFLW")
 #: Files without which a dataset can't be evaluated or understood later.
 _NEEDED: Final = ("acqu", "acqus", "audita.txt", "fid", "pulseprogram")
 

@@ -16,9 +16,11 @@ import importlib
 import json
 import os
 import secrets
+import socket
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
+from importlib import resources
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -28,6 +30,7 @@ from labctl_drivers.bruker.operations import GRACE, PATIENCE, GatewayError, Oper
 
 PROGRAM: Final = "labctl-topspin-gateway"
 WIRE: Final = 1
+_SCRIPT: Final = "labctl_gateway.py"
 #: Longest request in bytes.
 _LINE: Final = 65536
 #: Real seconds that a new connection has to say hello.
@@ -127,6 +130,9 @@ class Gateway:
         task = asyncio.current_task()
         if task is not None:
             self._connections[task] = writer
+        if (link := writer.get_extra_info("socket")) is not None:
+            # A client whose PC was switched off ends like one that says goodbye, some hours later.
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         try:
             if await self._welcome(reader, writer):
                 while await self._answer(reader, writer):
@@ -134,7 +140,9 @@ class Gateway:
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # the client is gone or talks nonsense: the connection ends, nothing else
         except asyncio.CancelledError:
-            pass  # the gateway stops; to raise it here would only be reported as an error of the server
+            # The gateway stops; to raise it here would only be reported as an error of the server. Whatever the client
+            # has not read it will not read any more.
+            writer.transport.abort()
         finally:
             writer.close()
             with suppress(OSError, asyncio.CancelledError):
@@ -232,8 +240,32 @@ def _arguments() -> argparse.ArgumentParser:
         default=GRACE,
         help="seconds beyond 1.5 times the expected duration; then an acquisition is halted (default: %(default)g)",
     )
-    parser.add_argument("--data-folder", required=True, type=Path, help="where datasets are made, as TopSpin sees it")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data-folder", type=Path, help="where datasets are made, as TopSpin sees it")
+    what.add_argument(
+        "--write-jython",
+        type=Path,
+        metavar="FOLDER",
+        help=f"for TopSpin 2 and 3: only write {_SCRIPT}, the gateway that TopSpin itself runs, into this folder",
+    )
     return parser
+
+
+def _write_script(folder: Path) -> int:
+    """Put the gateway for TopSpin 2 and 3 where a person wants it; 1 where it can't be written."""
+    target = folder / _SCRIPT
+    script = resources.files("labctl_drivers.bruker").joinpath("jython", _SCRIPT).read_bytes()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(script)
+    except OSError as error:
+        sys.stderr.write(f"{PROGRAM}: cannot write {target}: {error}\n")
+        return 1
+    sys.stdout.write(
+        f"{target}\nCopy it to <TopSpin>/exp/stan/nmr/py/user/ on the spectrometer PC and type into TopSpin:\n"
+        "xpy labctl_gateway --data-folder D:/labctl --token-file D:/labctl-token.txt --host <address of that PC>\n"
+    )
+    return 0
 
 
 async def _listen(gateway: Gateway, host: str) -> None:
@@ -251,10 +283,12 @@ def main(arguments: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0 interrupted, 1 TopSpin's Python interface or the port is missing, 2 usage.
+        0 interrupted, or the script is written; 1 TopSpin's Python interface or the port is missing; 2 usage.
     """
     chosen = _arguments().parse_args(arguments)
-    token = os.environ.get(chosen.token_env, "")
+    if chosen.write_jython is not None:
+        return _write_script(chosen.write_jython)
+    token = os.environ.get(chosen.token_env, "").strip()
     if not token:
         sys.stderr.write(f"{PROGRAM}: the environment variable {chosen.token_env} holds no token; set it first\n")
         return 2

@@ -155,6 +155,9 @@ class Operations:
             # A client that lost its connection asks what became of its command: not before that has ended.
             async with self._one_at_a_time:
                 return await operation(request)
+        except PermissionError as error:
+            # On Windows whoever writes a file keeps others out of it: that passes.
+            raise GatewayError("TIMEOUT", f"the data folder: {error}") from error
         except OSError as error:
             raise GatewayError("TOPSPIN", f"the data folder: {error}") from error
 
@@ -294,7 +297,8 @@ class Operations:
     async def _halt(self, request: Mapping[str, Any]) -> Reply:
         name = _name(request)
         states = [self._occupation.verdict(name, expno).state for expno in self._expnos(name)]
-        if RUNNING not in states:
+        running = self._occupation.refresh()
+        if RUNNING not in states and (running is None or running.name != name):
             return {"halted": False}
         await self._tell("stop" if request.get("op") == "stop" else "halt")
         self._occupation.halting()

@@ -17,11 +17,13 @@ from labctl.instruments import AcquisitionRequest
 
 #: Seconds that a spectrometer may take around the scans themselves.
 OVERHEAD: Final = 4.0
+#: Seconds that a scan takes besides: the ``30m`` behind label 2 to which ``go=2`` of the vendor's programs goes back.
+LOOP: Final = 0.03
 #: What an acquisition may take before it counts as failed: this times the expected duration, and that many seconds.
 WATCHDOG: Final = (1.5, 60.0)
 _RELATIVE: Final = 1e-5
 #: Receivers have steps; the nearest one is taken, which is known by what reads back.
-_TOLERANCES: Final = {"RG": 0.07}
+_STEPS: Final = 0.07
 _TEXTS: Final = ("NUC1", "PULPROG")
 
 
@@ -52,7 +54,8 @@ def parameters_of(
         "NS": str(request.scans),
         "DS": "0",
         "D 1": _number(request.recycle_delay if delay is None else delay),
-        "P 1": _number(pulse * 1e6),
+        # To the nanosecond: what a console shows with three decimals reads back as it was written.
+        "P 1": _number(round(pulse * 1e6, 3)),
         "PLW 1": _number(request.pulse_power),
         "O1": _number(request.carrier_ppm * basic_frequency + request.carrier_offset),
     }
@@ -67,6 +70,14 @@ def parameters_of(
     if request.receiver_gain is not None:
         parameters["RG"] = _number(request.receiver_gain)
     return parameters
+
+
+def taken_step(sent: Mapping[str, str], found: Mapping[str, str | None]) -> dict[str, str]:
+    """Put the receiver's step in place of a gain that was asked for, if it is near enough."""
+    step = found.get("RG")
+    if "RG" not in sent or step is None or not _agree("RG", sent["RG"], step, _STEPS):
+        return dict(sent)
+    return {**sent, "RG": step}
 
 
 def disagreement(sent: Mapping[str, str], read: Mapping[str, str | None]) -> tuple[str, str, str] | None:
@@ -85,12 +96,12 @@ def disagreement(sent: Mapping[str, str], read: Mapping[str, str | None]) -> tup
 
 
 def duration(parameters: Mapping[str, str]) -> float:
-    """Seconds that one EXPNO takes: (NS + DS)(D1 + AQ, a comb, an echo) and a little around it."""
+    """Seconds that one EXPNO takes: (NS + DS)(D1 + AQ + 30 ms, a comb, an echo) and a little around it."""
     scans = float(parameters["NS"]) + float(parameters.get("DS", 0))
     acquisition = float(parameters["TD"]) / (2 * float(parameters["SWH"]))
     comb = float(parameters.get("L 20", 0)) * float(parameters.get("D 20", 0))
     echo = 2 * float(parameters.get("D 6", 0))
-    return scans * (float(parameters["D 1"]) + acquisition + comb + echo) + OVERHEAD
+    return scans * (float(parameters["D 1"]) + acquisition + LOOP + comb + echo) + OVERHEAD
 
 
 def allowed(parameters: Mapping[str, str]) -> float:
@@ -99,11 +110,11 @@ def allowed(parameters: Mapping[str, str]) -> float:
     return factor * duration(parameters) + grace
 
 
-def _agree(name: str, wanted: str, found: str) -> bool:
+def _agree(name: str, wanted: str, found: str, within: float = _RELATIVE) -> bool:
     if name in _TEXTS:
         return wanted == found
     try:
-        return math.isclose(float(wanted), float(found), rel_tol=_TOLERANCES.get(name, _RELATIVE), abs_tol=1e-9)
+        return math.isclose(float(wanted), float(found), rel_tol=within, abs_tol=1e-9)
     except ValueError:
         return False
 

@@ -10,7 +10,7 @@ from labctl.instruments import Refused
 from labctl_drivers.bruker.dataset import ABSENT, PREPARED
 from labctl_drivers.bruker.fetching import fetch_file
 from labctl_drivers.bruker.link import ATTEMPTS, SURVIVABLE, GatewayLink
-from labctl_drivers.bruker.parameters import disagreement
+from labctl_drivers.bruker.parameters import disagreement, taken_step
 
 _TITLE = "pdata/1/title"
 
@@ -53,11 +53,12 @@ async def write(link: GatewayLink, token: str, expno: int, sent: Mapping[str, st
         One did not take; the message names it, with both values.
     """
     reply = await link.request("setpar", name=token, expno=expno, pars=dict(sent))
-    difference = disagreement(sent, reply["read_back"])
+    told = taken_step(sent, reply["read_back"])
+    difference = disagreement(told, reply["read_back"])
     if difference is not None:
         name, wanted, found = difference
         raise link.fault(Refused, f"PAR_REJECTED: {name} was set to {wanted} and reads back as {found}")
-    return {**sent, **{name: value for name, value in reply["read_back"].items() if name == "RG" and name in sent}}
+    return told
 
 
 async def acquire(link: GatewayLink, token: str, expno: int, expected: float = 0.0) -> None:

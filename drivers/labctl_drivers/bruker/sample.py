@@ -17,8 +17,10 @@ from labctl_drivers.bruker.preparing import acquire, make, write
 
 #: Ends the name of the dataset.
 _NAME: Final = "-te"
-#: One short scan; its pulse is too short to matter to anything.
-_SCAN: Final = {"PULPROG": "zg", "NS": "1", "DS": "0", "TD": "1024", "D 1": "0.1", "P 1": "0.5", "SWH": "250000"}
+#: One short scan without power: whatever nucleus the parameter set is for, nothing goes into the probe.
+_SCAN: Final = {"PULPROG": "zg", "NS": "1", "DS": "0", "TD": "1024", "D 1": "0.1", "P 1": "0.5", "SWH": "250000"} | {
+    "PLW 1": "0"
+}
 #: Seconds in which it is over, and between two looks.
 _WITHIN: Final = 60.0
 _LOOK: Final = 3.0

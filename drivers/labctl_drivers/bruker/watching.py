@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from labctl.errors import DataError
+from labctl.instruments import Refused
 from labctl_drivers.bruker.dataset import RUNNING
 from labctl_drivers.bruker.link import GatewayLink
 
@@ -26,7 +27,10 @@ async def so_far(link: GatewayLink, token: str, expno: int, folder: Path) -> int
     """
     if (await _state(link, token, expno))[0] != RUNNING:
         return None
-    await link.request("process", name=token, expno=expno, cmds=["tr"])
+    try:
+        await link.request("process", name=token, expno=expno, cmds=["tr"])
+    except Refused:
+        return None  # it has ended in this moment
     state, scans = await _state(link, token, expno)
     if state != RUNNING or not scans:
         return None

@@ -30,6 +30,8 @@ from labctl_simulators.topspin.parameters import PULSE_PROGRAMS, Parameters
 
 #: Decay of the nutation by inhomogeneous B1, s.
 NUTATION_DECAY_S: Final = 60e-6
+#: The ``30m`` with which every program here begins a scan, s.
+LOOP_S: Final = 0.03
 #: Power at which the length of a pi/2 pulse is given, W.
 NOMINAL_POWER_W: Final = 80.0
 
@@ -112,7 +114,7 @@ def repetition(parameters: Parameters) -> float:
     program = PULSE_PROGRAMS[parameters.get("PULPROG")]
     comb = parameters.number("L 20") * parameters.number("D 20") if program.saturation == "comb" else 0.0
     echo = 2 * parameters.number("D 6") if program.echo else 0.0
-    return parameters.number("D 1") + comb + echo + parameters.number("TD") / (2 * parameters.number("SW_h"))
+    return LOOP_S + parameters.number("D 1") + comb + echo + parameters.number("TD") / (2 * parameters.number("SW_h"))
 
 
 def signal_factor(acquisition: Acquisition, line: Line) -> float:
@@ -127,7 +129,7 @@ def signal_factor(acquisition: Acquisition, line: Line) -> float:
 
 def _before_pulse(acquisition: Acquisition, line: Line) -> float:
     """Magnetisation just before the pulse in the steady state: one scan is a chain of maps m -> a m + b."""
-    cosine, recording = math.cos(acquisition.flip), acquisition.points / acquisition.width
+    cosine, recording = math.cos(acquisition.flip), acquisition.points / acquisition.width + LOOP_S
     steps = [(cosine, 0.0), _recovery(recording, line.t1_s)]
     if acquisition.saturation == "comb":
         steps += [(cosine, 0.0), _recovery(acquisition.comb_spacing, line.t1_s)] * acquisition.comb_pulses

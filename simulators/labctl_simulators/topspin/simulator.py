@@ -47,6 +47,7 @@ _PATIENCE: Final = 30.0
 _SPOILS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "truncated": lambda data: data[: len(data) // 3],
     "unwritten": lambda data: bytes(len(data)),
+    "flat": lambda data: _flat(data),
     "holed": lambda data: data[: len(data) // 2] + bytes(8192) + data[len(data) // 2 + 8192 :],
 }
 #: How numbers are written: DTYPA, BYTORDA and numpy's name for it.
@@ -138,8 +139,8 @@ class TopspinSimulator:
         """``stopped`` or ``halted``: somebody types that at the console.
 
         ``dialog``: one opens, and TopSpin answers nobody until ``closed``. ``truncated``, ``unwritten`` (zeros),
-        ``holed``: what becomes of the next acquisition's data. ``detuned``: the probe, until ``atma``. ``askew``: the
-        sample slipped.
+        ``holed``, ``flat`` (cut off by a receiver that tells nobody): what becomes of the next acquisition's data.
+        ``detuned``: the probe, until ``atma``. ``askew``: the sample slipped.
         """
         commands = {"stopped": "stop", "halted": "halt"}
         if kind == "dialog":
@@ -404,6 +405,9 @@ class TopspinSimulator:
         self._disarm()
         if running is None:
             return
+        if not running.folder.is_dir():
+            self._laboratory.record(self._name, "lost", dataset=str(running.folder), why="somebody deleted its folder")
+            return
         parameters = running.parameters
         parameters.put("NS", max(1, scans))
         rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
@@ -447,6 +451,12 @@ class TopspinSimulator:
         kind, _, dtype = _FORMATS[self._numbers]
         parameters.put("NC", exponent if kind == 0 else 0)
         return (data if kind == 0 else data * 2.0**exponent).astype(dtype).tobytes()
+
+
+def _flat(data: bytes) -> bytes:
+    values = np.frombuffer(data, dtype="<i4")
+    limit = int(0.6 * np.abs(values).max())
+    return np.clip(values, -limit, limit).astype("<i4").tobytes()
 
 
 def _askew(line: Line) -> Line:

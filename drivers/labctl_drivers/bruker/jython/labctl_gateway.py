@@ -21,6 +21,7 @@ from __future__ import print_function
 import __builtin__
 import argparse
 import base64
+import errno
 import hashlib
 import json
 import os
@@ -174,6 +175,9 @@ class Occupation(object):
             self.running = None
         elif state == PREPARED and running.halted is not None:
             self.running = None
+        elif state == ABSENT and running.halted is None:
+            # TopSpin goes on all the same: the spectrometer is taken until it was told to halt.
+            return ERROR, u"its folder was deleted while it was acquired", None
         elif state == PREPARED:
             if now - running.seen <= START_GRACE:
                 return RUNNING, u"", None
@@ -349,7 +353,9 @@ class Operations(object):
             try:
                 return table[op](request)
             except (IOError, OSError, IOException) as error:
-                raise Declined("TOPSPIN", u"the data folder: %s" % error)
+                # On Windows whoever writes a file keeps others out of it: that passes.
+                in_use = getattr(error, "errno", None) == errno.EACCES
+                raise Declined("TIMEOUT" if in_use else "TOPSPIN", u"the data folder: %s" % error)
 
     def watch(self):
         """Halt an acquisition that takes far too long, also where nobody asks any more."""
@@ -459,7 +465,8 @@ class Operations(object):
     def _halt(self, request):
         name = matching(NAME, request.get("name"), "dataset name")
         numbers = expnos(os.path.join(self.folder, name))
-        if RUNNING not in [self.occupation.verdict(name, expno)[0] for expno in numbers]:
+        states, running = [self.occupation.verdict(name, expno)[0] for expno in numbers], self.occupation.refresh()
+        if RUNNING not in states and (running is None or running.name != name):
             return [("halted", False)]
         self._tell("stop" if request.get("op") == "stop" else "halt")
         if self.occupation.running is not None:
@@ -559,6 +566,8 @@ class Connection(object):
     def serve(self):
         """Answer until the client goes."""
         try:
+            # A client whose PC was switched off ends like one that says goodbye, some hours later.
+            self._socket.setKeepAlive(True)
             self._socket.setSoTimeout(int(HELLO * 1000))
             if self._welcome():
                 self._socket.setSoTimeout(0)
@@ -719,7 +728,10 @@ def main(arguments):
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds until TopSpin counts as stuck")
     parser.add_argument("--grace", type=float, default=GRACE, help="seconds beyond 1.5 times the expected; then a halt")
     chosen = parser.parse_args(arguments)
+    # Windows' editor puts a mark of byte order before a text.
     token = content(chosen.token_file) if chosen.token_file else os.environ.get("LABCTL_TOPSPIN_TOKEN", u"")
+    if chosen.token_file:
+        token = token.lstrip(u"\ufeff")
     if not token.strip():
         print("%s: no token; give --token-file or set LABCTL_TOPSPIN_TOKEN" % PROGRAM, file=sys.stderr)
         return 2
