@@ -64,7 +64,6 @@ class Account:
         self._last: Sample | None = None
         self._began = 0.0
         self._charge = 0.0
-        self._paused = 0.0
         self.rows: list[Row] = []
         #: Stretches, s since the start, in which records are missing.
         self.gaps: list[tuple[float, float]] = []
@@ -84,11 +83,6 @@ class Account:
         """When the present step began, s since the start of the run."""
         return self._began
 
-    @property
-    def paused(self) -> float:
-        """Seconds for which the present step was interrupted."""
-        return self._paused
-
     def feed(self, records: Sequence[Record]) -> list[Sample]:
         """Take further records; gives those of direct current."""
         samples = [record for record in records if isinstance(record, Sample)]
@@ -99,14 +93,11 @@ class Account:
             if before is not None:
                 self._settle(before, ended=not same)
             if not same:
-                self._charge, self._began, self._paused = 0.0, since, 0.0
-            if before is not None and sample.part != before.part:
-                self._paused += (sample.at - since) if same else 0.0
-            else:
-                if sample.at - since > _GAP * _interval(self._techniques[sample.technique]) + 1.0:
-                    self.gaps.append((since, sample.at))
-                if before is not None and same:
-                    self._charge += 0.5 * (sample.current + before.current) * (sample.at - since)
+                self._charge, self._began = 0.0, since
+            if sample.at - since > _GAP * _interval(self._techniques[sample.technique]) + 1.0:
+                self.gaps.append((since, sample.at))
+            if before is not None and same:
+                self._charge += 0.5 * (sample.current + before.current) * (sample.at - since)
             self._last = sample
         return samples
 
@@ -124,8 +115,8 @@ class Account:
 
     @property
     def lasted(self) -> float:
-        """Seconds from the present step's first record to its last, interruptions left out."""
-        return 0.0 if self._last is None else self._last.at - self._began - self._paused
+        """Seconds from the present step's first record to its last."""
+        return 0.0 if self._last is None else self._last.at - self._began
 
     def _settle(self, sample: Sample, *, ended: bool) -> None:
         code = ENDS[self.ended(sample)] if ended else 0
