@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action, IdentityDoubt
+from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action, IdentityDoubt, with_voltage_after
 from labctl.engine.clock import beside
 from labctl.engine.routing import Route
 from labctl.engine.steps import StepJob
@@ -89,7 +89,9 @@ class DynamicAction:
         limits = asked.sweep.voltage_min, asked.sweep.voltage_max
         look = potentiostat.open_circuit_voltage
         self._switching = Switching(route, look, multiplexer, beside, limits, last_seen)
+        self._switched = multiplexer is not None
         self._rest = asked.sweep.rest_before
+        self._left_at: float | None = None
         self.request = dynamic_request(name, planned)
 
     @property
@@ -119,13 +121,15 @@ class DynamicAction:
         """Wait until the cell is inside its limits again: what ends at a steep cut-off may have gone past them."""
         low, high = self.request.voltage_min, self.request.voltage_max
         for _ in range(_LOOKS):
-            if low <= await self._potentiostat.open_circuit_voltage() <= high:
+            self._left_at = await self._potentiostat.open_circuit_voltage()
+            if low <= self._left_at <= high:
                 return
             await asyncio.sleep(_LOOK_AGAIN)
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Fetch all spectra and the record of the direct current."""
-        return await self._series.fetch(handle, folder)
+        fetched = await self._series.fetch(handle, folder)
+        return with_voltage_after(fetched, self._left_at) if self._switched else fetched
 
     async def abort(self, handle: Handle) -> None:
         """Source off, then the relay open."""

@@ -26,8 +26,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
     laboratory = Laboratory(tmp_path_factory.mktemp("manual") / "lab")
     laboratory.replace(
         "station.yaml",
-        "channels: 1-16,",
-        "channels: 1-16, direct_mode_watchdog: 10 s, simulate: {direct_mode_watchdog: 10},",
+        "channels: 1-17,",
+        "channels: 1-17, direct_mode_watchdog: 10 s, simulate: {direct_mode_watchdog: 10},",
     )
     with simulated(laboratory, speed=1, seed=0) as answers:
         yield laboratory.folder, dict(answers)

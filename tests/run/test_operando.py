@@ -68,11 +68,9 @@ class Truth:
         }
 
 
-def in_the_probe(laboratory: Laboratory, ahead: float = AHEAD_S) -> None:
-    """Lead a channel of the cycler to the probe, and let the spectrometer's clock be ahead."""
+def clock_ahead(laboratory: Laboratory, ahead: float = AHEAD_S) -> None:
+    """Let the spectrometer's clock be ahead."""
     laboratory.replace("station.yaml", "{driver: bruker,", f"{{driver: bruker, simulate: {{clock_ahead_s: {ahead}}},")
-    laboratory.replace("station.yaml", "channels: 1-16", "channels: 1-17")
-    laboratory.replace("station.yaml", "instrument: topspin,", "instrument: topspin, leads: {maccor: 17},")
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +79,7 @@ def ran(tmp_path_factory):
     laboratory = Laboratory(tmp_path_factory.mktemp("operando") / "lab")
     laboratory.keep_cells("coated-01")
     laboratory.replace("cells.yaml", ", measure_at: [1]", "")
-    in_the_probe(laboratory)
+    clock_ahead(laboratory)
     simulations = []
     request = RunRequest(
         laboratory.folder,
@@ -152,7 +150,7 @@ def test_one_bundle_holds_the_record_the_stamps_and_every_spectrum(ran):
 def short(laboratory: Laboratory) -> None:
     """An operando charge of little more than an hour, with a pause every 20 minutes."""
     one_cell(laboratory, SHORT)
-    in_the_probe(laboratory)
+    clock_ahead(laboratory)
     laboratory.protocol.write_text(laboratory.protocol.read_text() + EXPERIMENTS)
 
 
