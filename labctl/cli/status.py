@@ -113,7 +113,7 @@ def _cells(cells: Sequence[Mapping[str, Any]], *, live: bool, wide: bool) -> Tab
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=False)
     for name in ("cell", "state", "step"):
-        table.add_column(name, no_wrap=name != "state")
+        table.add_column(name, no_wrap=name != "step", overflow="fold")
     if wide:
         table.add_column("on", no_wrap=True)
         table.add_column("since", no_wrap=True)

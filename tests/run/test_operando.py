@@ -17,7 +17,7 @@ AHEAD_S = 42.0
 SHORT = """
 operando: {as: plating, current: 2 mA/cm2, until: {voltage: upper}, at_most: 4 h, experiment: quick, pauses: PAUSES}
 """.replace("PAUSES", "{every: 20 min, experiment: slow}")
-SP150E = "  sp: {driver: biologic, address: 192.0.2.20, channels: 1, model: SP-150e, simulate: {model: SP-150e, channels: 1}}"
+SP150E = "{driver: biologic, address: 192.0.2.20, channels: 1, model: SP-150e, simulate: {model: SP-150e, channels: 1}}"
 EXPERIMENTS = """
 experiments:
   quick: {nucleus: 7Li, pulse_program: zg, carrier: 250 ppm, scans: 128, recycle_delay: 3 s, dwell_time: 1 us,
@@ -158,7 +158,7 @@ def with_a_potentiostat(laboratory: Laboratory) -> None:
     """The same, with the channel of a small BioLogic instrument at the probe instead of the tester's."""
     short(laboratory)
     laboratory.replace("station.yaml", "leads: {maccor: 17}", "leads: {sp: 1}")
-    laboratory.replace("station.yaml", "  topspin:", f"{SP150E}\n  topspin:")
+    laboratory.replace("station.yaml", "  topspin:", f"  sp: {SP150E}\n  topspin:")
 
 
 def spectra(scene: Scene, *statuses: Status):
