@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from labctl.engine.routing import Route
 from labctl.engine.steps import StepJob
 from labctl.engine.switching import Switching
 from labctl.engine.watch import Bounds
-from labctl.errors import LabctlError
+from labctl.errors import InstrumentError, LabctlError
 from labctl.instruments import (
     Cycler,
     DynamicPotentiostat,
@@ -132,8 +133,11 @@ class DynamicAction:
         return with_voltage_after(fetched, self._left_at) if self._switched else fetched
 
     async def abort(self, handle: Handle) -> None:
-        """Source off, then the relay open."""
+        """Source off, then the relay open; what the leads show in between is how the cell is known afterwards."""
         await self._potentiostat.abort(handle)
+        if self._switched:
+            with suppress(InstrumentError):
+                self._left_at = await self._potentiostat.open_circuit_voltage()
         await self._switching.isolate()
 
     async def find(self, token: str) -> Handle | None:
