@@ -85,7 +85,7 @@ def test_the_list_tells_what_the_station_file_has_and_asks_nobody(labctl, termin
     assert (code, report["mode"], set(listed)) == (0, "simulated", set(INSTRUMENTS))
     assert (listed["mux"]["role"], listed["mux"]["driver"]) == ("multiplexer", "scpi-multiplexer")
     assert listed["mux"]["used_by"] == ["cabinet: relays 101-108 to zahner"]
-    assert listed["maccor"]["used_by"] == ["cabinet: channels 1-8", "oven: channels 9-16"]
+    assert listed["maccor"]["used_by"] == ["cabinet: channels 1-8", "oven: channels 9-16", "probe: channels 17"]
     assert {one["name"] for one in listed["mux"]["needs"] if one["there"]} == {"pyvisa", "pyvisa-py"}
     assert listed["topspin"]["needs"] == [{"name": "LABCTL_TOPSPIN_TOKEN", "there": False, "what": "not set"}]
 
