@@ -157,7 +157,7 @@ class CyclerAction:
         if self._multiplexer is not None:
             wrong = await self._switching.connect()
             if wrong is not None:
-                raise IdentityDoubt(wrong + _VOUCH)
+                raise doubt(wrong)
             return
         try:
             reading = await self._cycler.reading(self._channel)
@@ -166,7 +166,7 @@ class CyclerAction:
             return
         wrong = mismatch(self._last_seen(), reading.voltage)
         if wrong is not None:
-            raise IdentityDoubt(wrong + _VOUCH)
+            raise doubt(wrong)
 
     async def start(self, token: str) -> Handle:
         """Start the program on the channel."""
@@ -182,7 +182,7 @@ class CyclerAction:
         opened = fetched.summary.get("open_voltage_V")
         wrong = mismatch(self._last_seen(), float(opened)) if opened is not None else None
         if wrong is not None:
-            raise IdentityDoubt(wrong + _VOUCH)
+            raise doubt(wrong)
         return fetched
 
     async def abort(self, handle: Handle) -> None:
@@ -228,6 +228,11 @@ class IdentityDoubt(LabctlError):
     """The cell at the leads does not look like the booked one."""
 
     category = "identity"
+
+
+def doubt(wrong: str) -> IdentityDoubt:
+    """Say why the cell can't be the booked one, and how a person who knows better goes on."""
+    return IdentityDoubt(f"{wrong}{_VOUCH}")
 
 
 def cycler_program(name: str, planned: PlannedOperation) -> CyclerProgram:
@@ -309,7 +314,7 @@ class ImpedanceAction:
         await asyncio.sleep(self._rest)
         wrong = await self._switching.connect()
         if wrong is not None:
-            raise IdentityDoubt(wrong + _VOUCH)
+            raise doubt(wrong)
 
     async def start(self, token: str) -> Handle:
         """Start the sweep."""

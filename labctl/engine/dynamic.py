@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action, IdentityDoubt, with_voltage_after
+from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action, doubt, with_voltage_after
 from labctl.engine.clock import beside
 from labctl.engine.routing import Route
 from labctl.engine.steps import StepJob
@@ -105,7 +105,7 @@ class DynamicAction:
         await asyncio.sleep(self._rest)
         wrong = await self._switching.connect()
         if wrong is not None:
-            raise IdentityDoubt(wrong)
+            raise doubt(wrong)
 
     async def start(self, token: str) -> Handle:
         """Switch the direct current on and start the first spectrum."""
