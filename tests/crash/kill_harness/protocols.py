@@ -26,7 +26,7 @@ steps:
             - eis: {{as: discharged, spectrum: standard}}
             - hold: {{voltage: lower, temperature: 40 degC, soak: 10 min, limit: {{current: 3 mA}},
                      until: {{current: 1 uA, for: 60 s}}, at_most: 6 h}}
-            - nmr: {{as: dead, experiment: metal}}
+            - nmr: {{as: dead, experiment: metal, soak: 2 h}}
             - eis: {{as: stripped, spectrum: standard}}
 experiments:
   metal: {{nucleus: 7Li, pulse_program: zgpr, carrier: 250 ppm, scans: 256, recycle_delay: 0.5 s, dwell_time: 0.1 us,
