@@ -12,7 +12,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.crash.kill_harness import ALL, Outcome, Setting, boundary_kills, random_kills, undisturbed
+from tests.crash.kill_harness import (
+    PROTOCOLS,
+    Outcome,
+    Setting,
+    boundaries_of,
+    boundary_kills,
+    random_kills,
+    undisturbed,
+)
 
 
 def main() -> int:
@@ -22,11 +30,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="labctl-kill-") as temporary:
         folder = arguments.lab or Path(temporary)
         while True:
-            setting = Setting(arguments.cells, arguments.cycles, seed, arguments.speed)
+            setting = Setting(arguments.cells, arguments.cycles, seed, arguments.speed, arguments.campaign)
             here = folder / f"seed-{seed}"
             twin = undisturbed(setting, here / "undisturbed")
             if arguments.boundaries:
-                outcome = boundary_kills(setting, here / "killed", twin, ALL)
+                outcome = boundary_kills(setting, here / "killed", twin, boundaries_of(setting.campaign))
             else:
                 outcome = random_kills(setting, here / "killed", twin, left)
             failed = _report(outcome, setting) or failed
@@ -38,8 +46,8 @@ def main() -> int:
 
 def _report(outcome: Outcome, setting: Setting) -> bool:
     print(
-        f"kill: {setting.cells} cells x {setting.cycles} cycles, seed {setting.seed}, speed {setting.speed:g}: "
-        + outcome.line(),
+        f"kill: {setting.campaign}, {setting.cells} cells x {setting.cycles} cycles, "
+        f"seed {setting.seed}, speed {setting.speed:g}: " + outcome.line(),
         flush=True,
     )
     for problem in outcome.problems[:20]:
@@ -51,6 +59,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kill", description=__doc__)
     parser.add_argument("--kills", type=int, default=200, help="how many, at random instants (200)")
     parser.add_argument("--boundaries", action="store_true", help="at every commit boundary of every kind instead")
+    parser.add_argument("--campaign", choices=tuple(PROTOCOLS), default="cycling", help="what the cells do (cycling)")
     parser.add_argument("--seed", type=int, default=1, help="of cells, noise and kills (1)")
     parser.add_argument("--speed", type=float, default=300.0, help="simulated seconds in a real one (300)")
     parser.add_argument("--cells", type=int, default=8, help="1 to 8 (8)")

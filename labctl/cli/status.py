@@ -87,6 +87,9 @@ def print_status(report: Mapping[str, Any]) -> None:
             out.print(f"\ncampaign [bold]{name}[/bold]")
         cells = [cell for cell in report["cells"] if name in (None, cell["campaign"])]
         out.print(_cells(cells, live=live, wide=out.width >= 110))
+        for cell in cells:
+            if cell["waits_for"]:
+                out.print(f"{cell['cell']} waits for {cell['waits_for']}", highlight=False)
     if report["instruments"]:
         out.print(_instruments(report))
     for alarm in report["alarms"]:
@@ -110,7 +113,7 @@ def _cells(cells: Sequence[Mapping[str, Any]], *, live: bool, wide: bool) -> Tab
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=False)
     for name in ("cell", "state", "step"):
-        table.add_column(name, no_wrap=name != "state")
+        table.add_column(name, no_wrap=name != "step", overflow="fold")
     if wide:
         table.add_column("on", no_wrap=True)
         table.add_column("since", no_wrap=True)
@@ -118,9 +121,6 @@ def _cells(cells: Sequence[Mapping[str, Any]], *, live: bool, wide: bool) -> Tab
         table.add_column(name, justify="right", no_wrap=True)
     if wide:
         table.add_column("end", no_wrap=True)
-    waiting = any(cell["waits_for"] for cell in cells)
-    if waiting:
-        table.add_column("waits for")
     for cell in cells:
         age = cell["age_s"]
         stale = not live or (age is not None and age > OLD)
@@ -135,7 +135,6 @@ def _cells(cells: Sequence[Mapping[str, Any]], *, live: bool, wide: bool) -> Tab
             ago(age),
         ]
         row += [_clock(cell["expected_end"])] if wide else []
-        row += [cell["waits_for"] or ""] if waiting else []
         table.add_row(*row, style="dim" if stale else None)
     return table
 

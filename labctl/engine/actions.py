@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -30,6 +31,7 @@ from labctl.instruments import (
     Progress,
     Recording,
     SafetyLimits,
+    State,
 )
 from labctl.protocol import Cycling, Impedance, Kind, PlannedOperation
 from labctl.safety.identity import LastSeen, mismatch
@@ -155,7 +157,7 @@ class CyclerAction:
         if self._multiplexer is not None:
             wrong = await self._switching.connect()
             if wrong is not None:
-                raise IdentityDoubt(wrong + _VOUCH)
+                raise doubt(wrong)
             return
         try:
             reading = await self._cycler.reading(self._channel)
@@ -164,7 +166,7 @@ class CyclerAction:
             return
         wrong = mismatch(self._last_seen(), reading.voltage)
         if wrong is not None:
-            raise IdentityDoubt(wrong + _VOUCH)
+            raise doubt(wrong)
 
     async def start(self, token: str) -> Handle:
         """Start the program on the channel."""
@@ -180,7 +182,7 @@ class CyclerAction:
         opened = fetched.summary.get("open_voltage_V")
         wrong = mismatch(self._last_seen(), float(opened)) if opened is not None else None
         if wrong is not None:
-            raise IdentityDoubt(wrong + _VOUCH)
+            raise doubt(wrong)
         return fetched
 
     async def abort(self, handle: Handle) -> None:
@@ -226,6 +228,11 @@ class IdentityDoubt(LabctlError):
     """The cell at the leads does not look like the booked one."""
 
     category = "identity"
+
+
+def doubt(wrong: str) -> IdentityDoubt:
+    """Say why the cell can't be the booked one, and how a person who knows better goes on."""
+    return IdentityDoubt(f"{wrong}{_VOUCH}")
 
 
 def cycler_program(name: str, planned: PlannedOperation) -> CyclerProgram:
@@ -282,6 +289,8 @@ class ImpedanceAction:
         look = potentiostat.open_circuit_voltage
         self._switching = Switching(route, look, multiplexer, beside, limits, last_seen)
         self._rest = parameters.rest_before
+        self._switched = multiplexer is not None
+        self._left_at: float | None = None
         self.request = ImpedanceRequest(
             name=name,
             control=parameters.control,
@@ -305,19 +314,24 @@ class ImpedanceAction:
         await asyncio.sleep(self._rest)
         wrong = await self._switching.connect()
         if wrong is not None:
-            raise IdentityDoubt(wrong + _VOUCH)
+            raise doubt(wrong)
 
     async def start(self, token: str) -> Handle:
         """Start the sweep."""
         return await self._potentiostat.start(token, self.request)
 
     async def poll(self, handle: Handle) -> Progress:
-        """Look at the sweep."""
-        return await self._potentiostat.poll(handle)
+        """Look at the sweep; what the leads show at its end is asked before they are opened."""
+        progress = await self._potentiostat.poll(handle)
+        if progress.state is State.DONE and self._switched:
+            with suppress(CannotSay):
+                self._left_at = await self._potentiostat.open_circuit_voltage()
+        return progress
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Fetch the file."""
-        return await self._potentiostat.fetch(handle, folder)
+        fetched = await self._potentiostat.fetch(handle, folder)
+        return with_voltage_after(fetched, self._left_at) if self._switched else fetched
 
     async def abort(self, handle: Handle) -> None:
         """Source off, then the relay open."""
@@ -335,6 +349,12 @@ class ImpedanceAction:
     async def prove_safe(self) -> None:
         """The driver reads back that the source is off; relays are read back as open, and the leads asked whether."""
         await self._switching.isolate()
+
+
+def with_voltage_after(fetched: Fetched, voltage: float | None) -> Fetched:
+    """Give the cell's voltage after a measurement as its leads showed it; the driver has read open ones by then."""
+    summary = {key: value for key, value in fetched.summary.items() if key != "voltage_after_V"}
+    return replace(fetched, summary=summary if voltage is None else {**summary, "voltage_after_V": voltage})
 
 
 def next_look(progress: Progress, elapsed: float) -> float:

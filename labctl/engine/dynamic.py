@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action, IdentityDoubt
+from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action, doubt, with_voltage_after
 from labctl.engine.clock import beside
 from labctl.engine.routing import Route
 from labctl.engine.steps import StepJob
 from labctl.engine.switching import Switching
 from labctl.engine.watch import Bounds
-from labctl.errors import LabctlError
+from labctl.errors import InstrumentError, LabctlError
 from labctl.instruments import (
     Cycler,
     DynamicPotentiostat,
@@ -89,7 +90,9 @@ class DynamicAction:
         limits = asked.sweep.voltage_min, asked.sweep.voltage_max
         look = potentiostat.open_circuit_voltage
         self._switching = Switching(route, look, multiplexer, beside, limits, last_seen)
+        self._switched = multiplexer is not None
         self._rest = asked.sweep.rest_before
+        self._left_at: float | None = None
         self.request = dynamic_request(name, planned)
 
     @property
@@ -102,7 +105,7 @@ class DynamicAction:
         await asyncio.sleep(self._rest)
         wrong = await self._switching.connect()
         if wrong is not None:
-            raise IdentityDoubt(wrong)
+            raise doubt(wrong)
 
     async def start(self, token: str) -> Handle:
         """Switch the direct current on and start the first spectrum."""
@@ -119,17 +122,22 @@ class DynamicAction:
         """Wait until the cell is inside its limits again: what ends at a steep cut-off may have gone past them."""
         low, high = self.request.voltage_min, self.request.voltage_max
         for _ in range(_LOOKS):
-            if low <= await self._potentiostat.open_circuit_voltage() <= high:
+            self._left_at = await self._potentiostat.open_circuit_voltage()
+            if low <= self._left_at <= high:
                 return
             await asyncio.sleep(_LOOK_AGAIN)
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Fetch all spectra and the record of the direct current."""
-        return await self._series.fetch(handle, folder)
+        fetched = await self._series.fetch(handle, folder)
+        return with_voltage_after(fetched, self._left_at) if self._switched else fetched
 
     async def abort(self, handle: Handle) -> None:
-        """Source off, then the relay open."""
+        """Source off, then the relay open; what the leads show in between is how the cell is known afterwards."""
         await self._potentiostat.abort(handle)
+        if self._switched:
+            with suppress(InstrumentError):
+                self._left_at = await self._potentiostat.open_circuit_voltage()
         await self._switching.isolate()
 
     async def find(self, token: str) -> Handle | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
+from labctl.engine.kinds import SPECTRUM
 from labctl.engine.outlook import advice, if_power_fails
 from labctl.engine.routing import ROLE_OF
 from labctl.engine.situation import HELD, UNDER_WAY, Look, Situation, Word, situation
@@ -186,6 +187,11 @@ def _seen(journal: Word, now: Situation, look: Look | None) -> str:
     left = time_left(now.step.kind, rows, look.values, look.remaining)
     if left is not None and not now.interrupted:
         words.append(f"about {duration(left)} left")
+    spectrum = next((row for row in reversed(rows) if row.kind == SPECTRUM and row.status is Status.RUNNING), None)
+    if spectrum is not None:
+        words.append(f"spectrum {spectrum.result['number']} being taken")
+    if "spectra_done" in look.values:
+        words.append(f"{look.values['spectra_done']:.0f} spectra done")
     return f"; now {', '.join(words)}" if words else ""
 
 

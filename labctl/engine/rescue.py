@@ -49,7 +49,8 @@ class Rescue:
     async def fail(self, row: OperationRow, job: Job, error: str) -> OperationRow:
         """End an operation that has failed; where the cell can't be shown to be safe, a person is asked."""
         self._log.error("operation failed", operation=row.operation, error=error)
-        handle, unsafe = await self._make_safe(row, job)
+        action = job.action(row) if row.status in (Status.LEASED, Status.INTENT, Status.RUNNING) else None
+        handle, unsafe = await self._make_safe(row, action) if action is not None else (None, None)
         await self._quietly(lambda: job.leave(row))
         if unsafe is not None:
             self._journal.alarm(
@@ -57,18 +58,16 @@ class Rescue:
             )
             return self._journal.needs_operator(row.operation, f"{error}; {unsafe}")
         known: Mapping[str, Any] = {}
-        if handle is not None:
-            known = await self._save_partial(row, job, job.action(row), handle, "failed")
+        if action is not None and handle is not None:
+            known = await self._save_partial(row, job, action, handle, "failed")
         row = self._journal.failed(row.operation, error, known)
         self._release(row)
         self._journal.alarm("pause", f"{row.step}: {error}", cell=row.cell)
         return row
 
-    async def _make_safe(self, row: OperationRow, job: Job) -> tuple[Handle | None, str | None]:
+    async def _make_safe(self, row: OperationRow, action: Action) -> tuple[Handle | None, str | None]:
         """Take the instrument off the cell and read that back; gives what ran, and what stands against its end."""
-        if row.status not in (Status.LEASED, Status.INTENT, Status.RUNNING):
-            return None, None
-        action, handle = job.action(row), None
+        handle = None
         try:
             handle = await self._what_runs(row, action)
             if handle is not None:

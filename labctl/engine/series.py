@@ -45,8 +45,6 @@ _WORTH: Final = 0.9
 _LOOK_AGAIN: Final = 300.0
 #: And while the cell is held.
 _HELD: Final = 30.0
-#: Two readings of a test's clock that stands differ by less, s.
-_SAME: Final = 1.0
 #: Real seconds for ending a spectrum whose step has ended, before a person is asked.
 _END_WITHIN: Final = 60.0
 
@@ -235,12 +233,20 @@ class Series:
         cell = self._journal.cell(self._around.campaign.name, self._row.cell)
         return cell.state == HELD or cell.wanted in (HOLD_NOW, RESUME)
 
-    def _due(self) -> float | None:
-        """When the next pause is due, by the test's clock; None where there are none."""
-        if self._asked.every is None:
-            return None
+    def _since(self) -> tuple[float, bool]:
+        """What the test's clock showed when the last pause was over, and whether the program was seen to run since.
+
+        Most clocks stand in a pause; one that does not is followed as far as it was looked at.
+        """
         last = self._last(PAUSE)
-        return (float(last.result["test_s"] or 0.0) if last is not None else 0.0) + self._asked.every
+        if last is None:
+            return 0.0, True
+        shown, over = float(last.result["test_s"] or 0.0), datetime.fromisoformat(str(last.result["ended"])).timestamp()
+        for look in read_looks(bundle_folder(self._around.results, self._row.operation)):
+            if look.at > over and not look.standing:
+                return shown, True
+            shown = max(shown, look.test) if look.at > over else shown
+        return shown, False
 
     # -- the way -----------------------------------------------------------------------------------------------------
     async def take(self, handle: Handle) -> None:
@@ -276,13 +282,13 @@ class Series:
         elif row is not None:
             await self._run(row)
         elif standing:
-            await self._stands(handle, test)
+            await self._stands(handle)
         else:
             await self._while_it_flows(handle, test)
 
     async def _while_it_flows(self, handle: Handle, test: float) -> None:
-        due = self._due()
-        left = due - test if due is not None else None
+        every = self._asked.every
+        left = self._since()[0] + every - test if every is not None else None
         if left is not None and left <= 0.0:
             await self._pause(handle, self._request(PAUSE))
         elif left is None or left >= _WORTH * self._asked.during.duration:
@@ -290,13 +296,12 @@ class Series:
         else:
             await asyncio.sleep(min(max(left, 0.5), _LOOK_AGAIN))
 
-    async def _stands(self, handle: Handle, test: float) -> None:
+    async def _stands(self, handle: Handle) -> None:
         """Go on from a pause whose spectrum is there; what somebody else has suspended stays so."""
-        last = self._last(PAUSE)
-        if last is not None and abs(float(last.result["test_s"] or 0.0) - test) < _SAME:
-            await self._cycling.resume(handle)
-        else:
+        if self._since()[1]:
             await asyncio.sleep(_LOOK_AGAIN)
+        else:
+            await self._cycling.resume(handle)
 
     async def _pause(self, handle: Handle, row: OperationRow) -> None:
         """Suspend the program, verified, take the spectrum, and let the program go on."""

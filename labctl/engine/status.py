@@ -162,9 +162,10 @@ def time_left(kind: str, rows: Sequence[OperationRow], values: Mapping[str, floa
 
     Of a step that ends by voltage what the same step of this cell took before is expected; nothing the first time. A
     hold is over when its current has died away, so what it passed before says nothing of when. What the instrument's
-    driver ``told`` of these, and of a series of pulses, only says when the next look is due.
+    driver ``told`` of these, of a series of pulses and of what is measured under current, only says when the next look
+    is due.
     """
-    if kind in ("nutation", "recovery"):
+    if kind in ("nutation", "recovery", "operando", "deis"):
         return None
     if kind not in ("charge", "discharge", "hold"):
         return told

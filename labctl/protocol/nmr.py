@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from labctl.documents import Document, Path, suggest
 from labctl.errors import Mistake
+from labctl.protocol.combined import Operando
 from labctl.protocol.experiments import Experiment
 from labctl.protocol.models import Nmr, Protocol
 from labctl.protocol.walk import Placed, blocks
@@ -22,7 +23,7 @@ _EXAMPLE: Final[Mapping[str, str]] = {
 
 def check_experiments(protocol: Protocol, document: Document) -> Iterator[Mistake]:
     """List the mistakes under ``experiments``."""
-    steps = [step for block in blocks(protocol) for step in block.steps if isinstance(step.body, Nmr)]
+    steps = [step for block in blocks(protocol) for step in block.steps if _experiments(step)]
     for name, experiment in protocol.experiments.items():
         path: Path = ("experiments", name)
         pulse = experiment.pulse
@@ -37,9 +38,11 @@ def check_experiments(protocol: Protocol, document: Document) -> Iterator[Mistak
             found += f" to {show(experiment.recovery.longest, 's')}"
             yield document.mistake((*path, "recovery"), found, "write shortest < longest")
         # Steps that name no known experiment count for all: their own mistake is reported once, with them.
-        own = [step for step in steps if _experiment(step) == name or _experiment(step) not in protocol.experiments]
+        own = [
+            step for step in steps if name in (named := _experiments(step)) or not named <= set(protocol.experiments)
+        ]
         if own:
-            yield from _states(protocol, name, [_label(step) for step in own], document)
+            yield from _states(protocol, name, own, document)
 
 
 def _sequence(experiment: Experiment, path: Path, document: Document) -> Iterator[Mistake]:
@@ -69,38 +72,44 @@ def _written(document: Document, path: Path, key: str) -> bool:
     return (*path, "pulse", key) in document.places
 
 
-def _experiment(step: Placed) -> str:
-    return step.body.experiment if isinstance(step.body, Nmr) else ""
+def _experiments(step: Placed) -> frozenset[str]:
+    """Name the experiments that a step asks for."""
+    body = step.body
+    if isinstance(body, Operando):
+        return frozenset({body.experiment, *([body.pauses.experiment] if body.pauses is not None else [])})
+    return frozenset({body.experiment}) if isinstance(body, Nmr) else frozenset()
 
 
-def _label(step: Placed) -> str:
-    return step.body.as_ if isinstance(step.body, Nmr) else ""
+def _states(protocol: Protocol, name: str, own: Sequence[Placed], document: Document) -> Iterator[Mistake]:
+    """Check that the states an experiment speaks of are measured, each unknown one reported once.
 
-
-def _states(protocol: Protocol, name: str, labels: list[str], document: Document) -> Iterator[Mistake]:
-    """Check that the states an experiment speaks of are measured, each unknown one reported once."""
+    A pulse or gain is found in a state of an ``nmr`` step; it may be used again while current flows, too.
+    """
     experiment = protocol.experiments[name]
+    later = [step.body.as_ for step in own if isinstance(step.body, (Nmr, Operando))]
+    labels = [step.body.as_ for step in own if isinstance(step.body, Nmr)]
     path: Path = ("experiments", name)
     named: list[tuple[str, Path]] = []
+    again: list[tuple[str, Path]] = []
     calibrate = experiment.pulse.calibrate
     if calibrate is not None:
         named.append((calibrate.in_, (*path, "pulse", "calibrate", "in")))
         for index, label in enumerate(calibrate.reuse):
-            named.append((label, (*path, "pulse", "calibrate", "reuse", index)))
+            again.append((label, (*path, "pulse", "calibrate", "reuse", index)))
     if experiment.receiver_gain is not None:
         named.append((experiment.receiver_gain.from_, (*path, "receiver_gain", "from")))
     if experiment.recovery is not None:
         named.append((experiment.recovery.in_, (*path, "recovery", "in")))
     unknown: set[str] = set()
-    for label, where in named:
-        if label not in labels and label not in unknown:
+    for label, where in (*named, *again):
+        known = later if (label, where) in again else labels
+        if label not in known and label not in unknown:
             unknown.add(label)
             found = f"no 'nmr' step with '{name}' measures the state '{label}'"
-            yield document.mistake(where, found, suggest(label, list(dict.fromkeys(labels))))
+            yield document.mistake(where, found, suggest(label, list(dict.fromkeys(known))))
     if calibrate is None or calibrate.in_ not in labels:
         return
-    for index, label in enumerate(calibrate.reuse):
-        if label in labels and labels.index(label) <= labels.index(calibrate.in_):
+    for label, where in again:
+        if label in later and later.index(label) <= later.index(calibrate.in_):
             found = f"'{label}' is measured before the pulse is calibrated in '{calibrate.in_}'"
-            where = (*path, "pulse", "calibrate", "reuse", index)
             yield document.mistake(where, found, "name only states that are measured after it")

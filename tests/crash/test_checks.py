@@ -2,7 +2,7 @@
 
 import polars
 import pytest
-from kill_harness import checks, evidence
+from kill_harness import checks, evidence, together
 from kill_harness.journal import Operation
 
 
@@ -35,6 +35,45 @@ def test_a_second_attempt_under_another_name_is_seen():
     log = test_log((0.0, "started", "x"), (9.0, "completed", "x"), (10.0, "started", "y"), (19.0, "completed", "y"))
     rows = [operation("x"), operation("y", attempt=2)]
     assert len(checks.double_starts(evidence.of_cycler("maccor", log), rows)) == 1
+
+
+def test_a_second_attempt_at_what_has_failed_is_none_too_many_and_a_third_is():
+    log = test_log(*((10.0 * n + end, event, name) for n, name in enumerate("xyz") for end, event in
+                     ((0.0, "started"), (9.0, "completed"))))  # fmt: skip
+    rows = [operation("x", status="failed"), operation("y", attempt=2), operation("z", attempt=3)]
+    work = evidence.of_cycler("maccor", log)
+    assert checks.double_starts(work[:2], rows) == []
+    assert len(checks.double_starts(work, rows)) == 1
+
+
+def test_a_spectrum_beside_its_own_current_is_no_overlap_and_any_other_is():
+    charge = evidence.of_cycler("maccor", test_log((0.0, "started", "x"), (9.0, "completed", "x")))
+    entry = {"dataset": "/data/y/1", "sample": "a"}
+    spectrum = evidence.of_spectrometer(
+        "topspin", [{"t": 1.0, "event": "acquiring", **entry}, {"t": 2.0, "event": "acquired", **entry}]
+    )
+    within = [operation("x", kind="operando"), operation("y", kind="spectrum", step="c001/02-operando-p/a1/s001")]
+    alone = [operation("x"), operation("y", kind="nmr", step="c001/03-nmr-p")]
+    assert checks.overlaps([*charge, *spectrum], within) == []
+    assert len(checks.overlaps([*charge, *spectrum], alone)) == 1
+
+
+def test_a_spectrum_that_is_missing_or_wrongly_stamped_is_seen(tmp_path):
+    step = operation("x", kind="operando", step="c001/02-operando-p")
+    one = Operation(f"{step.operation}/s001/a1", "a", "s001", "spectrum", "y", "done", {"of": step.operation})
+    folder = tmp_path / step.operation
+    (folder / "s001" / "a1" / "y" / "1").mkdir(parents=True)
+    (folder / "s001" / "a1" / "y" / "1" / "fid").write_bytes(b"")
+    table = {"Test Time / s": [0.0, 100.0], "Current / A": [1e-3, 1e-3]}
+    polars.DataFrame(table).write_parquet(folder / "records.parquet")
+    heading = "token,folder,sort,charge_start_C,charge_middle_C,charge_end_C\n"
+    (folder / "stamps.csv").write_text(heading + "y,s001/a1,during,0.01,0.02,0.03\n")
+    work, flowing = [evidence.Work("y", "1", "topspin", "a", 10.0, 30.0)], {"x": [(0.0, 100.0)]}
+    assert list(together.spectra(work, [step, one], tmp_path)) == []
+    assert list(together.wrong_stamps(work, flowing, [step, one], tmp_path, 0.01)) == []
+    assert len(list(together.wrong_stamps(work, {"x": [(0.0, 20.0)]}, [step, one], tmp_path, 0.01))) == 1
+    (folder / "stamps.csv").write_text(heading)
+    assert len(list(together.spectra(work, [step, one], tmp_path))) == 1
 
 
 def test_a_series_of_spectra_is_no_double_start_and_a_repeated_one_is():

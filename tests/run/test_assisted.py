@@ -9,7 +9,7 @@ from laboratory_folder import Laboratory
 from labctl.cli.running import RunRequest, run
 
 BY_HAND = {
-    "maccor": "{driver: assisted, role: cycler, channels: 1-16, drop_folder: by-hand/cycler}",
+    "maccor": "{driver: assisted, role: cycler, channels: 1-17, drop_folder: by-hand/cycler}",
     "topspin": "{driver: assisted, role: spectrometer, drop_folder: by-hand/nmr}",
     "zahner": "{driver: assisted, role: potentiostat, drop_folder: by-hand/impedance}",
     "oven": "{driver: assisted, role: chamber, drop_folder: by-hand/oven}",

@@ -154,7 +154,8 @@ def test_two_users_share_one_spectrometer_and_the_urgent_go_first(shared):
 @pytest.mark.parametrize("steps", [SPECTRA, LONG], ids=["ending in the probe", "ending on the cycler"])
 def test_more_cells_than_channels_take_turns_where_channels_are_given_back(shared, steps):
     shared.protocol.write_text("channels: give_back\n" + (HEAD + steps).lstrip())
-    shared.replace("station.yaml", "channels: 1-16", "channels: 1-2")
+    shared.replace("station.yaml", "channels: 1-17", "channels: 1-2")
+    shared.replace("station.yaml", ", leads: {maccor: 17}", "")
     shared.replace("station.yaml", "maccor: 1-8, zahner: {through: mux, relays: 101-108}", "maccor: 1-2")
     shared.replace("station.yaml", "cabinet: {count: 8", "cabinet: {count: 2")
     shared.replace("station.yaml", "  oven:    {count: 8, temperature: oven, leads: {maccor: 9-16}}\n", "")

@@ -30,7 +30,7 @@ def terminal(tmp_path_factory) -> Iterator[Terminal]:
     """A laboratory that runs, with two cells, and a station file that is wrong about the tester's clock."""
     laboratory = Laboratory(tmp_path_factory.mktemp("instruments") / "lab")
     laboratory.keep_cells(*KEPT)
-    laboratory.replace("station.yaml", "channels: 1-16,", "channels: 1-16, tester_clock: 1 h,")
+    laboratory.replace("station.yaml", "channels: 1-17,", "channels: 1-17, tester_clock: 1 h,")
     with simulated(laboratory) as running_laboratory:
         yield running_laboratory
 
@@ -85,7 +85,7 @@ def test_the_list_tells_what_the_station_file_has_and_asks_nobody(labctl, termin
     assert (code, report["mode"], set(listed)) == (0, "simulated", set(INSTRUMENTS))
     assert (listed["mux"]["role"], listed["mux"]["driver"]) == ("multiplexer", "scpi-multiplexer")
     assert listed["mux"]["used_by"] == ["cabinet: relays 101-108 to zahner"]
-    assert listed["maccor"]["used_by"] == ["cabinet: channels 1-8", "oven: channels 9-16"]
+    assert listed["maccor"]["used_by"] == ["cabinet: channels 1-8", "oven: channels 9-16", "probe: channels 17"]
     assert {one["name"] for one in listed["mux"]["needs"] if one["there"]} == {"pyvisa", "pyvisa-py"}
     assert listed["topspin"]["needs"] == [{"name": "LABCTL_TOPSPIN_TOKEN", "there": False, "what": "not set"}]
 
@@ -94,8 +94,8 @@ def test_a_check_tells_ranges_limits_clocks_and_what_is_unsafe_or_unverified(loo
     found, _ = looked
     assert {name for name, one in found.items() if one["ok"]} == set(INSTRUMENTS)
     maccor = found["maccor"]
-    assert maccor["facts"]["channels 1-16"] == "0 V to 5 V; ranges 150 µA, 5 mA, 150 mA, 5 A"
-    assert maccor["safety"]["limits of 1-16"].startswith("-0.5 V to 5 V, charge 5.25 A")
+    assert maccor["facts"]["channels 1-17"] == "0 V to 5 V; ranges 150 µA, 5 mA, 150 mA, 5 A"
+    assert maccor["safety"]["limits of 1-17"].startswith("-0.5 V to 5 V, charge 5.25 A")
     assert maccor["firmware"] and maccor["details"]["MacNet API"]
     assert abs(maccor["clock_offset_s"] + 3600) < 3 and abs(found["topspin"]["clock_offset_s"]) < 3
     assert found["oven"]["clock_offset_s"] is None
@@ -144,7 +144,7 @@ def test_a_person_reads_it_all_in_a_window_of_any_width(labctl, monkeypatch, wid
     assert code == 0
     for line in (out + listed).splitlines():
         assert len(line) <= width
-    for word in ("power-fail recall", "limits of 1-16", "unverified", "UNSAFE"):
+    for word in ("power-fail recall", "limits of 1-17", "unverified", "UNSAFE"):
         assert word in out
     for name in INSTRUMENTS:
         assert name in listed

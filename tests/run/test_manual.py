@@ -26,8 +26,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
     laboratory = Laboratory(tmp_path_factory.mktemp("manual") / "lab")
     laboratory.replace(
         "station.yaml",
-        "channels: 1-16,",
-        "channels: 1-16, direct_mode_watchdog: 10 s, simulate: {direct_mode_watchdog: 10},",
+        "channels: 1-17,",
+        "channels: 1-17, direct_mode_watchdog: 10 s, simulate: {direct_mode_watchdog: 10},",
     )
     with simulated(laboratory, speed=1, seed=0) as answers:
         yield laboratory.folder, dict(answers)
@@ -82,7 +82,7 @@ def test_a_person_steers_a_channel_and_leaves_it_open(place, manual) -> None:
         (("nobody", "1", *LIMITS), "", 2, "no instrument is called 'nobody'"),
         (("maccor", "1", "--voltage", "4 V", "3 V", "--current", "1 mA"), "", 2, "exclude everything"),
         (("maccor", "1", "--voltage", "3", "4 V", "--current", "1 mA"), "", 2, "no unit"),
-        (("maccor", "17", *LIMITS), "17\ncharge 0.2 mA to 4.2 V\n", 4, "channel 17 is not one"),
+        (("maccor", "18", *LIMITS), "18\ncharge 0.2 mA to 4.2 V\n", 4, "channel 18 is not one"),
         (("maccor", "1", *LIMITS), "1\ncharge 2 mA to 4.2 V\ncharge 1 mA to 4.5 V\nfoo\nend\n", 0, "no order"),
     ],
 )

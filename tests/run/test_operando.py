@@ -17,6 +17,7 @@ AHEAD_S = 42.0
 SHORT = """
 operando: {as: plating, current: 2 mA/cm2, until: {voltage: upper}, at_most: 4 h, experiment: quick, pauses: PAUSES}
 """.replace("PAUSES", "{every: 20 min, experiment: slow}")
+SP150E = "{driver: biologic, address: 192.0.2.20, channels: 1, model: SP-150e, simulate: {model: SP-150e, channels: 1}}"
 EXPERIMENTS = """
 experiments:
   quick: {nucleus: 7Li, pulse_program: zg, carrier: 250 ppm, scans: 128, recycle_delay: 3 s, dwell_time: 1 us,
@@ -32,17 +33,17 @@ def stamps(folder):
 
 
 class Truth:
-    """When the tester's test ran, and what its records say, seen from the laboratory itself."""
+    """When the cycler's program ran, and what its records say, seen from the laboratory itself."""
 
-    def __init__(self, lab, folder, token) -> None:
+    def __init__(self, lab, folder, token, cycler="maccor") -> None:
         self._lab = lab
         moves = [
             (entry["t"], entry["event"])
-            for entry in lab.records("maccor")
-            if entry.get("test") == token and entry["event"] in ("started", "suspended", "resumed", "completed")
+            for entry in lab.records(cycler)
+            if cycler != "maccor" or entry.get("test") == token
         ]
         self._on = [t for t, event in moves if event in ("started", "resumed")]
-        self._off = [t for t, event in moves if event in ("suspended", "completed")]
+        self._off = [t for t, event in moves if event in ("suspended", "completed", "ended")]
         table = polars.read_parquet(folder / "records.parquet")
         self.numbers = table["Record Number / 1"].to_list()
         self.times = table["Test Time / s"].to_numpy()
@@ -67,11 +68,9 @@ class Truth:
         }
 
 
-def in_the_probe(laboratory: Laboratory, ahead: float = AHEAD_S) -> None:
-    """Lead a channel of the cycler to the probe, and let the spectrometer's clock be ahead."""
+def clock_ahead(laboratory: Laboratory, ahead: float = AHEAD_S) -> None:
+    """Let the spectrometer's clock be ahead."""
     laboratory.replace("station.yaml", "{driver: bruker,", f"{{driver: bruker, simulate: {{clock_ahead_s: {ahead}}},")
-    laboratory.replace("station.yaml", "channels: 1-16", "channels: 1-17")
-    laboratory.replace("station.yaml", "instrument: topspin,", "instrument: topspin, leads: {maccor: 17},")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +79,7 @@ def ran(tmp_path_factory):
     laboratory = Laboratory(tmp_path_factory.mktemp("operando") / "lab")
     laboratory.keep_cells("coated-01")
     laboratory.replace("cells.yaml", ", measure_at: [1]", "")
-    in_the_probe(laboratory)
+    clock_ahead(laboratory)
     simulations = []
     request = RunRequest(
         laboratory.folder,
@@ -151,8 +150,15 @@ def test_one_bundle_holds_the_record_the_stamps_and_every_spectrum(ran):
 def short(laboratory: Laboratory) -> None:
     """An operando charge of little more than an hour, with a pause every 20 minutes."""
     one_cell(laboratory, SHORT)
-    in_the_probe(laboratory)
+    clock_ahead(laboratory)
     laboratory.protocol.write_text(laboratory.protocol.read_text() + EXPERIMENTS)
+
+
+def with_a_potentiostat(laboratory: Laboratory) -> None:
+    """The same, with the channel of a small BioLogic instrument at the probe instead of the tester's."""
+    short(laboratory)
+    laboratory.replace("station.yaml", "leads: {maccor: 17}", "leads: {sp: 1}")
+    laboratory.replace("station.yaml", "  topspin:", f"  sp: {SP150E}\n  topspin:")
 
 
 def spectra(scene: Scene, *statuses: Status):
@@ -255,3 +261,36 @@ def test_a_fault_of_the_cycler_ends_the_acquisition_and_what_was_taken_is_stampe
         assert row.operation not in {one.operation for one in scene.journal.held()}
 
     play(laboratory, script)
+
+
+def test_a_potentiostat_charges_as_a_tester_does_and_is_taken_up_again_in_a_pause(laboratory):
+    with_a_potentiostat(laboratory)
+
+    async def in_the_second_long_one(scene: Scene) -> None:
+        await scene.until(lambda: len(of_sort(scene, "pause", Status.DONE)) == 1)
+        await scene.until(lambda: of_sort(scene, "pause", Status.RUNNING))
+        assert scene.is_open()
+        assert {"topspin", "sp:1", "probe/1"} <= set(scene.row("operando-plating").resources)
+
+    async def to_the_end(scene: Scene) -> None:
+        await scene.until_state("finished")
+        row = scene.row("operando-plating")
+        truth = Truth(scene.lab, scene.bundle(row), row.token, "sp")
+        assert truth.numbers == list(range(1, len(truth.numbers) + 1))
+        acquired, found = truth.acquired(), stamps(scene.bundle(row))
+        assert {stamp["token"] for stamp in found} == {one.token for one in spectra(scene)}
+        for stamp in found:
+            began, over = acquired[stamp["token"]]
+            for when, at in (("start", began), ("middle", (began + over) / 2), ("end", over)):
+                assert float(stamp[f"charge_{when}_C"]) == pytest.approx(truth.charge(at), rel=1e-3, abs=1e-5)
+        # Current flows for as long between two pauses as with a tester, whose clock stands in them.
+        pauses = [float(stamp["started_s"]) for stamp in found if stamp["sort"] == "pause"]
+        assert pauses == pytest.approx([1200.0 * (n + 1) for n in range(len(pauses))], rel=0.02)
+        assert len(pauses) == 3
+        assert len(scene.log("sp", "started")) == 1 + len(pauses)
+        assert row.result["integrated_C"] == pytest.approx(row.result["capacity_C"], rel=1e-3)
+        assert row.result["current_ended"]
+        assert scene.lab.violations == []
+
+    for script in (in_the_second_long_one, to_the_end):
+        play(laboratory, script)

@@ -20,6 +20,7 @@ from labctl.instruments import (
     State,
 )
 from labctl_drivers.biologic.backend import (
+    ChannelStatus,
     ConstantCurrent,
     ConstantVoltage,
     Doing,
@@ -97,11 +98,17 @@ class BiologicCycler(BiologicInstrument):
             if status.failed and status.doing is Doing.STOPPED:
                 return self._judged(token, f"channel {run.channel} stopped: {status.message}", "")
             suspended = bool(self._runs.facts(token).get("suspended"))
+            if status.doing is Doing.STOPPED and not suspended:
+                return self._judged(token, self._problem(run, account), "completed")
+            elapsed = _elapsed(run, account, status)
+            values = {
+                **self._values(status),
+                "test_time_s": elapsed,
+                "capacity_C": account.capacity,
+                "step_time_s": max(0.0, elapsed - account.began),
+            }
             if status.doing is Doing.STOPPED:
-                problem = self._problem(run, account)
-                if suspended and problem:
-                    return Progress(State.RUNNING, "suspended", None, self._values(status))
-                return self._judged(token, problem, "completed")
+                return Progress(State.RUNNING, "suspended", None, values)
             if account.has_lasted:
                 await self._backend.stop(run.channel)
                 await self._account(run, whole=True)
@@ -109,13 +116,6 @@ class BiologicCycler(BiologicInstrument):
             if suspended:
                 # The process ended between the note and the order to stop, or after a resumption.
                 self._runs.note(token, suspended=False)
-            values = self._values(status)
-            # The instrument counts from the last start, which may have been a resumption.
-            parts = run.sent.get("continued", ())
-            elapsed = status.elapsed + (float(parts[-1]["at"]) if parts else 0.0)
-            values["test_time_s"] = elapsed
-            values["capacity_C"] = account.capacity
-            values["step_time_s"] = max(0.0, elapsed - account.began - account.paused)
             message = "paused" if status.doing is Doing.PAUSED else status.message or "running"
             return Progress(State.RUNNING, message, self._remaining(run, account, elapsed), values)
 
@@ -140,7 +140,7 @@ class BiologicCycler(BiologicInstrument):
             return None
         technique = run.techniques[last.technique]
         if isinstance(technique, OpenCircuit) and last.technique == len(run.techniques) - 1:
-            return min(max(1.0, account.began + account.paused + technique.duration - elapsed), _LOOK_EVERY)
+            return min(max(1.0, account.began + technique.duration - elapsed), _LOOK_EVERY)
         return None
 
     async def _account(self, run: Run, *, whole: bool = False) -> tuple[Account, list[Sample]]:
@@ -239,35 +239,21 @@ class BiologicCycler(BiologicInstrument):
             run, facts = self._run(handle.token), self._runs.facts(handle.token)
             if "verdict" in facts or not facts.get("suspended"):
                 return
-            if (await self._look(run)).doing is not Doing.STOPPED:
+            status = await self._look(run)
+            if status.doing is not Doing.STOPPED:
                 # It was started, and the process ended before that was written down; or never stopped.
                 self._runs.note(run.token, suspended=False)
                 return
             account, _ = await self._account(run)
-            first, left = self._left(run, account)
-            if left:
-                sent = await self._backend.load(run.token, run.channel, left)
-                loaded = [{**one, "technique": one["technique"] + first} for one in sent["loaded"]]
-                at = (self._context.clock.now() - run.begun).total_seconds()
-                part = {"loaded": loaded, "at": at}
-                run = replace(run, sent={**run.sent, "continued": [*run.sent.get("continued", ()), part]})
-                self._runs.write(run, facts)
-                await self._backend.start([run])
+            first, left = _left(run, account)
+            at = _elapsed(run, account, status)
+            sent = await self._backend.load(run.token, run.channel, left)
+            loaded = [{**one, "technique": one["technique"] + first} for one in sent["loaded"]]
+            continued = [*run.sent.get("continued", ()), {"loaded": loaded, "at": at}]
+            run = replace(run, sent={**run.sent, "continued": continued})
+            self._runs.write(run, facts)
+            await self._backend.start([run])
             self._runs.note(run.token, suspended=False)
-
-    def _left(self, run: Run, account: Account) -> tuple[int, list[Technique]]:
-        """What is left of a program that was interrupted, and which of its techniques that begins with."""
-        last = account.last
-        if last is None:
-            return 0, list(run.techniques)
-        first = last.technique
-        technique = run.techniques[first]
-        if account.ended(last) != "stopped" or not isinstance(
-            technique, (OpenCircuit, ConstantCurrent, ConstantVoltage)
-        ):
-            return first + 1, list(run.techniques[first + 1 :])
-        begun = replace(technique, duration=max(1.0, technique.duration - account.lasted))
-        return first, [begun, *run.techniques[first + 1 :]]
 
     async def reading(self, channel: int) -> Reading:
         """Read voltage and current of a channel, idle or not."""
@@ -282,3 +268,25 @@ class BiologicCycler(BiologicInstrument):
         async with self._lock:
             words = await self._backend.channels()
         return {channel: words.get(channel, "not plugged") for channel in self._settings.channels}
+
+
+def _elapsed(run: Run, account: Account, status: ChannelStatus) -> float:
+    """Seconds for which a run has run, interruptions left out: the channel counts from its last start."""
+    parts = run.sent.get("continued", ())
+    recorded = account.last.at if account.last is not None else 0.0
+    return max(status.elapsed + (float(parts[-1]["at"]) if parts else 0.0), recorded)
+
+
+def _left(run: Run, account: Account) -> tuple[int, list[Technique]]:
+    """What is left of a program that was interrupted, and which of its techniques that begins with.
+
+    The technique in which it was interrupted is never taken for ended, however near its end it was: one that was ends
+    again at once.
+    """
+    last = account.last
+    if last is None:
+        return 0, list(run.techniques)
+    technique = run.techniques[last.technique]
+    if isinstance(technique, (OpenCircuit, ConstantCurrent, ConstantVoltage)):
+        technique = replace(technique, duration=max(1.0, technique.duration - account.lasted))
+    return last.technique, [technique, *run.techniques[last.technique + 1 :]]

@@ -64,9 +64,8 @@ class Account:
         self._last: Sample | None = None
         self._began = 0.0
         self._charge = 0.0
-        self._paused = 0.0
-        # The same of the present technique, of which a step may have several.
-        self._alone = (0.0, 0.0)
+        # When the present technique began, of which a step may have several.
+        self._alone = 0.0
         self._calm_since: float | None = None
         #: Whether the condition that must last has lasted.
         self.has_lasted = False
@@ -91,11 +90,6 @@ class Account:
         """When the present step began, s since the start of the run."""
         return self._began
 
-    @property
-    def paused(self) -> float:
-        """Seconds for which the present step was interrupted."""
-        return self._paused
-
     def feed(self, records: Sequence[Record]) -> list[Sample]:
         """Take further records; gives those of direct current."""
         samples = [record for record in records if isinstance(record, Sample)]
@@ -107,17 +101,15 @@ class Account:
             if before is not None:
                 self._settle(before, ended=not same, left=other)
             if not same:
-                self._charge, self._began, self._paused = 0.0, since, 0.0
+                self._charge, self._began = 0.0, since
             if other:
-                self._alone = since, self._paused
+                self._alone = since
             if before is not None and sample.part != before.part:
-                self._paused += (sample.at - since) if same else 0.0
                 self._calm_since = None
-            else:
-                if sample.at - since > _GAP * _interval(self._techniques[sample.technique]) + 1.0:
-                    self.gaps.append((since, sample.at))
-                if before is not None and same:
-                    self._charge += 0.5 * (sample.current + before.current) * (sample.at - since)
+            if sample.at - since > _GAP * _interval(self._techniques[sample.technique]) + 1.0:
+                self.gaps.append((since, sample.at))
+            if before is not None and same:
+                self._charge += 0.5 * (sample.current + before.current) * (sample.at - since)
             self._last = sample
             self._watch(sample, other)
         return samples
@@ -149,9 +141,8 @@ class Account:
 
     @property
     def lasted(self) -> float:
-        """Seconds from the present technique's first record to its last, interruptions left out."""
-        began, paused = self._alone
-        return 0.0 if self._last is None else self._last.at - began - (self._paused - paused)
+        """Seconds from the present technique's first record to its last."""
+        return 0.0 if self._last is None else self._last.at - self._alone
 
     def _settle(self, sample: Sample, *, ended: bool, left: bool) -> None:
         how = self.ended(sample) if left else ""

@@ -232,7 +232,8 @@ class ZahnerPotentiostat:
         async with self._lock:
             raws = await self._conductor.files(handle)
             if not raws:
-                raise DataError(f"{self._context.name}: Thales has no file {handle.place}")
+                why = f"Thales has no file {handle.place}: no spectrum was complete when it ended"
+                raise DataError(f"{self._context.name}: {why}")
             shown = await self._thales.off()
             after = await self._thales.potential()
             run = await self._conductor.run(handle)

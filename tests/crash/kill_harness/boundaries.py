@@ -10,6 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 KINDS = ("rest", "charge", "discharge", "hold", "nmr", "nutation", "reference", "eis", "transfer")
+#: Of the other campaigns.
+TOGETHER = {
+    "operando": ("rest", "operando", "spectrum", "discharge", "reference", "transfer"),
+    "deis": ("rest", "charge", "discharge", "deis"),
+}
 STATUSES = ("requested", "leased", "intent", "running", "fetched", "done")
 OTHERS = ("insert laboratory", "insert campaigns", "insert confirmations", "update campaigns")
 SIDES = ("before", "after")
@@ -22,6 +27,11 @@ def boundaries(kinds: Iterable[str] = KINDS, statuses: Iterable[str] = STATUSES)
 
 #: Every boundary of every kind of operation, and those of the commits beside.
 ALL = (*boundaries(), *(f"{other} {side}" for other in OTHERS for side in SIDES))
+
+
+def boundaries_of(campaign: str) -> tuple[str, ...]:
+    """Every boundary of the kinds of operation that a campaign has."""
+    return tuple(boundaries(TOGETHER[campaign])) if campaign in TOGETHER else ALL
 
 
 class Plan:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import subprocess
 from collections.abc import Sequence
@@ -12,16 +13,20 @@ from typing import Any
 
 from labctl.engine.clock import real_seconds
 
-from . import checks, evidence, journal, orchestrator
+from . import checks, evidence, journal, orchestrator, together
 from .boundaries import Plan
 from .files import make_files
 from .laboratory import COMMAND, SimulatedLaboratory
+from .person import Person
 
 FIRST_LIFE = 0.4
 """Seconds that an orchestrator lives on average at first; later lives follow from how far the campaign has come."""
 GROWN_UP = 0.6
 """Share of the lives that are counted from when the orchestrator is there; the others from the start of the process."""
 _UNDISTURBED_WITHIN = 900.0
+_PERSON_LOOKS = 0.5
+_ANSWERS = 0.05
+"""Real seconds that an answer may be under way on a busy machine."""
 
 
 @dataclass(slots=True)
@@ -40,6 +45,10 @@ class Outcome:
         Each a sentence; all empty where all is well.
     lost : int
         Records that are missing or doubled in our bundles.
+    spectra : int
+        Taken while current flowed, or between.
+    wrong_spectra : list of str
+        Those that are missing, there twice, or wrongly stamped.
     unfinished : list of str
         Cells that have not finished, and how.
     differences : list of str
@@ -61,6 +70,8 @@ class Outcome:
     violations: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     lost: int = 0
+    spectra: int = 0
+    wrong_spectra: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
     delivered: bool = False
@@ -76,6 +87,7 @@ class Outcome:
             *self.violations,
             *self.unknown,
             *([f"{self.lost} records are not in the bundles as they were made"] if self.lost else []),
+            *self.wrong_spectra,
             *self.unfinished,
             *self.differences,
             *([] if self.delivered else ["no analysis was delivered"]),
@@ -87,6 +99,7 @@ class Outcome:
         return (
             f"kills {self.kills}, restarts {self.restarts}, operations {self.operations}, records {self.records}, "
             f"double starts {len(self.double_starts)}, overlaps {len(self.overlaps)}, lost records {self.lost}, "
+            f"spectra {self.spectra}, wrong {len(self.wrong_spectra)}, "
             f"violations {len(self.violations)}, unknown {len(self.unknown)}, unfinished {len(self.unfinished)}, "
             f"analysis equal {'no' if self.differences else 'yes'}, duration {self.seconds:.0f} s"
         )
@@ -94,12 +107,17 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A campaign that can be run again and again: so many cells and cycles, a seed, and the laboratory's speed."""
+    """A campaign that can be run again and again: so many cells and cycles, a seed, and the laboratory's speed.
+
+    ``campaign`` is one of :data:`.protocols.PROTOCOLS`. Only that of ``cycling`` has the same results whenever and
+    however often it is killed; the others are judged spectrum by spectrum.
+    """
 
     cells: int = 8
     cycles: int = 2
     seed: int = 1
     speed: float = 300.0
+    campaign: str = "cycling"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +136,7 @@ def undisturbed(setting: Setting, folder: Path) -> Undisturbed:
     RuntimeError
         It did not come to its end.
     """
-    protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles)
+    protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles, campaign=setting.campaign)
     command = (*COMMAND, "run", str(protocol), "--simulate", "--accelerate", "--seed", str(setting.seed))
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_UNDISTURBED_WITHIN, check=False)
     if done.returncode != 0:
@@ -131,7 +149,7 @@ def undisturbed(setting: Setting, folder: Path) -> Undisturbed:
 def random_kills(setting: Setting, folder: Path, twin: Undisturbed, kills: int) -> Outcome:
     """Kill the orchestrator ``kills`` times at random instants while the laboratory goes on; fewer if it ends first."""
     chance = random.Random(setting.seed)
-    protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles)
+    protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles, campaign=setting.campaign)
     outcome, began = Outcome(), real_seconds()
     life = FIRST_LIFE
     with SimulatedLaboratory(folder, speed=setting.speed, seed=setting.seed) as laboratory:
@@ -142,20 +160,20 @@ def random_kills(setting: Setting, folder: Path, twin: Undisturbed, kills: int) 
                     if chance.random() < GROWN_UP:
                         orchestrator.wait_until_it_is_there(folder, process)
                     seconds = chance.uniform(0.0, 2.0 * life)
-                ended = orchestrator.ends_within(process, seconds)
+                ended = _live(folder, process, seconds)
             outcome.kills += not ended
             if _over(folder, process, killed=not ended):
                 break
             outcome.restarts += 1
             life = _next_life(life, outcome.kills / kills if kills else 1.0, _progress(folder, twin))
-        _judge(outcome, folder, laboratory, twin)
+        _judge(outcome, setting, folder, laboratory, twin)
     outcome.seconds = real_seconds() - began
     return outcome
 
 
 def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries: Sequence[str]) -> Outcome:
     """Have the orchestrator die once at each of these commit boundaries."""
-    protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles)
+    protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles, campaign=setting.campaign)
     outcome, began = Outcome(), real_seconds()
     plan = Plan(folder / "boundaries.plan")
     plan.make(boundaries)
@@ -163,16 +181,26 @@ def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries
         while True:
             before = len(plan.done())
             with orchestrator.running(folder, protocol, plan=folder / "boundaries.plan") as process:
-                orchestrator.ends_within(process, None)
+                _live(folder, process, None)
             killed = len(plan.done()) > before
             outcome.kills += killed
             if _over(folder, process, killed=killed):
                 break
             outcome.restarts += 1
         outcome.boundaries_left = sorted(plan.left())
-        _judge(outcome, folder, laboratory, twin)
+        _judge(outcome, setting, folder, laboratory, twin)
     outcome.seconds = real_seconds() - began
     return outcome
+
+
+def _live(folder: Path, process: orchestrator.Life, seconds: float | None) -> bool:
+    """Let an orchestrator live, with a person there for held cells; whether it ended by itself."""
+    person, until = Person(folder), math.inf if seconds is None else real_seconds() + seconds
+    while (left := until - real_seconds()) > 0:
+        if orchestrator.ends_within(process, min(left, _PERSON_LOOKS)):
+            return True
+        person.look()
+    return False
 
 
 def _over(folder: Path, process: orchestrator.Life, *, killed: bool) -> bool:
@@ -198,25 +226,35 @@ def _next_life(life: float, killed: float, progress: float) -> float:
     return min(max(life * factor, 0.1), 30.0)
 
 
-def _judge(outcome: Outcome, folder: Path, laboratory: SimulatedLaboratory, twin: Undisturbed) -> None:
-    operations = journal.operations(folder)
-    work = [
-        *evidence.of_cycler("maccor", laboratory.log("maccor")),
-        *evidence.of_spectrometer("topspin", laboratory.log("topspin")),
-        *evidence.of_potentiostat("zahner", laboratory.log("zahner")),
-    ]
+def _judge(
+    outcome: Outcome, setting: Setting, folder: Path, laboratory: SimulatedLaboratory, twin: Undisturbed
+) -> None:
+    operations, results = journal.operations(folder), folder / "results"
+    cycling = evidence.of_cycler("maccor", laboratory.log("maccor"))
+    acquired = evidence.of_spectrometer("topspin", laboratory.log("topspin"))
+    swept = evidence.of_potentiostat("zahner", laboratory.log("zahner"))
+    work = [*cycling, *acquired, *swept]
     moves = evidence.moves(laboratory.log("laboratory"))
     campaign = operations[0].operation.split("/")[0]
     outcome.operations = len(operations)
     outcome.double_starts = [*checks.double_starts(work, operations), *checks.double_moves(moves, operations)]
-    outcome.overlaps = checks.overlaps(work)
+    outcome.overlaps = checks.overlaps(work, operations)
     outcome.unknown = checks.never_started(work, operations)
     tests = laboratory.ask("tests", instrument="maccor")["tests"]
-    outcome.records, outcome.lost = checks.lost_records(tests, operations, folder / "results")
+    outcome.records, outcome.lost = checks.lost_records(tests, operations, results)
+    flowing = evidence.flowing(laboratory.log("maccor"))
+    outcome.wrong_spectra = [
+        *together.spectra(acquired, operations, results),
+        *together.wrong_stamps(acquired, flowing, operations, results, _ANSWERS * setting.speed),
+        *together.series(swept, operations, results),
+    ]
+    outcome.spectra = sum(len(together.stamps_of(one, results)) for one in operations)
     outcome.violations = [json.dumps(violation) for violation in laboratory.ask("violations")["violations"]]
+    source = [entry["on"] for entry in laboratory.log("zahner") if entry["event"] == "source"]
+    outcome.violations += ["the potentiostat's source was left on"] if source and source[-1] else []
     states = journal.cell_states(folder, campaign)
     outcome.unfinished = [f"{cell} is {state}" for cell, state in states.items() if state != "finished"]
-    written = folder / "results" / campaign / "analysis.json"
+    written = results / campaign / "analysis.json"
     outcome.delivered = written.is_file()
     analysis = json.loads(written.read_text(encoding="utf-8")) if outcome.delivered else {}
-    outcome.differences = list(checks.differences(analysis, twin.analysis))
+    outcome.differences = list(checks.differences(analysis, twin.analysis)) if setting.campaign == "cycling" else []

@@ -23,10 +23,17 @@ _TOUCH = 0.02
 
 
 def double_starts(work: Iterable[Work], operations: Sequence[Operation]) -> list[str]:
-    """Steps of a cell that were started more than once, under whatever name."""
+    """Names that were started more than once, and steps of a cell that were begun anew without having failed."""
     step_of = {one.token: (one.cell, one.step) for one in operations}
-    starts = Counter((step_of.get(one.name, ("", one.name)), one.part) for one in work)
-    return [f"{cell} {step} {part}: {count} starts" for ((cell, step), part), count in starts.items() if count > 1]
+    failed = Counter((one.cell, one.step) for one in operations if one.status in ("failed", "aborted"))
+    names: dict[tuple[tuple[str, str], str], list[str]] = {}
+    for one in work:
+        names.setdefault((step_of.get(one.name, ("", one.name)), one.part), []).append(one.name)
+    return [
+        f"{cell} {step} {part}: {len(started)} starts"
+        for ((cell, step), part), started in names.items()
+        if len(started) > len(set(started)) or len(started) > 1 + failed[cell, step]
+    ]
 
 
 def double_moves(moves: Iterable[tuple[str, str]], operations: Iterable[Operation]) -> list[str]:
@@ -51,9 +58,10 @@ def never_started(work: Iterable[Work], operations: Iterable[Operation]) -> list
     ]  # fmt: skip
 
 
-def overlaps(work: Sequence[Work]) -> list[str]:
-    """Things that went on at once on one channel or on one cell."""
-    return [*_at_once(work, "where"), *_at_once(work, "cell")]
+def overlaps(work: Sequence[Work], operations: Sequence[Operation] = ()) -> list[str]:
+    """Things that went on at once on one channel or on one cell; spectra within a step are meant to."""
+    within = {one.token for one in operations if one.kind == "spectrum"}
+    return [*_at_once(work, "where"), *_at_once([one for one in work if one.name not in within], "cell")]
 
 
 def _at_once(work: Sequence[Work], of: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ Times are the laboratory's, in s. Nothing here asks labctl.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath, PureWindowsPath
@@ -39,6 +40,7 @@ class Work:
 
 Entries = Iterable[Mapping[str, Any]]
 _NEVER = float("inf")
+_NUMBERED = re.compile(r"(.+-[a-z0-9]{12})-(\d{3})")
 
 
 def of_cycler(name: str, log: Entries) -> list[Work]:
@@ -104,9 +106,24 @@ def of_potentiostat(name: str, log: Entries) -> list[Work]:
 
 
 def _sweep(name: str, began: Mapping[str, Any], ended: float) -> Work:
-    return Work(PureWindowsPath(began["file"]).stem, "", name, str(began["cell"]), float(began["t"]), ended)
+    # A series under direct current adds the spectrum's number to its name.
+    found = _NUMBERED.fullmatch(stem := PureWindowsPath(began["file"]).stem)
+    token, part = (found[1], found[2]) if found is not None else (stem, "")
+    return Work(token, part, name, str(began["cell"]), float(began["t"]), ended)
 
 
 def moves(log: Entries) -> list[tuple[str, str]]:
     """Every move of a cell, to where, in order, from the laboratory's log."""
     return [(str(entry["cell"]), str(entry["to"])) for entry in log if entry["event"] == "moved"]
+
+
+def flowing(log: Entries) -> dict[str, list[tuple[float, float]]]:
+    """When current flowed in each test of a MACCOR: stretches from its start or resumption to what ended them."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for entry in log:
+        stretches, event = found.setdefault(str(entry.get("test")), []), entry["event"]
+        if event in ("started", "resumed"):
+            stretches.append((float(entry["t"]), _NEVER))
+        elif event in ("completed", "problem", "suspended", "cleared") and stretches and stretches[-1][1] == _NEVER:
+            stretches[-1] = stretches[-1][0], float(entry.get("ended", entry["t"]))
+    return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 FILE = "labctl.sqlite"
 
@@ -21,6 +23,7 @@ class Operation:
     kind: str
     token: str
     status: str
+    result: Mapping[str, Any] = field(default_factory=dict)
 
 
 @contextmanager
@@ -53,8 +56,21 @@ def operations(folder: Path) -> list[Operation]:
     with _open(folder) as connection:
         if not _has_table(connection, "operations"):
             return []
-        rows = connection.execute('SELECT operation, cell, step, kind, token, status FROM operations ORDER BY "order"')
-        return [Operation(*row) for row in rows]
+        rows = connection.execute(
+            'SELECT operation, cell, step, kind, token, status, result FROM operations ORDER BY "order"'
+        )
+        return [Operation(*row[:-1], json.loads(row[-1] or "{}")) for row in rows]
+
+
+def held(folder: Path) -> list[str]:
+    """Cells that wait for a person, and nobody has said anything yet."""
+    if not (folder / FILE).is_file():
+        return []
+    with _open(folder) as connection:
+        if not _has_table(connection, "cell_states"):
+            return []
+        rows = connection.execute("SELECT cell FROM cell_states WHERE state = 'held' AND wanted IS NULL")
+        return [str(row[0]) for row in rows]
 
 
 def cell_states(folder: Path, campaign: str) -> dict[str, str]:

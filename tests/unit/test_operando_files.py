@@ -1,0 +1,66 @@
+"""What a protocol and a station say of spectra under current: refused where it can't be, before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labctl.errors import InvalidFile
+from labctl.protocol import Acquisition, Together, expand, read_protocol
+from labctl.safety.preflight import check
+from labctl.station import load_station, read_cells, read_station
+
+TESTS = Path(__file__).parent.parent
+STATION = TESTS / "good" / "station.yaml"
+OPERANDO = TESTS.parent / "protocols" / "operando.yaml"
+ROLES = {
+    "maccor": "cycler",
+    "topspin": "spectrometer",
+    "zahner": "potentiostat",
+    "oven": "chamber",
+    "mux": "multiplexer",
+}
+CELLS = """\
+labctl: 1
+cells: [{id: c-1, barcode: B1, group: g, area: 1 cm2, chemistry: x, place: cabinet/1}]
+"""
+
+
+def calibrated(state: str, *again: str) -> str:
+    """The shipped protocol with a spectrum before the charge, and the pulse of both calibrated."""
+    text = OPERANDO.read_text()
+    before = "  - nmr: {as: pristine, experiment: operando}\n  - operando:\n"
+    pulse = f"pulse: {{flip: 90 deg, power: 80 W, calibrate: {{in: {state}, points: 8, reuse: [{', '.join(again)}]}}}}"
+    return text.replace("  - operando:\n", before).replace("pulse: {flip: 90 deg, power: 80 W}", pulse, 1)
+
+
+def test_spectra_under_current_use_the_pulse_that_was_calibrated_on_the_cell_before() -> None:
+    protocol = read_protocol(calibrated("pristine", "plating"), "p.yaml")
+    (cell,) = read_cells(CELLS, "cells.yaml").cells
+    parameters = {one.path: one.parameters for one in expand(protocol, cell)}
+    before, both = parameters["c000/02-nmr-pristine"], parameters["c000/03-operando-plating"]
+    assert isinstance(before, Acquisition)
+    assert isinstance(both, Together)
+    assert (before.pulse, both.during.pulse) == ("calibrate", "reuse")
+    assert both.pausing is not None
+    assert both.pausing.pulse == "nominal"
+
+
+@pytest.mark.parametrize(("state", "again"), [("plating", ()), ("pristine", ("platting",))])
+def test_a_pulse_is_not_calibrated_under_current_nor_for_a_step_that_is_not_there(
+    state: str, again: tuple[str]
+) -> None:
+    with pytest.raises(InvalidFile, match="no 'nmr' step with 'operando' measures the state 'pla"):
+        read_protocol(calibrated(state, *again), "p.yaml")
+
+
+def test_a_probe_without_leads_of_a_cycler_is_told_before_the_start() -> None:
+    protocol, cells = read_protocol(OPERANDO.read_text(), "p.yaml"), read_cells(CELLS, "cells.yaml")
+    (mistake,) = check(protocol, load_station(STATION), cells, ROLES)
+    assert str(mistake) == (
+        "p.yaml:11:5: no place of station 'example' has a cycler at a spectrometer for 'operando'; give the "
+        "spectrometer's place 'leads' of a cycler, such as 'leads: {maccor: 17}', or leave the step out"
+    )
+    text = STATION.read_text().replace("1-16", "1-17").replace("topspin, check", "topspin, leads: {maccor: 17}, check")
+    assert check(protocol, read_station(text, "s.yaml"), cells, ROLES) == []
