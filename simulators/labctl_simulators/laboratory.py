@@ -6,27 +6,22 @@ All simulators of a run share one :class:`Laboratory`. It holds no wire protocol
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
-from labctl_simulators.cell import Line, VirtualCell
+from labctl_simulators.cell import VirtualCell
 from labctl_simulators.cell.parameters import generator
-from labctl_simulators.cell.spectrum import REFERENCE
 from labctl_simulators.control import ControlPort
 from labctl_simulators.dialects import DIALECTS
 from labctl_simulators.faults import MEANT, FaultPlan, FaultProxy
 from labctl_simulators.places import BENCH, Place, read_place, read_slot, read_wiring
 from labctl_simulators.records import Records
+from labctl_simulators.samples import Cooling, Sample
 from labctl_simulators.thermal import ThermalPlant
-
-#: Time in s in which a sample comes within a third of the temperature around it: a pouch cell in air; invented.
-_COOLING_S: Final = 600.0
 
 AMBIENT_K = 293.15
 """Temperature of the room, unless the description says another; the paper's cells are cycled at 20 degC."""
@@ -36,18 +31,6 @@ SAVED = "labctl.laboratory/1"
 
 class NotPossible(ValueError):
     """Something that this laboratory cannot do, such as putting two cells on one slot."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Something for the probe that is no cell. ``reference`` is the LiCl standard, one line at 0 ppm."""
-
-    id: str
-
-    def nmr_lines(self, t: float) -> list[Line]:
-        """7Li lines; the same at any time."""
-        del t
-        return [REFERENCE]
 
 
 class Laboratory:
@@ -91,9 +74,7 @@ class Laboratory:
         self._samples = {"reference": Sample("reference")}
         self._positions: dict[str, str] = {"reference": BENCH}
         # When each was put where it is, and the temperature that it had then.
-        self._arrived: dict[str, tuple[float, float]] = {}
-        #: Time constant in s with which a sample takes on the temperature around it; 0 for at once.
-        self.cooling = _COOLING_S
+        self.cooling = Cooling()
         # The same the other way round, without the bench: who sits where is asked for with every reading.
         self._occupants: dict[str, str] = {}
         self._wiring = read_wiring(self._places.values())
@@ -176,7 +157,7 @@ class Laboratory:
                 sources = ", ".join(self._sources[cell_id])
                 self.note_violation("moved under current", cell=cell_id, sources=sources, to=position)
                 raise NotPossible(f"{cell_id} is under current of {sources}; it stays at {self._positions[cell_id]}")
-        self._arrived[cell_id] = (self.time(), self.sample_temperature(cell_id))
+        self.cooling.arrive(cell_id, self.time(), self.sample_temperature(cell_id))
         self.record("laboratory", "moved", cell=cell_id, source=self._positions[cell_id], to=position)
         self._put(cell_id, position)
         self.log.info("moved", cell=cell_id, to=position)
@@ -250,17 +231,15 @@ class Laboratory:
 
     def temperature_of(self, cell: VirtualCell | Sample) -> float:
         """Temperature in K where a cell sits, now."""
-        place = self._place_of(cell.id)
-        return self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
+        return self._temperature_around(cell.id)
 
     def sample_temperature(self, item: str) -> float:
-        """Temperature in K of a cell or sample itself, now: it follows that around it, as a pouch cell does in air."""
+        """Temperature in K of a cell or sample itself, now: it follows that around it."""
+        return self.cooling.temperature(item, self.time(), self._temperature_around(item))
+
+    def _temperature_around(self, item: str) -> float:
         place = self._place_of(item)
-        around = self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
-        since, before = self._arrived.get(item, (0.0, around))
-        if not self.cooling:
-            return around
-        return around + (before - around) * math.exp(-max(self.time() - since, 0.0) / self.cooling)
+        return self.chamber(place.chamber).temperature if place is not None and place.chamber else self._ambient
 
     def temperatures_of(self, cell: VirtualCell | Sample, times: Iterable[float]) -> np.ndarray:
         """Temperatures in K where a cell sits, at laboratory times, if nobody regulates otherwise until then."""
@@ -476,7 +455,7 @@ class Laboratory:
             "epoch": self._epoch.isoformat(),
             "cells": {cell_id: cell.save() for cell_id, cell in self.cells.items()},
             "positions": dict(self._positions),
-            "arrived": {item: list(came) for item, came in self._arrived.items()},
+            "arrived": self.cooling.save(),
             "relays": {mux: sorted(closed) for mux, closed in self._relays.items()},
             "chambers": {name: plant.save() for name, plant in self._chambers.items()},
             "sources": {cell_id: list(on) for cell_id, on in self._sources.items() if on},
@@ -501,7 +480,7 @@ class Laboratory:
         self._epoch = datetime.fromisoformat(data["epoch"])
         for cell_id, cell in data["cells"].items():
             self.cells[cell_id].restore(cell)
-        self._arrived = {item: (came[0], came[1]) for item, came in data.get("arrived", {}).items()}
+        self.cooling.restore(data.get("arrived", {}))
         self._positions, self._occupants = {}, {}
         for item, position in data["positions"].items():
             self._put(item, position)

@@ -14,7 +14,8 @@ from laboratory_scene import EPOCH, ROOM_K, Quiet, description, in_laboratory
 
 from labctl.engine.clock import LoopClock, run_virtual
 from labctl_simulators.cell import Current, VirtualCell
-from labctl_simulators.laboratory import Laboratory, NotPossible, Sample
+from labctl_simulators.laboratory import Laboratory, NotPossible
+from labctl_simulators.samples import Sample
 from labctl_simulators.thermal import ThermalPlant
 
 # Places and leads

@@ -84,11 +84,11 @@ class TopspinSimulator:
     name : str
         The station's name of the instrument.
     settings : mapping
-        The station's entry; ``data_folder`` is taken below the laboratory's folder. ``numbers``: ``int32`` (as TopSpin
-        3 writes), ``float64``, or either with ``-big`` for the byte order of old consoles. ``audit``: ``late`` for a
-        TopSpin that writes the audit trail only at the end. Under ``simulate``:
-        ``clock_ahead_s``, by which its PC's clock is ahead of the laboratory's; ``cooling_s``, the time constant with
-        which a sample takes on the temperature around it (600; 0 for at once).
+        The station's entry; ``data_folder`` is taken below the laboratory's folder. Under ``simulate``: ``numbers``,
+        ``int32`` (as TopSpin 3 writes), ``float64``, or either with ``-big`` for the byte order of old consoles;
+        ``audit``, ``late`` for a TopSpin that writes the audit trail only at the end; ``clock_ahead_s``, by which its
+        PC's clock is ahead of the laboratory's; ``cooling_s``, the time constant with which a sample takes on the
+        temperature around it (600; 0 for at once).
     laboratory : Laboratory
         Gives time, the sample in the probe, and noise.
     """
@@ -102,7 +102,7 @@ class TopspinSimulator:
         options = settings.get("simulate") or {}
         self.clock_ahead = timedelta(seconds=float(options.get("clock_ahead_s", 0.0)))
         if "cooling_s" in options:
-            laboratory.cooling = float(options["cooling_s"])
+            laboratory.cooling.seconds = float(options["cooling_s"])
         draw = laboratory.rng(name, "spectrometer")
         #: Hz by which 0 ppm lies above the basic frequency: what a reference spectrum finds out.
         self.reference_offset = float(draw.choice([-1.0, 1.0]) * draw.uniform(0.3, 1.0) * _LARGEST_OFFSET)
@@ -120,8 +120,8 @@ class TopspinSimulator:
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
-        self._numbers = str(settings.get("numbers", "int32"))
-        self._early_audit = settings.get("audit") != "late"
+        self._numbers = str(options.get("numbers", "int32"))
+        self._early_audit = options.get("audit") != "late"
         self._spoil: str | None = None
         self._screen_free = threading.Event()
         self._screen_free.set()
