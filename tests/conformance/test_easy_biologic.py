@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import importlib
+import importlib.util
 import platform
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,7 +24,8 @@ from labctl_simulators.biologic.eclib import EClib, Find
 from labctl_simulators.cell import Current
 from labctl_simulators.laboratory import Laboratory
 
-pytest.importorskip("pkg_resources", reason="needs the extra `conformance` (setuptools with pkg_resources)")
+if importlib.util.find_spec("easy_biologic") is None:
+    pytest.skip("needs the extra `conformance` (easy_biologic)", allow_module_level=True)
 pytestmark = pytest.mark.conformance
 
 SPEED = 20.0

@@ -1,13 +1,15 @@
 """The gateway for consoles under TopSpin 3, executed by Jython, beside the one for TopSpin 4: one wire, one dataset.
 
 Both run as programs, each on a stand-in for the vendor's names, and both stand-ins write through to the same virtual
-spectrometer. Without the Debian package `jython` these tests fail; they are never skipped.
+spectrometer. They belong to the conformance suite, whose extra they ask for as their neighbours do; there they are never
+skipped, and fail without the Debian package `jython`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -17,6 +19,9 @@ from nmr_bench import TOKEN, Wire, request
 from test_bruker_gateway import EXCHANGES
 
 from labctl.instruments import NotIdentified, Refused, State
+
+if importlib.util.find_spec("pymacnet") is None:
+    pytest.skip("needs the extra `conformance`, and the Debian package `jython`", allow_module_level=True)
 
 pytestmark = pytest.mark.conformance
 

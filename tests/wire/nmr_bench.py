@@ -55,7 +55,9 @@ class Bench:
     def __init__(self, folder: Path, clock: LoopClock, faults: bool, **settings: str) -> None:
         self.folder, self.clock = folder, clock
         self.laboratory = Laboratory(STATION, folder=folder, seed=7, clock=clock, log=Silence(), faults=faults)
-        self.simulator = TopspinSimulator("topspin", {"data_folder": "topspin-data", "simulate": settings}, self.laboratory)
+        self.simulator = TopspinSimulator(
+            "topspin", {"data_folder": "topspin-data", "simulate": settings}, self.laboratory
+        )
         self.hiccups: list[Hiccup] = []
         self.gateways: list[Gateway] = []
         self.drivers: list[BrukerSpectrometer] = []
