@@ -1,8 +1,8 @@
 """The gateway for consoles under TopSpin 3, executed by Jython, beside the one for TopSpin 4: one wire, one dataset.
 
 Both run as programs, each on a stand-in for the vendor's names, and both stand-ins write through to the same virtual
-spectrometer. They belong to the conformance suite, whose extra they ask for as their neighbours do; there they are never
-skipped, and fail without the Debian package `jython`.
+spectrometer. They belong to the conformance suite, whose extra they ask for as their neighbours do; there they are
+never skipped, and fail without the Debian package `jython`.
 """
 
 from __future__ import annotations
