@@ -441,7 +441,7 @@ def _read_block(content: bytes) -> str | None:
     with TemporaryDirectory() as folder:
         file = BlockFile(Path(folder) / "x.eclib")
         file.path.write_bytes(b"%b\t%08x\n" % (content, crc32(content)))
-        decoder = Decoder((Part((0,), 0.0),))
+        decoder = Decoder((Part((0,), (100,), 0.0),))
         records = [record for block in file.read() for record in decoder.take(block)]
     numbers = [record.number for record in records]
     return None if numbers == list(range(1, len(records) + 1)) else f"records are numbered {numbers}"
