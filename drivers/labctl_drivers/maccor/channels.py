@@ -73,7 +73,7 @@ class Channels:
         return await self._session.ask_as(ChannelState.read, 4, 7, Chan=self.wire(channel))
 
     async def sure_state(self, channel: int, believed: frozenset[int] = frozenset()) -> ChannelState:
-        """As :meth:`state`, with a ``Stat`` that was seen twice in a row, as one digit may have been wrong.
+        """As :meth:`state`, with ``Stat`` and last record seen twice in a row, as one digit may have been wrong.
 
         Parameters
         ----------
@@ -85,7 +85,7 @@ class Channels:
             if state.status in believed:
                 break
             before, state = state, await self.state(channel)
-            if state.status == before.status:
+            if (state.status, state.last_record) == (before.status, before.last_record):
                 break
         return state
 

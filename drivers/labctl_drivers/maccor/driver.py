@@ -56,6 +56,7 @@ class MaccorCycler:
         self._plans: dict[str, tuple[TesterStep, ...]] = {}
         self._looks: dict[str, tuple[datetime, ChannelState]] = {}
         self._last_records: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
         self._tails: dict[str, Tail] = {}
         self._said: list[str] = []
 
@@ -152,6 +153,7 @@ class MaccorCycler:
             return await self._gone(handle)
         values = state.values()
         if state.status == codes.COMPLETED:
+            self._ended[handle.token] = state.last_record
             return await self._completed(channel, values)
         if state.status in codes.STOPPED:
             word = codes.status_word(state.status)
@@ -210,15 +212,21 @@ class MaccorCycler:
         """
         from labctl_drivers.maccor import deliver
 
-        state = await self._channels.state(int(handle.place))
-        last = self._last_records.get(handle.token)
-        if state.status not in codes.IDLE and await self._channels.owns(int(handle.place), handle.token):
-            last = state.last_record
+        # The look that saw the test at its end told it; once only, so that whoever doubts it has the channel asked.
+        last = self._ended.pop(handle.token, None)
+        if last is None:
+            last = await self._last_record(handle)
         raw, records = await deliver.wait_for_records(self._file(handle), last, self._context.clock)
         plan = await self._plan(handle.token)
         self._looks.pop(handle.token, None)
         self._tails.pop(handle.token, None)
         return deliver.bundle(folder, handle, self._file(handle).name, raw, records, plan)
+
+    async def _last_record(self, handle: Handle) -> int | None:
+        state = await self._channels.state(int(handle.place))
+        if state.status not in codes.IDLE and await self._channels.owns(int(handle.place), handle.token):
+            return state.last_record
+        return self._last_records.get(handle.token)
 
     async def records(self, handle: Handle, after: int | None) -> str:
         """Give what the export has beyond record ``after``, as the cycler contract says; nothing is asked twice.

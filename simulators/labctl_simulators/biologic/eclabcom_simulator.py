@@ -272,6 +272,8 @@ class EcLabSimulator:
     def _look(self, index: int) -> None:
         """Bring a channel, its files and its status up to date; what a stopped one no longer has stays as it was."""
         one, channel = self._experiments[index], self.channels[index]
+        self._flush(index)
+        # Read last: the technique that is told below is the one in which this was read.
         ewe, ece, current = channel.reading()
         safety = one.settings.safety
         if channel.state == RUNNING:
@@ -282,7 +284,7 @@ class EcLabSimulator:
             }
             for what in [what for what, met in beyond.items() if met][:1]:
                 self._pause(index, what)
-        self._flush(index)
+                self._flush(index)
         values, running = one.stale, channel.state == RUNNING
         values[0] = _RUN if running else (_SAFETY_PAUSE if one.limit else _STOP)
         # Buffer size and range never are 0: a status that is nothing but zeros has failed.
