@@ -184,8 +184,15 @@ class Channels:
             )
         return offset
 
-    async def act(self, channel: int, token: str, number: int, goal: frozenset[int] | set[int], verb: str) -> None:
+    async def act(
+        self, channel: int, token: str, number: int, goal: frozenset[int] | set[int], verb: str, *, looked: bool = False
+    ) -> None:
         """Give order (6,``number``) until the channel is where it should be, or is not ``token``'s any more.
+
+        Parameters
+        ----------
+        looked : bool
+            Whether the caller has just seen twice that the channel is not there yet, and that it is ``token``'s.
 
         Raises
         ------
@@ -193,10 +200,11 @@ class Channels:
             It is not, after three orders.
         """
         words: str | None = None
-        for _ in range(ATTEMPTS):
-            state = await self.sure_state(channel)
-            if state.status in goal or not await self.owns(channel, token):
-                return
+        for attempt in range(ATTEMPTS):
+            if attempt or not looked:
+                state = await self.sure_state(channel)
+                if state.status in goal or not await self.owns(channel, token):
+                    return
             try:
                 reply = await self._session.command(6, number, Chan=self.wire(channel))
                 words = codes.refusal(reply.get("Result"), codes.COMMAND)

@@ -32,12 +32,14 @@ async def make_ready(context: DriverContext, channels: Channels, channel: int, t
         The channel is in a state that a person must clear.
     """
     state = await channels.sure_state(channel)
-    name = await channels.name(channel)
+    if (name := await channels.name(channel)) != token:
+        # Twice, as a name that arrived mangled must not pass for another test's.
+        name = await channels.name(channel)
     if name == token and state.status not in codes.IDLE:
         return True
     if state.status == codes.COMPLETED:
         context.log.info("archiving a completed test", channel=channel, test=name)
-        await channels.act(channel, name, ARCHIVE, codes.IDLE, "be archived")
+        await channels.act(channel, name, ARCHIVE, codes.IDLE, "be archived", looked=True)
         return False
     if state.status in codes.IDLE:
         return False
