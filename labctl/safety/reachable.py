@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final
 
 from labctl.documents import Amount, Path
 from labctl.errors import Mistake
+from labctl.instruments import SERIES, SUSPENDS, TEST_CLOCK, WATCHDOG
 from labctl.protocol import Placed, Protocol
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.models import Charge, Discharge, Eis, Hold
 from labctl.safety.ways import Way, Ways, steps_of
 from labctl.station import Cells, Station
 from labctl.units import show
-
-#: What a driver says it has where its instrument stops an operation by itself when labctl is gone.
-WATCHDOG: Final = "watchdog"
 
 
 def check_outcomes(
@@ -36,6 +33,33 @@ def check_outcomes(
                 found = f"{without[0]} does not stop by itself when labctl is gone: its driver has no watchdog"
                 right = "write 'continue': the step goes on within the limits that the instrument holds itself"
                 yield document.mistake((*step.path, "on_controller_loss"), found, right)
+
+
+def check_abilities(
+    protocol: Protocol, cells: Cells, ways: Ways, capabilities: Mapping[str, Collection[str]]
+) -> Iterator[Mistake]:
+    """Find steps under current that an instrument on their way could not carry through."""
+    document = protocol.document
+    for step in steps_of(protocol):
+        for path, ability, cannot, right in _needs(step):
+            names = dict.fromkeys(way.instrument for way in ways.from_homes(step, cells))
+            without = [name for name in names if ability not in capabilities.get(name, ())]
+            if without:
+                yield document.mistake(path, f"{' and '.join(without)} {cannot}", right, key=True)
+
+
+def _needs(step: Placed) -> Iterator[tuple[Path, str, str, str]]:
+    """Give where a step asks for an ability, which, what is said of an instrument without it, and what would do."""
+    if isinstance(step.body, Operando):
+        cannot = "does not tell the clock of its running test, by which spectra are stamped with their charge"
+        yield step.path, TEST_CLOCK, cannot, "give the probe leads of a cycler that labctl steers by itself"
+        if step.body.pauses is not None:
+            cannot = "can't interrupt a program so that it goes on afterwards, which every pause needs"
+            right = "give the probe leads of one that can (maccor; biologic with 'backend: eclib'), or leave it out"
+            yield (*step.path, "pauses"), SUSPENDS, cannot, right
+    elif isinstance(step.body, Deis):
+        cannot = "takes no spectra while a direct current flows"
+        yield step.path, SERIES, cannot, "use one that does, such as with 'driver: zahner', or leave the step out"
 
 
 def _not_isolated(way: Way) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 
 from labctl.errors import DataError, InstrumentError
 from labctl.instruments import (
+    SERIES,
     Busy,
     CannotSay,
     DriverContext,
@@ -69,6 +70,7 @@ class ZahnerPotentiostat:
     """
 
     role = "potentiostat"
+    capabilities = frozenset({SERIES})
 
     def __init__(self, context: DriverContext) -> None:
         settings = context.settings
