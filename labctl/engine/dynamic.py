@@ -7,35 +7,22 @@ current was switched on. What the cell held before is known here, so the state o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action, doubt, with_voltage_after
+from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action
 from labctl.engine.clock import beside
-from labctl.engine.routing import Route
 from labctl.engine.steps import StepJob
-from labctl.engine.switching import Switching
+from labctl.engine.sweeping import Leads, SweepAction
 from labctl.engine.watch import Bounds
-from labctl.errors import InstrumentError, LabctlError
-from labctl.instruments import (
-    Cycler,
-    DynamicPotentiostat,
-    DynamicRequest,
-    Fetched,
-    Handle,
-    Multiplexer,
-    Potentiostat,
-    Progress,
-    State,
-)
+from labctl.errors import LabctlError
+from labctl.instruments import DynamicPotentiostat, DynamicRequest, Fetched, Handle, Potentiostat, Progress, State
 from labctl.journal import OperationRow, Status
 from labctl.protocol import Dynamic, Kind, PlannedOperation
 from labctl.results import STAMPS, stamp_charges
-from labctl.safety.identity import LastSeen
 
 #: Looks at a cell that has gone past its limits, and seconds between them; the next step judges it after that.
 _LOOKS: Final = 30
@@ -66,46 +53,20 @@ def dynamic_request(name: str, planned: PlannedOperation) -> DynamicRequest:
         voltage_min=sweep.voltage_min,
         voltage_max=sweep.voltage_max,
         pause=asked.pause,
+        points_per_decade_low=sweep.points_per_decade_low,
+        periods_low=sweep.periods_low,
     )
 
 
-class DynamicAction:
-    """A series of spectra under direct current, through the multiplexer if the leads go through one."""
+class DynamicAction(SweepAction):
+    """A series of spectra under direct current."""
 
-    def __init__(
-        self,
-        name: str,
-        planned: PlannedOperation,
-        route: Route,
-        potentiostat: Potentiostat,
-        multiplexer: Multiplexer | None,
-        beside: tuple[Cycler, int] | None,
-        last_seen: Callable[[], LastSeen | None],
-    ) -> None:
-        asked = dynamic_of(planned)
+    def __init__(self, name: str, planned: PlannedOperation, potentiostat: Potentiostat, leads: Leads) -> None:
         if not isinstance(potentiostat, DynamicPotentiostat):
-            raise LabctlError(f"{route.instrument} takes no spectra under direct current")
+            raise LabctlError(f"{leads.route.instrument} takes no spectra under direct current")
         self._series: DynamicPotentiostat = potentiostat
-        self._potentiostat = potentiostat
-        limits = asked.sweep.voltage_min, asked.sweep.voltage_max
-        look = potentiostat.open_circuit_voltage
-        self._switching = Switching(route, look, multiplexer, beside, limits, last_seen)
-        self._switched = multiplexer is not None
-        self._rest = asked.sweep.rest_before
-        self._left_at: float | None = None
         self.request = dynamic_request(name, planned)
-
-    @property
-    def asked(self) -> Mapping[str, Any]:
-        """Give the request."""
-        return asdict(self.request)
-
-    async def prepare(self) -> None:
-        """Let the cell rest, then take the leads to it and make sure that it is this cell."""
-        await asyncio.sleep(self._rest)
-        wrong = await self._switching.connect()
-        if wrong is not None:
-            raise doubt(wrong)
+        super().__init__(self.request, dynamic_of(planned).sweep.rest_before, potentiostat, leads)
 
     async def start(self, token: str) -> Handle:
         """Switch the direct current on and start the first spectrum."""
@@ -127,31 +88,6 @@ class DynamicAction:
                 return
             await asyncio.sleep(_LOOK_AGAIN)
 
-    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
-        """Fetch all spectra and the record of the direct current."""
-        fetched = await self._series.fetch(handle, folder)
-        return with_voltage_after(fetched, self._left_at) if self._switched else fetched
-
-    async def abort(self, handle: Handle) -> None:
-        """Source off, then the relay open; what the leads show in between is how the cell is known afterwards."""
-        await self._potentiostat.abort(handle)
-        if self._switched:
-            with suppress(InstrumentError):
-                self._left_at = await self._potentiostat.open_circuit_voltage()
-        await self._switching.isolate()
-
-    async def find(self, token: str) -> Handle | None:
-        """Find the series by its files."""
-        return await self._potentiostat.find(token)
-
-    async def finish(self) -> None:
-        """Open the relay; the source is off by then."""
-        await self._switching.isolate()
-
-    async def prove_safe(self) -> None:
-        """The driver reads back that the source is off; relays are read back as open, and the leads asked whether."""
-        await self._switching.isolate()
-
 
 class DynamicJob(StepJob):
     """A ``deis`` step of one cell."""
@@ -162,7 +98,8 @@ class DynamicJob(StepJob):
         mux = bench.multiplexer(route.through) if route.through is not None else None
         potentiostat = bench.potentiostat(route.instrument)
         last_seen = partial(self._last_seen, row)
-        return DynamicAction(row.operation, self._planned, route, potentiostat, mux, self._beside(route), last_seen)
+        leads = Leads(route, mux, self._beside(route), last_seen)
+        return DynamicAction(row.operation, self._planned, potentiostat, leads)
 
     def bounds(self, row: OperationRow) -> Bounds:
         """The cell's limits, for the mean voltage."""

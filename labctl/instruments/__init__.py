@@ -1,6 +1,6 @@
 """What an instrument can do: role contracts, their data types, and the kinds of fault. No I/O."""
 
-from labctl.instruments.abilities import SERIES, SUSPENDS, TEST_CLOCK, WATCHDOG
+from labctl.instruments.abilities import SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
 from labctl.instruments.chamber import Chamber, ChamberReading
 from labctl.instruments.common import (
     Clock,
@@ -36,6 +36,7 @@ from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermomete
 __all__ = [
     "SERIES",
     "SUSPENDS",
+    "SWEEPS",
     "TEST_CLOCK",
     "WATCHDOG",
     "AcquisitionRequest",

@@ -17,3 +17,6 @@ SUSPENDS: Final = "suspend"
 TEST_CLOCK: Final = "test clock"
 #: A potentiostat: spectra in a row while a direct current flows (:class:`DynamicPotentiostat`).
 SERIES: Final = "series"
+#: A potentiostat: another density and fewer periods at low frequencies, pseudo-galvanostatic control, and the sweeps
+#: that show whether a spectrum can be trusted.
+SWEEPS: Final = "sweeps in full"

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from labctl.documents import Amount, Path
 from labctl.errors import Mistake
-from labctl.instruments import SERIES, SUSPENDS, TEST_CLOCK, WATCHDOG
+from labctl.instruments import SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
 from labctl.protocol import Placed, Protocol
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.models import Charge, Discharge, Eis, Hold
@@ -38,17 +38,18 @@ def check_outcomes(
 def check_abilities(
     protocol: Protocol, cells: Cells, ways: Ways, capabilities: Mapping[str, Collection[str]]
 ) -> Iterator[Mistake]:
-    """Find steps under current that an instrument on their way could not carry through."""
-    document = protocol.document
+    """Find what a step asks for that an instrument on its way could not carry through; each place of the file once."""
+    document, told = protocol.document, set[Path]()
     for step in steps_of(protocol):
-        for path, ability, cannot, right in _needs(step):
+        for path, ability, cannot, right in _needs(protocol, step):
             names = dict.fromkeys(way.instrument for way in ways.from_homes(step, cells))
             without = [name for name in names if ability not in capabilities.get(name, ())]
-            if without:
+            if without and path not in told:
+                told.add(path)
                 yield document.mistake(path, f"{' and '.join(without)} {cannot}", right, key=True)
 
 
-def _needs(step: Placed) -> Iterator[tuple[Path, str, str, str]]:
+def _needs(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, str, str, str]]:
     """Give where a step asks for an ability, which, what is said of an instrument without it, and what would do."""
     if isinstance(step.body, Operando):
         cannot = "does not tell the clock of its running test, by which spectra are stamped with their charge"
@@ -60,6 +61,18 @@ def _needs(step: Placed) -> Iterator[tuple[Path, str, str, str]]:
     elif isinstance(step.body, Deis):
         cannot = "takes no spectra while a direct current flows"
         yield step.path, SERIES, cannot, "use one that does, such as with 'driver: zahner', or leave the step out"
+    if isinstance(step.body, (Eis, Deis)):
+        spectrum = protocol.spectra[step.body.spectrum]
+        asked = {
+            "control": spectrum.control == "pseudo-galvanostatic",
+            "points_per_decade_low": spectrum.points_per_decade_low not in (None, spectrum.points_per_decade),
+            "periods_low": spectrum.periods_low not in (None, spectrum.periods),
+            "linearity": spectrum.linearity is not None,
+            "repeat": spectrum.repeat,
+        }
+        for key in (key for key, wanted in asked.items() if wanted):
+            cannot, right = f"knows no '{key}' such as this", "use one that does, such as with 'driver: zahner'"
+            yield ("spectra", step.body.spectrum, key), SWEEPS, cannot, right
 
 
 def _not_isolated(way: Way) -> str:

@@ -21,7 +21,8 @@ NAMES = {
         "DriverContext DynamicPotentiostat DynamicRequest End Fetched Garbled Handle Hiccup Identity ImpedanceRequest "
         "Inspectable Inspection Instrument Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat "
         "Progress Reading Recording Refused SafetyLimits SampleThermometer Spectrometer State SwitchedLead TimedOut "
-        "SERIES SUSPENDS TEST_CLOCK TransferRequest Tuning VendorAlarm WATCHDOG Watched forbidden read_leads rivals"
+        "SERIES SUSPENDS SWEEPS TEST_CLOCK TransferRequest Tuning VendorAlarm WATCHDOG Watched forbidden "
+        "read_leads rivals"
     ),
 }
 

@@ -15,6 +15,7 @@ from typing import Final
 from labctl.errors import DataError, InstrumentError
 from labctl.instruments import (
     SERIES,
+    SWEEPS,
     Busy,
     CannotSay,
     DriverContext,
@@ -70,7 +71,7 @@ class ZahnerPotentiostat:
     """
 
     role = "potentiostat"
-    capabilities = frozenset({SERIES})
+    capabilities = frozenset({SERIES, SWEEPS})
 
     def __init__(self, context: DriverContext) -> None:
         settings = context.settings
