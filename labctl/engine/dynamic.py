@@ -130,7 +130,7 @@ class DynamicJob(StepJob):
             "net_before_C": held.net,
             "reference_capacity_C": capacity,
             "stamps": dict(stamped),
-            "end": {"cut-off": "voltage", "all spectra": "spectra"}.get(str(summary.get("end")), summary.get("end")),
+            "end": self._end_of(str(summary.get("end"))),
             "current_ended": ended,
         }
         if "voltage_after_V" in summary:
@@ -142,6 +142,12 @@ class DynamicJob(StepJob):
             warnings=(*fetched.warnings, *told),
         )
         return await super().close(row, fetched, folder, ended, outcome)
+
+    def _end_of(self, told: str) -> str:
+        """Say in the words of all steps what ended a series; the guard time allows so many spectra and no more."""
+        asked = dynamic_of(self._planned)
+        guarded = asked.keep_on or asked.most < asked.count
+        return {"cut-off": "voltage", "all spectra": "time" if guarded else "spectra"}.get(told, told)
 
     def _first_charge(self) -> float | None:
         """Give what the cell's first charge put in, C."""

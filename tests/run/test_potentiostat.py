@@ -1,5 +1,7 @@
 """What a protocol can ask of a potentiostat, and what becomes of its source where a person ends what it measures."""
 
+import asyncio
+
 import pytest
 from trouble import HEAD, Scene, one_cell, play
 
@@ -62,6 +64,32 @@ def test_a_persons_abort_of_a_series_leaves_no_source_on_whatever_the_instrument
         assert scene.is_open()
         assert [entry["on"] for entry in scene.log("zahner", "source")][-1] is False
         assert scene.lab.relays("mux") == set()
+        assert scene.lab.violations == []
+
+    play(laboratory, script)
+
+
+def test_a_series_that_its_guard_time_ends_has_timed_out_and_says_meanwhile_what_it_does(laboratory):
+    asked(
+        laboratory,
+        SERIES.replace("count: 9", "count: 2, keep_on: true") + "at_most: 1 min}",
+        "rest: {duration: 10 min}",
+    )
+
+    async def script(scene: Scene) -> None:
+        await scene.until_running("deis-d")
+        await asyncio.sleep(30)
+        (cell,) = (await scene.ask("status"))["status"]["cells"]
+        assert cell["instrument"] == "zahner"
+        assert cell["current_A"] == pytest.approx(0.2e-3, rel=0.01)
+        assert 0.2e-3 * 20 / 3.6 < cell["capacity_mAh"] < 0.2e-3 * 40 / 3.6
+        assert "spectra done" in (await scene.explained())["doing"]
+        await scene.until_state("held")
+        row = scene.row("deis-d")
+        assert (row.result["end"], row.result["status"]) == ("time", "timeout")
+        assert scene.document(row)["status"] == "timeout"
+        assert row.result["spectra"] >= 2
+        assert scene.is_open()
         assert scene.lab.violations == []
 
     play(laboratory, script)

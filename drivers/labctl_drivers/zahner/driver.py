@@ -214,7 +214,8 @@ class ZahnerPotentiostat:
     async def poll(self, handle: Handle) -> Progress:
         """Look once, and start the next sweep where one has come to its end and more were asked for.
 
-        ``values``: frequency_Hz, points_done, voltage_V; of a series also spectra_done, charge_C, series_remaining_s.
+        ``values``: frequency_Hz, points_done, voltage_V; of a series also current_A, spectra_done, charge_C,
+        capacity_C, series_remaining_s.
 
         Raises
         ------
