@@ -8,25 +8,31 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any, Final
 
 from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action
 from labctl.engine.clock import beside
+from labctl.engine.ledgers import MOVING, signed
 from labctl.engine.steps import StepJob
 from labctl.engine.sweeping import Leads, SweepAction
 from labctl.engine.watch import Bounds
 from labctl.errors import LabctlError
 from labctl.instruments import DynamicPotentiostat, DynamicRequest, Fetched, Handle, Potentiostat, Progress, State
-from labctl.journal import OperationRow, Status
-from labctl.protocol import Dynamic, Kind, PlannedOperation
+from labctl.journal import ENDED, OperationRow, Status
+from labctl.protocol import Dynamic, PlannedOperation
 from labctl.results import STAMPS, stamp_charges
+from labctl.safety.ledger import SMALLEST
+from labctl.units import show
 
 #: Looks at a cell that has gone past its limits, and seconds between them; the next step judges it after that.
 _LOOKS: Final = 30
 _LOOK_AGAIN: Final = 20.0
+#: States of charge that a cell can have; by others the capacity that they are counted in is not the cell's.
+_BELIEVED: Final = (-0.1, 1.2)
 
 
 def dynamic_of(planned: PlannedOperation) -> Dynamic:
@@ -89,6 +95,25 @@ class DynamicAction(SweepAction):
             await asyncio.sleep(_LOOK_AGAIN)
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a cell held before a series.
+
+    Attributes
+    ----------
+    net : float
+        C, by what its steps have moved.
+    first_charge : float or None
+        C that its first charge put in.
+    gaps : tuple of str
+        Operations of which nobody knows what they moved.
+    """
+
+    net: float
+    first_charge: float | None
+    gaps: tuple[str, ...]
+
+
 class DynamicJob(StepJob):
     """A ``deis`` step of one cell."""
 
@@ -112,8 +137,8 @@ class DynamicJob(StepJob):
     ) -> Mapping[str, Any]:
         """Add the state of charge to every spectrum's stamps, and write the bundle."""
         asked, summary = dynamic_of(self._planned), dict(fetched.summary)
-        held = self._around.ledgers.balance(self._around.campaign.name, self._cell.id)
-        capacity = asked.capacity or self._first_charge()
+        held = self._held_before(row)
+        capacity = asked.capacity or held.first_charge
         stamped = await beside(
             partial(stamp_charges, folder, held.net, capacity, count=asked.count, last=asked.keep_on)
         )
@@ -124,6 +149,10 @@ class DynamicJob(StepJob):
             told.append("no state of charge: the cell has had no charge, and the step names no capacity")
         elif held.gaps:
             told.append(f"the state of charge leaves out what {', '.join(held.gaps)} moved")
+        socs = [float(soc) for key in ("soc_first", "soc_last") if (soc := stamped[key]) is not None]
+        if any(not _BELIEVED[0] <= soc <= _BELIEVED[1] for soc in socs):
+            span = f"states of charge from {socs[0]:.3g} to {socs[-1]:.3g}"
+            told.append(f"{span}: {show(capacity or 0.0, 'mAh')} is not what the cell holds; name a 'capacity'")
         direction = "discharge" if asked.discharging else "charge"
         own = {
             "direction": direction,
@@ -149,15 +178,21 @@ class DynamicJob(StepJob):
         guarded = asked.keep_on or asked.most < asked.count
         return {"cut-off": "voltage", "all spectra": "time" if guarded else "spectra"}.get(told, told)
 
-    def _first_charge(self) -> float | None:
-        """Give what the cell's first charge put in, C."""
-        rows = self._around.journal.operations(
-            campaign=self._around.campaign.name, cell=self._cell.id, status=[Status.DONE]
-        )
-        charged = (
-            row
-            for row in rows
-            if row.kind == Kind.CHARGE or (row.kind == Kind.OPERANDO and row.result.get("direction") == "charge")
-        )
-        first = next((row for row in charged if row.result.get("capacity_C")), None)
-        return float(first.result["capacity_C"]) if first is not None else None
+    def _held_before(self, row: OperationRow) -> Held:
+        """Sum up what this cell's steps had moved, in all campaigns and attempts, when the operation was requested."""
+        rows = [
+            one
+            for one in self._around.journal.operations(cell=self._cell.id, status=ENDED)
+            if one.order < row.order and one.kind in MOVING and Status.RUNNING in one.times
+        ]
+        moved = [signed(one.kind, one.result) for one in rows]
+        # Of what was broken off the records at least say something.
+        known = [
+            charge if charge is not None else float(one.result.get("integrated_C") or 0.0)
+            for one, charge in zip(rows, moved, strict=True)
+        ]
+        gaps = tuple(one.operation for one, charge in zip(rows, moved, strict=True) if charge is None)
+        # The first charge may have come in pieces; it is over when something is taken out again.
+        began = dropwhile(lambda charge: charge <= SMALLEST, known)
+        first = sum(takewhile(lambda charge: charge > -SMALLEST, began))
+        return Held(sum(known), first or None, gaps)

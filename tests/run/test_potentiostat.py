@@ -1,6 +1,7 @@
 """What a protocol can ask of a potentiostat, and what becomes of its source where a person ends what it measures."""
 
 import asyncio
+import csv
 
 import pytest
 from trouble import HEAD, Scene, one_cell, play
@@ -93,3 +94,42 @@ def test_a_series_that_its_guard_time_ends_has_timed_out_and_says_meanwhile_what
         assert scene.lab.violations == []
 
     play(laboratory, script)
+
+
+def newest(scene: Scene):
+    """What the cell did last, in whichever campaign."""
+    return [row for row in scene.journal.operations(cell="bare-01") if row.kind != "transfer"][-1]
+
+
+def test_the_state_of_charge_counts_what_the_cell_did_before_in_other_campaigns_and_other_attempts(laboratory):
+    asked(laboratory, "charge: {current: 2 mA/cm2, until: {voltage: 3.9 V}, at_most: 4 h}")
+    charged = []
+
+    async def charging(scene: Scene) -> None:
+        await scene.until_state("finished")
+        charged.append(scene.row("charge").result["capacity_C"])
+
+    async def breaking_off(scene: Scene) -> None:
+        await scene.until(lambda: not scene.is_open())
+        await asyncio.sleep(5)
+        scene.lab.break_down("zahner", "overload")
+        await scene.until(lambda: newest(scene).status is Status.FAILED)
+
+    async def again(scene: Scene) -> None:
+        await scene.tell("retry")
+        row = await scene.until(lambda: row if (row := newest(scene)).status is Status.DONE else None)
+        with (scene.bundle(row) / "stamps.csv").open() as file:
+            socs = [float(stamp["soc_middle"]) for stamp in csv.DictReader(file)]
+        assert row.attempt == 2
+        assert len(socs) == 9
+        assert socs == sorted(socs, reverse=True)
+        assert 0.98 < socs[-1] < socs[0] < 1.0
+        assert row.result["reference_capacity_C"] == pytest.approx(charged[0])
+        assert not [one for one in scene.document(row)["warnings"] if "not what the cell holds" in one]
+
+    play(laboratory, charging)
+    text = laboratory.protocol.read_text()
+    steps = SERIES.replace("charge, current", "discharge, current").replace("upper", "lower") + "at_most: 2 h}"
+    laboratory.protocol.write_text(text[: text.index("\nsteps:\n")] + f"\nsteps:\n  - {steps}\n")
+    for script in (breaking_off, again):
+        play(laboratory, script)
