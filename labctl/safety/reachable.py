@@ -143,10 +143,19 @@ def step_amounts(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, Amoun
         case Operando(current=amount):
             yield (*step.path, "current"), amount
         case Deis(current=amount, spectrum=name):
-            yield (*step.path, "current"), amount
-            yield ("spectra", name, "amplitude"), protocol.spectra[name].amplitude
+            amplitude = protocol.spectra[name].amplitude
+            yield (*step.path, "current"), _together(amount, amplitude)
+            yield ("spectra", name, "amplitude"), amplitude
         case Eis(spectrum=name):
             yield ("spectra", name, "amplitude"), protocol.spectra[name].amplitude
+
+
+def _together(direct: Amount, alternating: Amount) -> Amount:
+    """Give the peak of two currents at once, where they are of the same kind."""
+    if direct.kind != alternating.kind:
+        return direct
+    both = f"{direct.written} and an amplitude of {alternating.written}"
+    return Amount(direct.value + alternating.value, direct.kind, both)
 
 
 def _voltages(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, float]]:

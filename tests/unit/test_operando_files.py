@@ -118,3 +118,41 @@ def test_spectra_under_current_are_refused_before_the_start_where_the_potentiost
     assert told(station, DEIS) == []
     (mistake,) = told(station.replace(entry, by_hand), DEIS)
     assert mistake.startswith("p.yaml:5:5: zahner takes no spectra while a direct current flows")
+
+
+def test_direct_and_alternating_current_together_stay_within_the_limit() -> None:
+    text = DEIS.replace("current: 5 mA}", "current: 0.1 mA}")
+    (mistake,) = told(STATION.read_text(), text)
+    assert "0.05 mA/cm2 and an amplitude of 0.065 mA/cm2 on 1 cm2 is 0.115 mA, above the protocol's limit" in mistake
+    assert told(STATION.read_text(), text.replace("0.065 mA/cm2", "0.04 mA/cm2")) == []
+
+
+TRUSTED = """\
+labctl: 1
+protocol: careful
+limits: {voltage: [2.8 V, 4.4 V], current: 5 mA}
+steps:
+  - eis: {as: fresh, spectrum: s}
+spectra:
+  s: {control: galvanostatic, frequency: [1 kHz, 10 Hz], points_per_decade: 3, periods: 3, amplitude: 1 mA,
+      repeat: true}
+"""
+
+
+def test_sweeps_that_a_potentiostat_does_not_know_are_refused_where_they_are_asked_for() -> None:
+    station = STATION.read_text()
+    entry = next(line for line in station.splitlines() if line.strip().startswith("zahner:"))
+    other = station.replace(
+        entry, "  zahner:  {driver: biologic, role: potentiostat, address: 192.0.2.21, channels: 1}"
+    )
+    assert told(station, TRUSTED) == []
+    (mistake,) = told(other, TRUSTED)
+    assert mistake.startswith("p.yaml:8:7: zahner knows no 'repeat' such as this")
+    assert told(other, TRUSTED.replace("repeat: true", "repeat: false")) == []
+
+
+def test_a_series_under_current_has_no_further_sweeps() -> None:
+    with pytest.raises(InvalidFile, match="the cell does not stand still under a direct current"):
+        read_protocol(DEIS.replace("periods: 3", "periods: 3, repeat: true"), "p.yaml")
+    with pytest.raises(InvalidFile, match="4 periods at the lowest frequency, but 3 above"):
+        read_protocol(DEIS.replace("periods: 3", "periods: 3, periods_low: 4"), "p.yaml")

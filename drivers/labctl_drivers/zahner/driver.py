@@ -46,6 +46,8 @@ _QUIET: Final = 900.0
 _HEARTBEAT: Final = 60.0
 _LOOK_EVERY: Final = 5.0
 _MOST_SPECTRA: Final = 999
+#: By Thales' number. By a table is not offered: it stands on the Term PC, where nobody reads it back.
+STRATEGIES: Final = ("single", "multi")
 
 
 class ZahnerPotentiostat:
@@ -61,6 +63,8 @@ class ZahnerPotentiostat:
         An existing folder on a local drive of the Term PC, such as ``c:\thales\labctl``.
     naming : str
         ``individual`` (default: the file is named by our token) or ``counter`` (Thales adds ``_0001`` to it).
+    strategy : str
+        ``single`` (default: one frequency after the other) or ``multi`` (several slow ones at once).
     serial : str
         The workstation's number; others are refused.
     quiet_s : float
@@ -82,7 +86,10 @@ class ZahnerPotentiostat:
         if naming not in ("individual", "counter"):
             raise ValueError(f"naming '{naming}' is neither individual nor counter; others cannot be found again")
         folder = output_path(str(settings.get("output_path", "c:\\thales\\labctl")))
-        self._place = Place(folder, counted=naming == "counter")
+        strategy = str(settings.get("strategy", "single"))
+        if strategy not in STRATEGIES:
+            raise ValueError(f"strategy '{strategy}' is neither of {', '.join(STRATEGIES)}")
+        self._place = Place(folder, naming == "counter", STRATEGIES.index(strategy))
         self._session = Session(context, host, int(named or port), str(settings.get("serial", "")))
         self._thales = Thales(context, self._session, float(settings.get("quiet_s", _QUIET)))
         heartbeat = float(settings.get("heartbeat_s", _HEARTBEAT))
