@@ -96,6 +96,22 @@ def test_a_series_that_its_guard_time_ends_has_timed_out_and_says_meanwhile_what
     play(laboratory, script)
 
 
+def test_a_potentiostat_that_hangs_under_current_is_told_to_a_person_who_takes_the_source_for_on(laboratory):
+    asked(laboratory, SERIES + "at_most: 2 h}")
+
+    async def script(scene: Scene) -> None:
+        await scene.until(lambda: not scene.is_open())
+        began = scene.clock.now()
+        scene.lab.break_down("zahner", "freeze")
+        await scene.until(lambda: scene.row("deis-d").status is Status.NEEDS_OPERATOR)
+        assert (scene.clock.now() - began).total_seconds() < 900
+        (told,) = [message for message in await scene.alarms() if "no sign of life" in message]
+        assert "could not be left safe" in told
+        assert scene.row("deis-d").operation in {row.operation for row in scene.journal.held()}
+
+    play(laboratory, script)
+
+
 def newest(scene: Scene):
     """What the cell did last, in whichever campaign."""
     return [row for row in scene.journal.operations(cell="bare-01") if row.kind != "transfer"][-1]

@@ -12,13 +12,26 @@ from typing import Any
 import pytest
 from zahner_bench import REQUEST, TOKEN, Bench, ended, on_bench
 
-from labctl.instruments import Progress, State, TimedOut, VendorAlarm
+from labctl.instruments import DynamicRequest, Progress, State, TimedOut, VendorAlarm
 from labctl_drivers.zahner import ZahnerPotentiostat
 from labctl_simulators.dialects import Thales
 from labctl_simulators.faults import FaultProxy
 
 SHORT = replace(REQUEST, frequency_end=10.0)
 OFF = b"Pot=0;"
+SERIES = DynamicRequest(
+    name="dead-lithium/bare-01/c030/04-deis/a1",
+    current=1e-3,
+    amplitude=1.3e-3,
+    frequency_start=1e4,
+    frequency_end=10.0,
+    points_per_decade=4,
+    periods=4,
+    spectra=2,
+    cutoff=4.4,
+    voltage_min=2.5,
+    voltage_max=4.4,
+)
 
 
 class Tap:
@@ -75,6 +88,39 @@ def test_the_source_is_ordered_off_and_seen_off_on_the_wire_after_every_run(tmp_
             progress = await ended(driver, handle, 1.0)
             assert progress.state is (State.DONE if ending == "measured" else State.FAILED)
             assert tap.seen_off()
+            await driver.close()
+        assert made.laboratory.sources_on(made.cell) == ()
+
+    on_bench(tmp_path, story)
+
+
+@pytest.mark.parametrize("ending", ["all spectra", "cut-off", "aborted", "overloaded", "closed"])
+def test_the_source_is_ordered_off_and_seen_off_on_the_wire_after_every_series(tmp_path: Path, ending: str) -> None:
+    async def story(made: Bench) -> None:
+        tap = Tap()
+        async with tap.before(made.settings["port"]) as address:
+            driver = made.driver(address=address)
+            await driver.connect()
+            request = SERIES
+            if ending == "cut-off":
+                request = replace(SERIES, cutoff=await driver.open_circuit_voltage() + 0.055, spectra=99)
+            handle = await driver.start_dynamic(TOKEN, request)
+            assert not tap.seen_off()
+            await asyncio.sleep(3)
+            if ending == "aborted":
+                await driver.abort(handle)
+            elif ending == "overloaded":
+                made.laboratory.break_down("zahner", "overload")
+            elif ending == "closed":
+                await driver.close()
+            else:
+                assert not tap.seen_off()
+            if ending != "closed":
+                progress = await ended(driver, handle, 1.0)
+                assert progress.state is (State.DONE if ending in ("all spectra", "cut-off") else State.FAILED)
+            assert tap.seen_off()
+            if ending in ("all spectra", "cut-off"):
+                assert (await driver.fetch(handle, tmp_path)).summary["end"] == ending
             await driver.close()
         assert made.laboratory.sources_on(made.cell) == ()
 
