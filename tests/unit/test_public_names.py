@@ -17,12 +17,12 @@ NAMES = {
         "stamp_charges write_bundle write_campaign write_stamps"
     ),
     "labctl.instruments": (
+        "SERIES SUSPENDS SWEEPS TEST_CLOCK WATCHDOG "
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext DynamicPotentiostat DynamicRequest End Fetched Garbled Handle Hiccup Identity ImpedanceRequest "
         "Inspectable Inspection Instrument Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat "
         "Progress Reading Recording Refused SafetyLimits SampleThermometer Spectrometer State SwitchedLead TimedOut "
-        "SERIES SUSPENDS SWEEPS TEST_CLOCK TransferRequest Tuning VendorAlarm WATCHDOG Watched forbidden "
-        "read_leads rivals"
+        "TransferRequest Tuning VendorAlarm Watched forbidden read_leads rivals"
     ),
 }
 
