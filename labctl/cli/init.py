@@ -25,7 +25,7 @@ def make_laboratory(directory: Path, *, quiet: bool = False) -> None:
     UsageError
         One of its files is there already.
     """
-    contents = {"station.yaml": template("station.yaml"), "cells.yaml": template("cells.yaml")}
+    contents = {name: template(name) for name in ("station.yaml", "cells.yaml", "cells-operando.yaml")}
     for path in shipped():
         contents[f"protocols/{path.name}"] = path.read_text(encoding="utf-8")
     schemas = {"protocol": protocol_schema, "station": station_schema, "cells": cells_schema}
@@ -41,5 +41,5 @@ def make_laboratory(directory: Path, *, quiet: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     if not quiet:
-        say(f"made {directory.resolve()}: station.yaml, cells.yaml, protocols, schema")
+        say(f"made {directory.resolve()}: station.yaml, cells.yaml, cells-operando.yaml, protocols, schema")
         say("try it:  labctl run protocols/dead-lithium.yaml --simulate --accelerate   (in that folder)")

@@ -46,7 +46,12 @@ def _role(made: Any, entry: Mapping[str, Any]) -> str:
 
 def capabilities(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, frozenset[str]]:
     """Give what the driver of every instrument can do beyond its role; a driver that says nothing can do nothing."""
-    return {name: getattr(driver(entry["driver"]), "capabilities", frozenset()) for name, entry in entries.items()}
+    return {name: _capabilities(driver(entry["driver"]), entry) for name, entry in entries.items()}
+
+
+def _capabilities(made: Any, entry: Mapping[str, Any]) -> frozenset[str]:
+    capabilities_of = getattr(made, "capabilities_of", None)
+    return frozenset(getattr(made, "capabilities", ()) if capabilities_of is None else capabilities_of(entry))
 
 
 def simulator(name: str) -> Any:

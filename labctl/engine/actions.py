@@ -6,10 +6,8 @@ the station and the journal.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -24,16 +22,13 @@ from labctl.instruments import (
     End,
     Fetched,
     Handle,
-    ImpedanceRequest,
     Mode,
     Multiplexer,
-    Potentiostat,
     Progress,
     Recording,
     SafetyLimits,
-    State,
 )
-from labctl.protocol import Cycling, Impedance, Kind, PlannedOperation
+from labctl.protocol import Cycling, Kind, PlannedOperation
 from labctl.safety.identity import LastSeen, mismatch
 from labctl.units import show
 
@@ -266,95 +261,6 @@ def cycler_program(name: str, planned: PlannedOperation) -> CyclerProgram:
         discharge_current=parameters.current_max * SAFETY_MARGIN_CURRENT,
     )
     return CyclerProgram(name, (step,), safety)
-
-
-class ImpedanceAction:
-    """An impedance spectrum through the multiplexer, if the leads go through one."""
-
-    def __init__(
-        self,
-        name: str,
-        planned: PlannedOperation,
-        route: Route,
-        potentiostat: Potentiostat,
-        multiplexer: Multiplexer | None,
-        beside: tuple[Cycler, int] | None,
-        last_seen: Callable[[], LastSeen | None],
-    ) -> None:
-        parameters = planned.parameters
-        if not isinstance(parameters, Impedance):
-            raise LabctlError(f"{planned.path} is no step for a potentiostat")
-        self._potentiostat = potentiostat
-        limits = parameters.voltage_min, parameters.voltage_max
-        look = potentiostat.open_circuit_voltage
-        self._switching = Switching(route, look, multiplexer, beside, limits, last_seen)
-        self._rest = parameters.rest_before
-        self._switched = multiplexer is not None
-        self._left_at: float | None = None
-        self.request = ImpedanceRequest(
-            name=name,
-            control=parameters.control,
-            frequency_start=parameters.frequency_start,
-            frequency_end=parameters.frequency_end,
-            points_per_decade=parameters.points_per_decade,
-            periods=parameters.periods,
-            amplitude=parameters.amplitude,
-            bias=0.0,
-            voltage_min=parameters.voltage_min,
-            voltage_max=parameters.voltage_max,
-        )
-
-    @property
-    def asked(self) -> Mapping[str, Any]:
-        """Give the request."""
-        return asdict(self.request)
-
-    async def prepare(self) -> None:
-        """Let the cell rest, then take the leads to it and make sure that it is this cell."""
-        await asyncio.sleep(self._rest)
-        wrong = await self._switching.connect()
-        if wrong is not None:
-            raise doubt(wrong)
-
-    async def start(self, token: str) -> Handle:
-        """Start the sweep."""
-        return await self._potentiostat.start(token, self.request)
-
-    async def poll(self, handle: Handle) -> Progress:
-        """Look at the sweep; what the leads show at its end is asked before they are opened."""
-        progress = await self._potentiostat.poll(handle)
-        if progress.state is State.DONE and self._switched:
-            with suppress(CannotSay):
-                self._left_at = await self._potentiostat.open_circuit_voltage()
-        return progress
-
-    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
-        """Fetch the file."""
-        fetched = await self._potentiostat.fetch(handle, folder)
-        return with_voltage_after(fetched, self._left_at) if self._switched else fetched
-
-    async def abort(self, handle: Handle) -> None:
-        """Source off, then the relay open."""
-        await self._potentiostat.abort(handle)
-        await self._switching.isolate()
-
-    async def find(self, token: str) -> Handle | None:
-        """Find the file by its name."""
-        return await self._potentiostat.find(token)
-
-    async def finish(self) -> None:
-        """Open the relay; the source is off by then."""
-        await self._switching.isolate()
-
-    async def prove_safe(self) -> None:
-        """The driver reads back that the source is off; relays are read back as open, and the leads asked whether."""
-        await self._switching.isolate()
-
-
-def with_voltage_after(fetched: Fetched, voltage: float | None) -> Fetched:
-    """Give the cell's voltage after a measurement as its leads showed it; the driver has read open ones by then."""
-    summary = {key: value for key, value in fetched.summary.items() if key != "voltage_after_V"}
-    return replace(fetched, summary=summary if voltage is None else {**summary, "voltage_after_V": voltage})
 
 
 def next_look(progress: Progress, elapsed: float) -> float:

@@ -7,39 +7,32 @@ current was switched on. What the cell held before is known here, so the state o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action, doubt, with_voltage_after
+from labctl.engine.actions import SAFETY_MARGIN_VOLT, Action
 from labctl.engine.clock import beside
-from labctl.engine.routing import Route
+from labctl.engine.ledgers import MOVING, signed
 from labctl.engine.steps import StepJob
-from labctl.engine.switching import Switching
+from labctl.engine.sweeping import Leads, SweepAction
 from labctl.engine.watch import Bounds
-from labctl.errors import InstrumentError, LabctlError
-from labctl.instruments import (
-    Cycler,
-    DynamicPotentiostat,
-    DynamicRequest,
-    Fetched,
-    Handle,
-    Multiplexer,
-    Potentiostat,
-    Progress,
-    State,
-)
-from labctl.journal import OperationRow, Status
-from labctl.protocol import Dynamic, Kind, PlannedOperation
+from labctl.errors import LabctlError
+from labctl.instruments import DynamicPotentiostat, DynamicRequest, Fetched, Handle, Potentiostat, Progress, State
+from labctl.journal import ENDED, OperationRow, Status
+from labctl.protocol import Dynamic, PlannedOperation
 from labctl.results import STAMPS, stamp_charges
-from labctl.safety.identity import LastSeen
+from labctl.safety.ledger import SMALLEST
+from labctl.units import show
 
 #: Looks at a cell that has gone past its limits, and seconds between them; the next step judges it after that.
 _LOOKS: Final = 30
 _LOOK_AGAIN: Final = 20.0
+#: States of charge that a cell can have; by others the capacity that they are counted in is not the cell's.
+_BELIEVED: Final = (-0.1, 1.2)
 
 
 def dynamic_of(planned: PlannedOperation) -> Dynamic:
@@ -66,46 +59,20 @@ def dynamic_request(name: str, planned: PlannedOperation) -> DynamicRequest:
         voltage_min=sweep.voltage_min,
         voltage_max=sweep.voltage_max,
         pause=asked.pause,
+        points_per_decade_low=sweep.points_per_decade_low,
+        periods_low=sweep.periods_low,
     )
 
 
-class DynamicAction:
-    """A series of spectra under direct current, through the multiplexer if the leads go through one."""
+class DynamicAction(SweepAction):
+    """A series of spectra under direct current."""
 
-    def __init__(
-        self,
-        name: str,
-        planned: PlannedOperation,
-        route: Route,
-        potentiostat: Potentiostat,
-        multiplexer: Multiplexer | None,
-        beside: tuple[Cycler, int] | None,
-        last_seen: Callable[[], LastSeen | None],
-    ) -> None:
-        asked = dynamic_of(planned)
+    def __init__(self, name: str, planned: PlannedOperation, potentiostat: Potentiostat, leads: Leads) -> None:
         if not isinstance(potentiostat, DynamicPotentiostat):
-            raise LabctlError(f"{route.instrument} takes no spectra under direct current")
+            raise LabctlError(f"{leads.route.instrument} takes no spectra under direct current")
         self._series: DynamicPotentiostat = potentiostat
-        self._potentiostat = potentiostat
-        limits = asked.sweep.voltage_min, asked.sweep.voltage_max
-        look = potentiostat.open_circuit_voltage
-        self._switching = Switching(route, look, multiplexer, beside, limits, last_seen)
-        self._switched = multiplexer is not None
-        self._rest = asked.sweep.rest_before
-        self._left_at: float | None = None
         self.request = dynamic_request(name, planned)
-
-    @property
-    def asked(self) -> Mapping[str, Any]:
-        """Give the request."""
-        return asdict(self.request)
-
-    async def prepare(self) -> None:
-        """Let the cell rest, then take the leads to it and make sure that it is this cell."""
-        await asyncio.sleep(self._rest)
-        wrong = await self._switching.connect()
-        if wrong is not None:
-            raise doubt(wrong)
+        super().__init__(self.request, dynamic_of(planned).sweep.rest_before, potentiostat, leads)
 
     async def start(self, token: str) -> Handle:
         """Switch the direct current on and start the first spectrum."""
@@ -127,30 +94,24 @@ class DynamicAction:
                 return
             await asyncio.sleep(_LOOK_AGAIN)
 
-    async def fetch(self, handle: Handle, folder: Path) -> Fetched:
-        """Fetch all spectra and the record of the direct current."""
-        fetched = await self._series.fetch(handle, folder)
-        return with_voltage_after(fetched, self._left_at) if self._switched else fetched
 
-    async def abort(self, handle: Handle) -> None:
-        """Source off, then the relay open; what the leads show in between is how the cell is known afterwards."""
-        await self._potentiostat.abort(handle)
-        if self._switched:
-            with suppress(InstrumentError):
-                self._left_at = await self._potentiostat.open_circuit_voltage()
-        await self._switching.isolate()
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a cell held before a series.
 
-    async def find(self, token: str) -> Handle | None:
-        """Find the series by its files."""
-        return await self._potentiostat.find(token)
+    Attributes
+    ----------
+    net : float
+        C, by what its steps have moved.
+    first_charge : float or None
+        C that its first charge put in.
+    gaps : tuple of str
+        Operations of which nobody knows what they moved.
+    """
 
-    async def finish(self) -> None:
-        """Open the relay; the source is off by then."""
-        await self._switching.isolate()
-
-    async def prove_safe(self) -> None:
-        """The driver reads back that the source is off; relays are read back as open, and the leads asked whether."""
-        await self._switching.isolate()
+    net: float
+    first_charge: float | None
+    gaps: tuple[str, ...]
 
 
 class DynamicJob(StepJob):
@@ -162,7 +123,8 @@ class DynamicJob(StepJob):
         mux = bench.multiplexer(route.through) if route.through is not None else None
         potentiostat = bench.potentiostat(route.instrument)
         last_seen = partial(self._last_seen, row)
-        return DynamicAction(row.operation, self._planned, route, potentiostat, mux, self._beside(route), last_seen)
+        leads = Leads(route, mux, self._beside(route), last_seen)
+        return DynamicAction(row.operation, self._planned, potentiostat, leads)
 
     def bounds(self, row: OperationRow) -> Bounds:
         """The cell's limits, for the mean voltage."""
@@ -175,8 +137,8 @@ class DynamicJob(StepJob):
     ) -> Mapping[str, Any]:
         """Add the state of charge to every spectrum's stamps, and write the bundle."""
         asked, summary = dynamic_of(self._planned), dict(fetched.summary)
-        held = self._around.ledgers.balance(self._around.campaign.name, self._cell.id)
-        capacity = asked.capacity or self._first_charge()
+        held = self._held_before(row)
+        capacity = asked.capacity or held.first_charge
         stamped = await beside(
             partial(stamp_charges, folder, held.net, capacity, count=asked.count, last=asked.keep_on)
         )
@@ -187,13 +149,17 @@ class DynamicJob(StepJob):
             told.append("no state of charge: the cell has had no charge, and the step names no capacity")
         elif held.gaps:
             told.append(f"the state of charge leaves out what {', '.join(held.gaps)} moved")
+        socs = [float(soc) for key in ("soc_first", "soc_last") if (soc := stamped[key]) is not None]
+        if any(not _BELIEVED[0] <= soc <= _BELIEVED[1] for soc in socs):
+            span = f"states of charge from {socs[0]:.3g} to {socs[-1]:.3g}"
+            told.append(f"{span}: {show(capacity or 0.0, 'mAh')} is not what the cell holds; name a 'capacity'")
         direction = "discharge" if asked.discharging else "charge"
         own = {
             "direction": direction,
             "net_before_C": held.net,
             "reference_capacity_C": capacity,
             "stamps": dict(stamped),
-            "end": {"cut-off": "voltage", "all spectra": "spectra"}.get(str(summary.get("end")), summary.get("end")),
+            "end": self._end_of(str(summary.get("end"))),
             "current_ended": ended,
         }
         if "voltage_after_V" in summary:
@@ -206,15 +172,27 @@ class DynamicJob(StepJob):
         )
         return await super().close(row, fetched, folder, ended, outcome)
 
-    def _first_charge(self) -> float | None:
-        """Give what the cell's first charge put in, C."""
-        rows = self._around.journal.operations(
-            campaign=self._around.campaign.name, cell=self._cell.id, status=[Status.DONE]
-        )
-        charged = (
-            row
-            for row in rows
-            if row.kind == Kind.CHARGE or (row.kind == Kind.OPERANDO and row.result.get("direction") == "charge")
-        )
-        first = next((row for row in charged if row.result.get("capacity_C")), None)
-        return float(first.result["capacity_C"]) if first is not None else None
+    def _end_of(self, told: str) -> str:
+        """Say in the words of all steps what ended a series; the guard time allows so many spectra and no more."""
+        asked = dynamic_of(self._planned)
+        guarded = asked.keep_on or asked.most < asked.count
+        return {"cut-off": "voltage", "all spectra": "time" if guarded else "spectra"}.get(told, told)
+
+    def _held_before(self, row: OperationRow) -> Held:
+        """Sum up what this cell's steps had moved, in all campaigns and attempts, when the operation was requested."""
+        rows = [
+            one
+            for one in self._around.journal.operations(cell=self._cell.id, status=ENDED)
+            if one.order < row.order and one.kind in MOVING and Status.RUNNING in one.times
+        ]
+        moved = [signed(one.kind, one.result) for one in rows]
+        # Of what was broken off the records at least say something.
+        known = [
+            charge if charge is not None else float(one.result.get("integrated_C") or 0.0)
+            for one, charge in zip(rows, moved, strict=True)
+        ]
+        gaps = tuple(one.operation for one, charge in zip(rows, moved, strict=True) if charge is None)
+        # The first charge may have come in pieces; it is over when something is taken out again.
+        began = dropwhile(lambda charge: charge <= SMALLEST, known)
+        first = sum(takewhile(lambda charge: charge > -SMALLEST, began))
+        return Held(sum(known), first or None, gaps)

@@ -12,13 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl.engine.acquiring import AcquisitionAction, Pulse, acquisition_request, ahead_of, parameters_of
-from labctl.engine.actions import (
-    SAFETY_MARGIN_CURRENT,
-    SAFETY_MARGIN_VOLT,
-    Action,
-    CyclerAction,
-    ImpedanceAction,
-)
+from labctl.engine.actions import SAFETY_MARGIN_CURRENT, SAFETY_MARGIN_VOLT, Action, CyclerAction
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import BENCH, Campaign
 from labctl.engine.chambers import Oven
@@ -30,6 +24,7 @@ from labctl.engine.movement import Movement
 from labctl.engine.references import References
 from labctl.engine.routing import ROLE_OF, Route, RouteBook
 from labctl.engine.spectra import is_alike, judge
+from labctl.engine.sweeping import ImpedanceAction, Leads
 from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Cycler, Fetched, Progress
@@ -43,7 +38,7 @@ from labctl.safety.ledger import integral
 CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO, Kind.DEIS})
 
 #: Kinds whose guard time should not be what ends them.
-GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO})
+GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO, Kind.DEIS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +182,8 @@ class StepJob:
             return CyclerAction(row.operation, planned, route, bench.cycler(route.instrument), mux, last_seen)
         if planned.kind is Kind.EIS:
             potentiostat = bench.potentiostat(route.instrument)
-            return ImpedanceAction(row.operation, planned, route, potentiostat, mux, self._beside(route), last_seen)
+            leads = Leads(route, mux, self._beside(route), last_seen)
+            return ImpedanceAction(row.operation, planned, potentiostat, leads)
         request = acquisition_request(row.operation, self._cell.id, planned, self._pulse())
         return AcquisitionAction(request, bench.spectrometer(route.instrument), row.token, ahead_of(planned))
 

@@ -1,5 +1,6 @@
 """What an instrument can do: role contracts, their data types, and the kinds of fault. No I/O."""
 
+from labctl.instruments.abilities import SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
 from labctl.instruments.chamber import Chamber, ChamberReading
 from labctl.instruments.common import (
     Clock,
@@ -33,6 +34,11 @@ from labctl.instruments.potentiostat import DynamicPotentiostat, DynamicRequest,
 from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermometer, Spectrometer, Tuning, Watched
 
 __all__ = [
+    "SERIES",
+    "SUSPENDS",
+    "SWEEPS",
+    "TEST_CLOCK",
+    "WATCHDOG",
     "AcquisitionRequest",
     "Busy",
     "CannotSay",

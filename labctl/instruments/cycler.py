@@ -182,8 +182,11 @@ class Cycler(Instrument, Protocol):
     async def poll(self, handle: Handle) -> Progress:
         """Look once.
 
-        ``values``: voltage_V, current_A (charging positive), capacity_C, step_time_s, test_time_s, and temperature_K
-        where the cell has a thermometer of its own.
+        ``values``: voltage_V, current_A (charging positive), capacity_C, step_time_s, and temperature_K where the cell
+        has a thermometer of its own. ``test_time_s``, of a cycler that says ``TEST_CLOCK``: seconds since the program
+        started as its own clock counts them, which is the clock of ``time_s`` in ``records.csv``, so that an instant
+        can be found there. Whether that clock stands while the program is suspended is the instrument's own affair; a
+        suspended program is told by a ``message`` that begins with ``suspended``.
 
         Raises
         ------

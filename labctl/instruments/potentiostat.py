@@ -153,7 +153,8 @@ class DynamicPotentiostat(Protocol):
         """Look once; starts the next spectrum when one has come to its end, and keeps the cut-off.
 
         ``remaining`` says when to look again, and is no more than the cut-off needs; ``values`` have
-        ``spectra_done``, ``voltage_V`` (mean), ``frequency_Hz``, ``charge_C``, ``series_remaining_s``.
+        ``spectra_done``, ``voltage_V`` and ``current_A`` (mean), ``frequency_Hz``, ``charge_C``, ``capacity_C`` (its
+        magnitude), ``series_remaining_s``.
         """
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:

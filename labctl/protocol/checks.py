@@ -199,6 +199,9 @@ def _spectra(protocol: Protocol, document: Document) -> Iterator[Mistake]:
             found = f"the band runs from {low} to {high}"
             right = "write the highest frequency first, '[300 kHz, 0.1 Hz]'"
             yield document.mistake((*path, "frequency"), found, right)
+        if spectrum.periods_low is not None and spectrum.periods_low > spectrum.periods:
+            found = f"{spectrum.periods_low} periods at the lowest frequency, but {spectrum.periods} above"
+            yield document.mistake((*path, "periods_low"), found, f"write at most {spectrum.periods}")
         where = (*path, "amplitude")
         if (spectrum.control == "potentiostatic") != (spectrum.amplitude.kind == "voltage"):
             right = "a voltage, such as '10 mV'" if spectrum.control == "potentiostatic" else "a current: '100 uA/cm2'"

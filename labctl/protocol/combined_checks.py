@@ -43,6 +43,10 @@ def _deis(protocol: Protocol, step: Placed, body: Deis, document: Document) -> I
     if spectrum is not None and spectrum.control != "galvanostatic":
         found = f"'{body.spectrum}' is {spectrum.control}; under a direct current the current is modulated"
         yield document.mistake((*step.path, "spectrum"), found, "name a spectrum with 'control: galvanostatic'")
+    elif spectrum is not None and (spectrum.repeat or spectrum.linearity is not None):
+        found = f"'{body.spectrum}' asks for further sweeps, and the cell does not stand still under a direct current"
+        right = "name a spectrum without 'linearity' and 'repeat'; the next of the series shows how far it has moved"
+        yield document.mistake((*step.path, "spectrum"), found, right)
     elif spectrum is not None and body.current.per_area == spectrum.amplitude.per_area:
         peak, limit = body.current.value + spectrum.amplitude.value, protocol.limits.current
         if not body.current.per_area and peak > limit:

@@ -241,20 +241,37 @@ TopStep = Annotated[
 class Spectrum(Model):
     """How an impedance spectrum is taken."""
 
-    control: Literal["galvanostatic", "potentiostatic"] = Field(
-        description="What is modulated.", examples=["galvanostatic"]
+    control: Literal["galvanostatic", "potentiostatic", "pseudo-galvanostatic"] = Field(
+        description="What is modulated; pseudo-galvanostatic: a current that regulating the voltage keeps up.",
+        examples=["galvanostatic"],
     )
     frequency: tuple[Frequency, Frequency] = Field(
         description="From the highest to the lowest.", examples=["[300 kHz, 0.1 Hz]"]
     )
     points_per_decade: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(description="Density.", examples=[10])
+    points_per_decade_low: Annotated[int, Field(strict=True, ge=1, le=100)] | None = Field(
+        default=None, description="Density below 66 Hz, where it is another.", examples=[5]
+    )
     periods: Annotated[int, Field(strict=True, ge=1, le=100)] = Field(
         description="Periods averaged per point.", examples=[6]
+    )
+    periods_low: Annotated[int, Field(strict=True, ge=1, le=100)] | None = Field(
+        default=None, description="Periods at the lowest frequency, where they are fewer.", examples=[3]
     )
     amplitude: Annotated[Amount, AmountOf(("current density", "current", "voltage"))] = Field(
         description="Peak amplitude: a current, absolute or per area, or a voltage.", examples=["100 uA/cm2"]
     )
     rest_before: Wait = Field(default=0.0, description="Open circuit before the sweep.", examples=["30 min"])
+    linearity: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None,
+        description="Sweep once more with the amplitude times this, to see whether the cell answers linearly.",
+        examples=[0.5],
+    )
+    repeat: Annotated[bool, Field(strict=True)] = Field(
+        default=False,
+        description="Sweep once more as it was, to see whether the cell has changed meanwhile.",
+        examples=[True],
+    )
 
 
 class Protocol(FileModel):

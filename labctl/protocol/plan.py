@@ -92,10 +92,13 @@ class Cycling:
 
 @dataclass(frozen=True, slots=True)
 class Impedance:
-    """What a potentiostat is asked: amplitude in A or V, frequencies in Hz from high to low."""
+    """What a potentiostat is asked: amplitude in A or V, frequencies in Hz from high to low.
+
+    ``_low`` is below 66 Hz, None for the same; ``linearity`` and ``repeat`` ask for further sweeps.
+    """
 
     spectrum: str
-    control: Literal["galvanostatic", "potentiostatic"]
+    control: Literal["galvanostatic", "potentiostatic", "pseudo-galvanostatic"]
     frequency_start: float
     frequency_end: float
     points_per_decade: int
@@ -104,15 +107,22 @@ class Impedance:
     rest_before: float
     voltage_min: float
     voltage_max: float
+    points_per_decade_low: int | None = None
+    periods_low: int | None = None
+    linearity: float | None = None
+    repeat: bool = False
 
     @property
     def duration(self) -> float:
-        """Seconds of rest and of signal."""
+        """Seconds of rest and of signal, all sweeps together."""
         decades = math.log10(self.frequency_start / self.frequency_end)
-        steps = max(1, round(decades * self.points_per_decade))
+        # The slow points are what takes time; of those that are fast enough nobody need know their number.
+        density = self.points_per_decade_low or self.points_per_decade
+        steps = max(1, round(decades * density))
         ratio = decades / steps
-        signal = sum(self.periods / (self.frequency_end * 10 ** (ratio * step)) for step in range(steps + 1))
-        return self.rest_before + signal
+        periods = self.periods_low or self.periods
+        signal = sum(periods / (self.frequency_end * 10 ** (ratio * step)) for step in range(steps + 1))
+        return self.rest_before + signal * (1 + (self.linearity is not None) + self.repeat)
 
 
 Parameters = Cycling | Acquisition | Impedance | Together | Dynamic
@@ -396,4 +406,8 @@ class _Plan:
             rest_before=spectrum.rest_before,
             voltage_min=self._protocol.limits.voltage[0],
             voltage_max=self._protocol.limits.voltage[1],
+            points_per_decade_low=spectrum.points_per_decade_low,
+            periods_low=spectrum.periods_low,
+            linearity=spectrum.linearity,
+            repeat=spectrum.repeat,
         )

@@ -12,7 +12,7 @@ from labctl.documents import Path, in_order, suggest
 from labctl.errors import Mistake
 from labctl.protocol import Protocol, measure_problem
 from labctl.safety.endless import check_people, check_slots
-from labctl.safety.reachable import check_envelopes, check_outcomes, step_amounts
+from labctl.safety.reachable import check_abilities, check_envelopes, check_outcomes, step_amounts
 from labctl.safety.ways import OPERANDO, ROLE_OF, Ways, reaches, steps_of
 from labctl.station import Cells, Station
 from labctl.units import show
@@ -34,7 +34,8 @@ def check(
     roles : mapping of str to str
         Instrument name to role, as its driver says.
     capabilities : mapping of str to collection of str, optional
-        Instrument name to what its driver says it can do beyond its role, such as ``watchdog``.
+        Instrument name to what its driver says it can do beyond its role, such as ``watchdog``. Where this is not
+        known, only what is asked of a watchdog is refused.
 
     Returns
     -------
@@ -54,6 +55,8 @@ def check(
         found += check_people(protocol, station, cells, ways)
         found += check_slots(protocol, station, cells, ways, roles)
         found += check_outcomes(protocol, cells, ways, capabilities or {})
+        if capabilities is not None:
+            found += check_abilities(protocol, cells, ways, capabilities)
         found += check_envelopes(protocol, station, cells, ways)
     return in_order(found)
 

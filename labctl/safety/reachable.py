@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final
 
 from labctl.documents import Amount, Path
 from labctl.errors import Mistake
+from labctl.instruments import SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
 from labctl.protocol import Placed, Protocol
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.models import Charge, Discharge, Eis, Hold
 from labctl.safety.ways import Way, Ways, steps_of
 from labctl.station import Cells, Station
 from labctl.units import show
-
-#: What a driver says it has where its instrument stops an operation by itself when labctl is gone.
-WATCHDOG: Final = "watchdog"
 
 
 def check_outcomes(
@@ -36,6 +33,46 @@ def check_outcomes(
                 found = f"{without[0]} does not stop by itself when labctl is gone: its driver has no watchdog"
                 right = "write 'continue': the step goes on within the limits that the instrument holds itself"
                 yield document.mistake((*step.path, "on_controller_loss"), found, right)
+
+
+def check_abilities(
+    protocol: Protocol, cells: Cells, ways: Ways, capabilities: Mapping[str, Collection[str]]
+) -> Iterator[Mistake]:
+    """Find what a step asks for that an instrument on its way could not carry through; each place of the file once."""
+    document, told = protocol.document, set[Path]()
+    for step in steps_of(protocol):
+        for path, ability, cannot, right in _needs(protocol, step):
+            names = dict.fromkeys(way.instrument for way in ways.from_homes(step, cells))
+            without = [name for name in names if ability not in capabilities.get(name, ())]
+            if without and path not in told:
+                told.add(path)
+                yield document.mistake(path, f"{' and '.join(without)} {cannot}", right, key=True)
+
+
+def _needs(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, str, str, str]]:
+    """Give where a step asks for an ability, which, what is said of an instrument without it, and what would do."""
+    if isinstance(step.body, Operando):
+        cannot = "does not tell the clock of its running test, by which spectra are stamped with their charge"
+        yield step.path, TEST_CLOCK, cannot, "give the probe leads of a cycler that labctl steers by itself"
+        if step.body.pauses is not None:
+            cannot = "can't interrupt a program so that it goes on afterwards, which every pause needs"
+            right = "give the probe leads of one that can (maccor; biologic with 'backend: eclib'), or leave it out"
+            yield (*step.path, "pauses"), SUSPENDS, cannot, right
+    elif isinstance(step.body, Deis):
+        cannot = "takes no spectra while a direct current flows"
+        yield step.path, SERIES, cannot, "use one that does, such as with 'driver: zahner', or leave the step out"
+    if isinstance(step.body, (Eis, Deis)):
+        spectrum = protocol.spectra[step.body.spectrum]
+        asked = {
+            "control": spectrum.control == "pseudo-galvanostatic",
+            "points_per_decade_low": spectrum.points_per_decade_low not in (None, spectrum.points_per_decade),
+            "periods_low": spectrum.periods_low not in (None, spectrum.periods),
+            "linearity": spectrum.linearity is not None,
+            "repeat": spectrum.repeat,
+        }
+        for key in (key for key, wanted in asked.items() if wanted):
+            cannot, right = f"knows no '{key}' such as this", "use one that does, such as with 'driver: zahner'"
+            yield ("spectra", step.body.spectrum, key), SWEEPS, cannot, right
 
 
 def _not_isolated(way: Way) -> str:
@@ -106,10 +143,19 @@ def step_amounts(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, Amoun
         case Operando(current=amount):
             yield (*step.path, "current"), amount
         case Deis(current=amount, spectrum=name):
-            yield (*step.path, "current"), amount
-            yield ("spectra", name, "amplitude"), protocol.spectra[name].amplitude
+            amplitude = protocol.spectra[name].amplitude
+            yield (*step.path, "current"), _together(amount, amplitude)
+            yield ("spectra", name, "amplitude"), amplitude
         case Eis(spectrum=name):
             yield ("spectra", name, "amplitude"), protocol.spectra[name].amplitude
+
+
+def _together(direct: Amount, alternating: Amount) -> Amount:
+    """Give the peak of two currents at once, where they are of the same kind."""
+    if direct.kind != alternating.kind:
+        return direct
+    both = f"{direct.written} and an amplitude of {alternating.written}"
+    return Amount(direct.value + alternating.value, direct.kind, both)
 
 
 def _voltages(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, float]]:

@@ -209,6 +209,9 @@ class Zahner(Entry):
     naming: Literal["individual", "counter"] = Field(
         default="individual", description="Files are named by labctl's token, or Thales adds a counter to it."
     )
+    strategy: Literal["single", "multi"] = Field(
+        default="single", description="One frequency after the other, or several slow ones at once."
+    )
     quiet_s: Annotated[float, Field(ge=0, le=86400)] | None = Field(
         default=None,
         description="Seconds without an answer and without a point after which a silent Thales measures nothing; 900.",

@@ -18,14 +18,12 @@ def summary(folder):
 
 
 def test_the_shipped_protocol_gives_twenty_spectra_at_either_end_that_know_their_state_of_charge(laboratory):
-    laboratory.keep_cells("bare-01")
-    laboratory.replace("cells.yaml", ", measure_at: [1]", "")
-    files = (laboratory.folder / name for name in ("protocols/deis.yaml", "station.yaml", "cells.yaml"))
+    files = (laboratory.folder / name for name in ("protocols/deis.yaml", "station.yaml", "cells-operando.yaml"))
     simulations = []
     outcome = run(
         RunRequest(laboratory.folder, *files, simulate=True, accelerate=True, seed=3), on_simulation=simulations.append
     )
-    assert outcome.states == {"bare-01": "finished"}
+    assert outcome.states == {"plated-01": "finished"}
     lab, results = simulations[0].laboratory, laboratory.folder / "results"
     moved = [
         summary(folder)["capacity_C"] * (1 if folder.parent.name.endswith("-charge") else -1)
@@ -49,5 +47,5 @@ def test_the_shipped_protocol_gives_twenty_spectra_at_either_end_that_know_their
         # As the leads showed it before they were opened: the next step knows the cell by it.
         assert told["voltage_V"] > 2.5
         net += told["charge_C"]
-    assert lab.sources_on(lab.cells["bare-01"]) == ()
+    assert lab.sources_on(lab.cells["plated-01"]) == ()
     assert lab.violations == []

@@ -77,21 +77,19 @@ def clock_ahead(laboratory: Laboratory, ahead: float = AHEAD_S) -> None:
 def ran(tmp_path_factory):
     """The shipped protocol as it stands, in virtual time, the spectrometer's clock 42 s ahead."""
     laboratory = Laboratory(tmp_path_factory.mktemp("operando") / "lab")
-    laboratory.keep_cells("coated-01")
-    laboratory.replace("cells.yaml", ", measure_at: [1]", "")
     clock_ahead(laboratory)
     simulations = []
     request = RunRequest(
         laboratory.folder,
         laboratory.folder / "protocols" / "operando.yaml",
         laboratory.folder / "station.yaml",
-        laboratory.folder / "cells.yaml",
+        laboratory.folder / "cells-operando.yaml",
         simulate=True,
         accelerate=True,
         seed=3,
     )
     outcome = run(request, on_simulation=simulations.append)
-    assert outcome.states == {"coated-01": "finished"}
+    assert outcome.states == {"plated-01": "finished"}
     (folder,) = (laboratory.folder / "results").rglob("02-operando-plating/a1")
     document = json.loads((folder / "operation.json").read_text())
     return folder, document, Truth(simulations[0].laboratory, folder, document["token"]), simulations[0].laboratory

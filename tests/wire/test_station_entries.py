@@ -62,6 +62,7 @@ ENTRIES: dict[str, tuple[Callable[[DriverContext], Any], Callable[..., Any], dic
             "port": 260,
             "output_path": "c:\\thales\\labctl",
             "naming": "counter",
+            "strategy": "multi",
             "serial": "25000",
             "quiet_s": 1200,
             "heartbeat_s": 90,

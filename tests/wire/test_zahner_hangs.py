@@ -12,11 +12,26 @@ from typing import Any
 import pytest
 from zahner_bench import REQUEST, TOKEN, Bench, ended, on_bench
 
-from labctl.instruments import State, TimedOut, VendorAlarm
+from labctl.instruments import DynamicRequest, Progress, State, TimedOut, VendorAlarm
 from labctl_drivers.zahner import ZahnerPotentiostat
+from labctl_simulators.dialects import Thales
+from labctl_simulators.faults import FaultProxy
 
 SHORT = replace(REQUEST, frequency_end=10.0)
 OFF = b"Pot=0;"
+SERIES = DynamicRequest(
+    name="dead-lithium/bare-01/c030/04-deis/a1",
+    current=1e-3,
+    amplitude=1.3e-3,
+    frequency_start=1e4,
+    frequency_end=10.0,
+    points_per_decade=4,
+    periods=4,
+    spectra=2,
+    cutoff=4.4,
+    voltage_min=2.5,
+    voltage_max=4.4,
+)
 
 
 class Tap:
@@ -73,6 +88,39 @@ def test_the_source_is_ordered_off_and_seen_off_on_the_wire_after_every_run(tmp_
             progress = await ended(driver, handle, 1.0)
             assert progress.state is (State.DONE if ending == "measured" else State.FAILED)
             assert tap.seen_off()
+            await driver.close()
+        assert made.laboratory.sources_on(made.cell) == ()
+
+    on_bench(tmp_path, story)
+
+
+@pytest.mark.parametrize("ending", ["all spectra", "cut-off", "aborted", "overloaded", "closed"])
+def test_the_source_is_ordered_off_and_seen_off_on_the_wire_after_every_series(tmp_path: Path, ending: str) -> None:
+    async def story(made: Bench) -> None:
+        tap = Tap()
+        async with tap.before(made.settings["port"]) as address:
+            driver = made.driver(address=address)
+            await driver.connect()
+            request = SERIES
+            if ending == "cut-off":
+                request = replace(SERIES, cutoff=await driver.open_circuit_voltage() + 0.055, spectra=99)
+            handle = await driver.start_dynamic(TOKEN, request)
+            assert not tap.seen_off()
+            await asyncio.sleep(3)
+            if ending == "aborted":
+                await driver.abort(handle)
+            elif ending == "overloaded":
+                made.laboratory.break_down("zahner", "overload")
+            elif ending == "closed":
+                await driver.close()
+            else:
+                assert not tap.seen_off()
+            if ending != "closed":
+                progress = await ended(driver, handle, 1.0)
+                assert progress.state is (State.DONE if ending in ("all spectra", "cut-off") else State.FAILED)
+            assert tap.seen_off()
+            if ending in ("all spectra", "cut-off"):
+                assert (await driver.fetch(handle, tmp_path)).summary["end"] == ending
             await driver.close()
         assert made.laboratory.sources_on(made.cell) == ()
 
@@ -175,5 +223,47 @@ def test_a_thales_without_a_sign_of_life_is_an_alarm_and_an_abort_says_that_it_f
         assert made.laboratory.time() - began < 120
         assert made.laboratory.sources_on(made.cell) == ("zahner",)
         await driver.close()
+
+    on_bench(tmp_path, story)
+
+
+@pytest.mark.parametrize("declined", [1, 2, 4, 6])
+def test_an_abort_of_which_thales_declines_some_orders_ends_with_the_source_seen_off(
+    tmp_path: Path, declined: int
+) -> None:
+    async def story(made: Bench) -> None:
+        tap, proxy = Tap(), FaultProxy(made.settings["port"], dialect=Thales)
+        async with tap.before(await proxy.start()) as address:
+            driver = made.driver(address=address)
+            await driver.connect()
+            handle = await driver.start(TOKEN, REQUEST)
+            await asyncio.sleep(3)
+            proxy.plan.inject("refuse", declined)
+            await driver.abort(handle)
+            assert proxy.plan.pending == 0
+            assert tap.seen_off()
+            assert await driver.poll(handle) == Progress(State.FAILED, "aborted")
+            await driver.close()
+        await proxy.stop()
+        assert made.laboratory.sources_on(made.cell) == ()
+
+    on_bench(tmp_path, story)
+
+
+def test_a_source_that_cannot_be_switched_off_is_told_as_on_and_a_later_abort_ends_it(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        proxy = FaultProxy(made.settings["port"], dialect=Thales)
+        driver = made.driver(address=f"127.0.0.1:{await proxy.start()}")
+        await driver.connect()
+        handle = await driver.start(TOKEN, REQUEST)
+        await asyncio.sleep(3)
+        proxy.plan.inject("refuse", 9)
+        with pytest.raises(VendorAlarm, match="take the source for on, and switch it off at the instrument"):
+            await driver.abort(handle)
+        assert made.laboratory.sources_on(made.cell) == ("zahner",)
+        await driver.abort(handle)
+        assert made.laboratory.sources_on(made.cell) == ()
+        await driver.close()
+        await proxy.stop()
 
     on_bench(tmp_path, story)

@@ -88,9 +88,10 @@ def test_what_is_no_such_file_is_never_taken_for_one() -> None:
 
 def test_a_result_with_a_damaged_trailer_keeps_its_points_and_warns(tmp_path: Path) -> None:
     async def story(made: Bench) -> None:
-        driver = made.driver(naming="counter")
+        driver = made.driver(naming="counter", strategy="multi")
         await driver.connect()
         handle = await driver.start(TOKEN, replace(REQUEST, frequency_end=1e3))
+        assert made.thales.settings["ScanStrategy"] == 1
         assert (await ended(driver, handle)).state is State.DONE
         path = f"c:\\thales\\labctl\\{TOKEN}_0001.ism"
         made.thales.files[path] = made.thales.files[path][:-100]
@@ -112,5 +113,7 @@ def test_names_that_could_not_be_found_again_are_refused(tmp_path: Path) -> None
     async def story(made: Bench) -> None:
         with pytest.raises(ValueError, match="cannot be found again"):
             made.driver(naming="date")
+        with pytest.raises(ValueError, match="neither of single, multi"):
+            made.driver(strategy="table")
 
     on_bench(tmp_path, story)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labctl.errors import DataError, InstrumentError
+from labctl.instruments.abilities import SUSPENDS, TEST_CLOCK
 from labctl.instruments.common import DriverContext, Fetched, Handle, Hiccup, Identity, Inspection, Progress, State
 from labctl.instruments.cycler import CyclerProgram, Mode, Reading, SafetyLimits
 from labctl.instruments.faults import CannotSay, NotIdentified, NotReachable, OutOfRange, Refused
@@ -47,6 +48,7 @@ class MaccorCycler:
     """
 
     role = "cycler"
+    capabilities = frozenset({SUSPENDS, TEST_CLOCK})
 
     def __init__(self, context: DriverContext) -> None:
         self._context = context

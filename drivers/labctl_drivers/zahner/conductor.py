@@ -279,15 +279,16 @@ class Conductor:
             run = await self.run(handle)
         except InstrumentError:
             run = Run(())  # nothing is known of it; what matters is that the source goes off
-        word = await thales.word()
-        if word is None:
+        if not await thales.is_free():
+            free = False
             if run.verdict is not None:
                 return  # somebody else measures; this run's source was seen to be off when it ended
             if run.begun is not None and await self._has(run.plan.file):
-                word = await thales.word_anew("the sweep has its file, and its reply is missing")
+                thales.session.lost(TimedOut("the sweep has its file, and its reply is missing"))
+                free = await thales.is_free()
             elif not run.plans and await self._has(handle.place):
                 return
-            if word is None:
+            if not free:
                 await thales.survive(thales.session.force)
         await thales.off()
         if run.verdict is None and not await self._has(run.plans[-1].file if run.plans else handle.place):
@@ -305,7 +306,7 @@ class Conductor:
 
         A single sweep is left to run: it is found again by its name, and moves no charge that matters.
         """
-        if await self._thales.word() is None:
+        if not await self._thales.is_free():
             if run.series is None:
                 return
             await self._thales.survive(self._thales.session.force)
@@ -315,7 +316,7 @@ class Conductor:
         """End the series that is under way, source off, verified."""
         for run in self._runs.values():
             if run.series is not None and run.verdict is None:
-                if await self._thales.word() is None:
+                if not await self._thales.is_free():
                     await self._thales.survive(self._thales.session.force)
                 await self._end(run, State.FAILED, f"{why}, and nothing else would keep the cut-off; source off")
 

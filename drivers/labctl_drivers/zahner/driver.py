@@ -14,6 +14,8 @@ from typing import Final
 
 from labctl.errors import DataError, InstrumentError
 from labctl.instruments import (
+    SERIES,
+    SWEEPS,
     Busy,
     CannotSay,
     DriverContext,
@@ -44,6 +46,8 @@ _QUIET: Final = 900.0
 _HEARTBEAT: Final = 60.0
 _LOOK_EVERY: Final = 5.0
 _MOST_SPECTRA: Final = 999
+#: By Thales' number. By a table is not offered: it stands on the Term PC, where nobody reads it back.
+STRATEGIES: Final = ("single", "multi")
 
 
 class ZahnerPotentiostat:
@@ -59,6 +63,8 @@ class ZahnerPotentiostat:
         An existing folder on a local drive of the Term PC, such as ``c:\thales\labctl``.
     naming : str
         ``individual`` (default: the file is named by our token) or ``counter`` (Thales adds ``_0001`` to it).
+    strategy : str
+        ``single`` (default: one frequency after the other) or ``multi`` (several slow ones at once).
     serial : str
         The workstation's number; others are refused.
     quiet_s : float
@@ -69,6 +75,7 @@ class ZahnerPotentiostat:
     """
 
     role = "potentiostat"
+    capabilities = frozenset({SERIES, SWEEPS})
 
     def __init__(self, context: DriverContext) -> None:
         settings = context.settings
@@ -79,7 +86,10 @@ class ZahnerPotentiostat:
         if naming not in ("individual", "counter"):
             raise ValueError(f"naming '{naming}' is neither individual nor counter; others cannot be found again")
         folder = output_path(str(settings.get("output_path", "c:\\thales\\labctl")))
-        self._place = Place(folder, counted=naming == "counter")
+        strategy = str(settings.get("strategy", "single"))
+        if strategy not in STRATEGIES:
+            raise ValueError(f"strategy '{strategy}' is neither of {', '.join(STRATEGIES)}")
+        self._place = Place(folder, naming == "counter", STRATEGIES.index(strategy))
         self._session = Session(context, host, int(named or port), str(settings.get("serial", "")))
         self._thales = Thales(context, self._session, float(settings.get("quiet_s", _QUIET)))
         heartbeat = float(settings.get("heartbeat_s", _HEARTBEAT))
@@ -211,7 +221,8 @@ class ZahnerPotentiostat:
     async def poll(self, handle: Handle) -> Progress:
         """Look once, and start the next sweep where one has come to its end and more were asked for.
 
-        ``values``: frequency_Hz, points_done, voltage_V; of a series also spectra_done, charge_C, series_remaining_s.
+        ``values``: frequency_Hz, points_done, voltage_V; of a series also current_A, spectra_done, charge_C,
+        capacity_C, series_remaining_s.
 
         Raises
         ------

@@ -53,7 +53,7 @@ def output_path(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where results go on the Term PC, and how they are named.
+    """What the station says of all sweeps: where results go on the Term PC, how they are named, how points are taken.
 
     Attributes
     ----------
@@ -62,10 +62,13 @@ class Place:
     counted : bool
         Whether Thales adds a number to each name, which is always 1 since each name is used once; otherwise files are
         named as they are told to be. Names by date are not used: such a file could not be found again.
+    strategy : int
+        Thales' number of how a sweep goes from point to point: 0 one frequency after the other, 1 several at once.
     """
 
     folder: str
     counted: bool = False
+    strategy: int = 0
 
     def file(self, token: str) -> str:
         """Path of the file that carries ``token``. Raises ``ValueError`` for a token that Thales cannot store."""
@@ -176,7 +179,7 @@ class Plan:
             "dfl": str(below),
             "Nws": str(most),
             "Nwl": str(least),
-            "ScanStrategy": "0",
+            "ScanStrategy": str(self.place.strategy),
             "ScanDirection": "1" if rising else "0",
         }
 

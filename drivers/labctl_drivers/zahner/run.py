@@ -128,7 +128,10 @@ class Run:
             values["points_done"] = float(sum(done))
         if self.series is not None:
             values["spectra_done"] = float(self.index)
+            # The mean current of the latest point, until there is one that which was set.
+            values["current_A"] = self.points[-1].current if self.points else self.series.current
             values["charge_C"] = self.series.current * (now - datetime.fromisoformat(began)).total_seconds()
+            values["capacity_C"] = abs(values["charge_C"])
             values["series_remaining_s"] = self.remaining(now)
         return values
 

@@ -7,16 +7,27 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from labctl.instruments import Busy, DriverContext, Garbled, NotReachable, TimedOut, VendorAlarm
+from labctl.instruments import (
+    Busy,
+    DriverContext,
+    Garbled,
+    NotReachable,
+    OutOfRange,
+    Refused,
+    TimedOut,
+    VendorAlarm,
+)
 from labctl_drivers.zahner import replies
 from labctl_drivers.zahner.display import Point, arrived
-from labctl_drivers.zahner.session import Session
+from labctl_drivers.zahner.session import ATTEMPTS, Session
 
 # An answer of an idle script takes milliseconds.
 PROBE: Final = 1.0
 _ANSWER: Final = 5.0
 _LAUNCHED: Final = 0.4
 _LOOK_EVERY: Final = 5.0
+# Real seconds.
+_ORDER_AGAIN: Final = 0.2
 
 T = TypeVar("T")
 
@@ -55,6 +66,13 @@ class Thales:
         self.session.lost(TimedOut(why))
         return await self.word()
 
+    async def is_free(self) -> bool:
+        """Whether the script answers, for whoever wants the source off: an error is an answer, too."""
+        try:
+            return await self.word() is not None
+        except (Refused, OutOfRange):
+            return True
+
     async def ask(self, command: str, parse: Callable[[str], T], timeout: float = _ANSWER) -> T:
         """Send a script command and read its answer with ``parse``."""
 
@@ -91,13 +109,35 @@ class Thales:
     # Actions.
 
     async def off(self) -> replies.Setup:
-        """Switch off, amplitude to 0, and look whether it is so. Raises ``VendorAlarm`` where it isn't."""
-        await self.set("Pot", "0")
-        await self.set("Ampl", "0")
-        shown = await self.setup()
-        if not shown.off:
-            raise self.session.fault(VendorAlarm, "the source was switched off, but still shows as on")
-        return shown
+        """Switch off, amplitude to 0, and look whether it is so; what Thales declines is ordered up to three times.
+
+        Raises
+        ------
+        VendorAlarm
+            It still shows as on, or Thales would not say.
+        """
+        why = "the source was switched off, but still shows as on"
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(self._context.clock.patience(_ORDER_AGAIN))
+            declined, shown = await self._ordered_off()
+            if shown is not None and shown.off and (declined is None or attempt + 1 == ATTEMPTS):
+                return shown
+            why = declined or why
+        raise self.session.fault(VendorAlarm, f"{why}; take the source for on, and switch it off at the instrument")
+
+    async def _ordered_off(self) -> tuple[str | None, replies.Setup | None]:
+        """Order it once; what Thales declined of it, and the set-up that it shows then."""
+        declined: str | None = None
+        for name in ("Pot", "Ampl"):
+            try:
+                await self.set(name, "0")
+            except (Refused, OutOfRange) as refusal:
+                declined = declined or refusal.message
+        try:
+            return declined, await self.setup()
+        except (Refused, OutOfRange) as refusal:
+            return declined or refusal.message, None
 
     async def launch(self, file: str) -> bool:
         """Send ``EIS`` once; whether it has taken effect: a sweep runs, or its ``file`` is there already.

@@ -18,6 +18,7 @@ from .boundaries import Plan
 from .files import make_files
 from .laboratory import COMMAND, SimulatedLaboratory
 from .person import Person
+from .protocols import HELD_FOR_PEOPLE
 
 FIRST_LIFE = 0.4
 """Seconds that an orchestrator lives on average at first; later lives follow from how far the campaign has come."""
@@ -119,6 +120,10 @@ class Setting:
     speed: float = 300.0
     campaign: str = "cycling"
 
+    def person(self, folder: Path) -> Person | None:
+        """Who is there for held cells; nobody where no kill may have a cell held."""
+        return Person(folder) if self.campaign in HELD_FOR_PEOPLE else None
+
 
 @dataclass(frozen=True, slots=True)
 class Undisturbed:
@@ -160,9 +165,9 @@ def random_kills(setting: Setting, folder: Path, twin: Undisturbed, kills: int) 
                     if chance.random() < GROWN_UP:
                         orchestrator.wait_until_it_is_there(folder, process)
                     seconds = chance.uniform(0.0, 2.0 * life)
-                ended = _live(folder, process, seconds)
+                ended = _live(folder, process, seconds, setting)
             outcome.kills += not ended
-            if _over(folder, process, killed=not ended):
+            if _over(folder, process, setting, killed=not ended):
                 break
             outcome.restarts += 1
             life = _next_life(life, outcome.kills / kills if kills else 1.0, _progress(folder, twin))
@@ -181,10 +186,10 @@ def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries
         while True:
             before = len(plan.done())
             with orchestrator.running(folder, protocol, plan=folder / "boundaries.plan") as process:
-                _live(folder, process, None)
+                _live(folder, process, None, setting)
             killed = len(plan.done()) > before
             outcome.kills += killed
-            if _over(folder, process, killed=killed):
+            if _over(folder, process, setting, killed=killed):
                 break
             outcome.restarts += 1
         outcome.boundaries_left = sorted(plan.left())
@@ -193,19 +198,22 @@ def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries
     return outcome
 
 
-def _live(folder: Path, process: orchestrator.Life, seconds: float | None) -> bool:
-    """Let an orchestrator live, with a person there for held cells; whether it ended by itself."""
-    person, until = Person(folder), math.inf if seconds is None else real_seconds() + seconds
+def _live(folder: Path, process: orchestrator.Life, seconds: float | None, setting: Setting) -> bool:
+    """Let an orchestrator live, until a cell is held for which nobody is there; whether it ended by itself."""
+    person, until = setting.person(folder), math.inf if seconds is None else real_seconds() + seconds
     while (left := until - real_seconds()) > 0:
         if orchestrator.ends_within(process, min(left, _PERSON_LOOKS)):
             return True
-        person.look()
+        if person is not None:
+            person.look()
+        elif journal.held(folder):
+            return False
     return False
 
 
-def _over(folder: Path, process: orchestrator.Life, *, killed: bool) -> bool:
-    """Whether the campaign has come to its end."""
-    if journal.ended_campaigns(folder):
+def _over(folder: Path, process: orchestrator.Life, setting: Setting, *, killed: bool) -> bool:
+    """Whether the campaign has come to its end, or to a held cell that nobody lets go on: it stays unfinished."""
+    if journal.ended_campaigns(folder) or (setting.person(folder) is None and journal.held(folder)):
         return True
     if not killed and process.returncode is not None:
         # It ended by itself without the campaign's end: cells are held, or something stands against it.

@@ -13,7 +13,8 @@ from . import journal
 class Person:
     """Looks at held cells, and has their step tried again, as often as it takes.
 
-    A series of spectra under direct current that nobody has watched is ended, and its cell held for a person.
+    A series of spectra under direct current that nobody has watched is ended, and its cell held for a person. In a
+    campaign without such a step there is no person: no kill may have a cell held there.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -82,3 +82,6 @@ spectra:
 
 #: By the name of the campaign.
 PROTOCOLS = {"cycling": CYCLING, "operando": OPERANDO, "deis": DEIS}
+
+#: Those in which a kill may have a cell held for a person, as a series under direct current that nobody has watched.
+HELD_FOR_PEOPLE = frozenset({"operando", "deis"})
