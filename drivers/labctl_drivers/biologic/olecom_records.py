@@ -55,7 +55,11 @@ def records_of(files: Mapping[int, Measured], *, own_times: bool = False) -> lis
     passed = dict.fromkeys(files, -1)
     for technique, first, last in _stretches(times):
         passed[technique] += 1
-        inner = _begins(times[technique][first:last], [one - first for one in files[technique].loops])
+        inner = _begins(
+            times[technique][first:last],
+            [one - first for one in files[technique].loops],
+            _part(views[technique]["frequency"], first, last),
+        )
         for row in range(first, last):
             passed[technique] += row - first in inner
             at = float(times[technique][row])
@@ -78,8 +82,18 @@ def _stretches(times: Mapping[int, Any]) -> Iterator[tuple[int, int, int]]:
         waiting = [one for one in waiting if heads[one] < len(times[one])]
 
 
-def _begins(times: Any, told: Sequence[int]) -> set[int]:
-    """Rows of a stretch, but the first, with which a technique that loops on itself begins anew."""
+def _part(column: Any, first: int, last: int) -> Any:
+    return None if column is None else column[first:last]
+
+
+def _begins(times: Any, told: Sequence[int], frequency: Any) -> set[int]:
+    """Rows of a stretch, but the first, with which a technique that loops on itself begins anew.
+
+    A sweep begins anew with the first row behind a point that is not a point of a lower frequency.
+    """
+    if frequency is not None:
+        before, after = frequency[:-1], frequency[1:]
+        return {int(one) for one in np.flatnonzero((before > 0) & ((after == 0) | (after >= before))) + 1}
     repeated = np.flatnonzero(np.diff(times) == 0) + 1
     return {int(one) for one in repeated} | {one for one in told if 0 < one < len(times)}
 
@@ -136,6 +150,7 @@ def _record(number: int, technique: int, at: float, row: int, passed: int, view:
             counter=None if far is None else complex(far[row]),
             voltage=voltage,
             current=current,
+            passed=passed,
         )
     counter = view["counter"]
     far_voltage = None if counter is None else float(counter[row])

@@ -1,0 +1,300 @@
+"""Spectra in a row under a direct current: what the channel is told, and how far it has come by its records. Pure.
+
+The channel goes through the whole series by itself: a galvanostatic spectrum with the direct current as its bias, a
+stretch of direct current alone, and back. That stretch ends the run at the cut-off, where the way in can tell a
+technique so, and is therefore there even where no pause was asked for: nobody else is needed to stop it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from labctl.instruments import DynamicRequest, ImpedanceRequest, OutOfRange
+from labctl_drivers.biologic.backend import (
+    ConstantCurrent,
+    GalvanostaticImpedance,
+    Limit,
+    Loop,
+    Point,
+    Record,
+    Sample,
+    Technique,
+)
+from labctl_drivers.biologic.plan import compile_request, sweep_duration
+
+#: Seconds of direct current in which the channel compares with the cut-off, where no pause was asked for.
+GUARD: Final = 1.0
+_MOST: Final = 999
+#: Intervals at which a pause is recorded, s, and what ended it: V from a limit.
+_RECORD_EVERY: Final = 10.0
+NEAR_LIMIT: Final = 0.003
+#: V, while no point of a spectrum tells how far the alternating current swings.
+_UNKNOWN_SWING: Final = 0.1
+CUT_OFF: Final = "cut-off"
+ALL: Final = "all spectra"
+
+
+def compile_series(request: DynamicRequest, guard: float) -> tuple[Technique, ...]:
+    """Turn a series into linked techniques.
+
+    Parameters
+    ----------
+    guard : float
+        Least seconds of direct current alone between two spectra; 0 for none where no pause is asked for.
+
+    Raises
+    ------
+    OutOfRange
+        What the instrument has no technique for.
+    """
+    if request.current == 0 or not 1 <= request.spectra <= _MOST or request.pause < 0:
+        asked = f"{request.spectra} spectra under {request.current:g} A, {request.pause:g} s apart"
+        raise OutOfRange(f"{asked}: 1 to {_MOST} spectra under a current other than 0")
+    single = ImpedanceRequest(
+        name=request.name,
+        control="galvanostatic",
+        frequency_start=request.frequency_start,
+        frequency_end=request.frequency_end,
+        points_per_decade=request.points_per_decade,
+        periods=request.periods,
+        amplitude=request.amplitude,
+        bias=request.current,
+        voltage_min=request.voltage_min,
+        voltage_max=request.voltage_max,
+        points_per_decade_low=request.points_per_decade_low,
+        periods_low=request.periods_low,
+    )
+    made = compile_request(single)
+    if not isinstance(made, GalvanostaticImpedance):
+        raise OutOfRange("a spectrum under direct current is galvanostatic")
+    low, high = Limit("voltage", False, request.voltage_min), Limit("voltage", True, request.voltage_max)
+    spectrum = GalvanostaticImpedance(
+        made.bias,
+        made.amplitude,
+        made.frequency_start,
+        made.frequency_end,
+        made.points,
+        made.periods,
+        limits=(low, high),
+    )
+    between = max(request.pause, guard)
+    if request.spectra == 1:
+        return (spectrum,)
+    if between <= 0:
+        return (spectrum, Loop(0, request.spectra))
+    below = low if request.current > 0 else Limit("voltage", False, max(request.cutoff, request.voltage_min))
+    above = high if request.current < 0 else Limit("voltage", True, min(request.cutoff, request.voltage_max))
+    pause = ConstantCurrent(
+        request.current,
+        between,
+        (above, below),
+        record_every=min(_RECORD_EVERY, between),
+        safety_only=True,
+        # A change of range between two techniques would disturb the current.
+        current_max=max(abs(spectrum.bias) + spectrum.amplitude, 2 * spectrum.amplitude),
+    )
+    again = (Loop(0, request.spectra - 1),) if request.spectra > 2 else ()
+    return (spectrum, pause, *again, spectrum)
+
+
+def expected_duration(techniques: Sequence[Technique], spectra: int) -> float:
+    """Seconds that a whole series takes, where no cut-off comes first."""
+    each, between = sweep_duration(spectrum_of(techniques)), 0.0
+    for technique in techniques:
+        if isinstance(technique, ConstantCurrent):
+            between = technique.duration
+    return spectra * each + (spectra - 1) * between
+
+
+def spectrum_of(techniques: Sequence[Technique]) -> GalvanostaticImpedance:
+    """The spectrum of a series; raises ``ValueError`` where the techniques are none."""
+    for technique in techniques:
+        if isinstance(technique, GalvanostaticImpedance):
+            return technique
+    raise ValueError("these techniques are no series of spectra")
+
+
+@dataclass(slots=True)
+class Spectrum:
+    """A spectrum of a series, as far as it has come.
+
+    Attributes
+    ----------
+    number : int
+        From 1.
+    technique, passed : int
+        That made it, and how often the loop had gone back.
+    began : float
+        s since the start of the run.
+    points : list of Point
+        So far.
+    """
+
+    number: int
+    technique: int
+    passed: int
+    began: float
+    points: list[Point] = field(default_factory=list)
+
+
+class Course:
+    """Goes through the records of a series, in order.
+
+    Parameters
+    ----------
+    techniques : sequence of Technique
+        Of the run.
+    request : DynamicRequest
+        What was asked.
+    """
+
+    def __init__(self, techniques: Sequence[Technique], request: DynamicRequest) -> None:
+        self._request = request
+        self._wanted = spectrum_of(techniques).points
+        self._final = len(techniques) - 1 if isinstance(techniques[-1], GalvanostaticImpedance) else -1
+        #: The first record of direct current since the last point, by the technique that makes them now.
+        self._fresh: Sample | None = None
+        self.seen = 0
+        self.last: Record | None = None
+        self.spectra: list[Spectrum] = []
+        self.charge = 0.0
+        #: Of the direct current: s, V, A, C.
+        self.direct: list[tuple[float, float, float, float]] = []
+
+    @property
+    def done(self) -> int:
+        """How many spectra are complete."""
+        return sum(self.is_complete(one) for one in self.spectra)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last point of the last spectrum is there."""
+        newest = self.spectra[-1] if self.spectra else None
+        if newest is None or newest.number < self._request.spectra:
+            return False
+        return newest.points[-1].frequency <= self._request.frequency_end * 1.001
+
+    @property
+    def _open(self) -> Spectrum | None:
+        """The spectrum to which the newest record belongs."""
+        return self.spectra[-1] if self.spectra and isinstance(self.last, Point) else None
+
+    @property
+    def unfinished(self) -> Spectrum | None:
+        """The newest spectrum, where it is not complete."""
+        newest = self.spectra[-1] if self.spectra else None
+        return newest if newest is not None and not self.is_complete(newest) else None
+
+    def is_complete(self, spectrum: Spectrum) -> bool:
+        """Whether no point of a spectrum is missing."""
+        return len(spectrum.points) == self._wanted
+
+    def swing(self) -> float:
+        """Largest voltage in V by which the alternating current may show the cell beside its mean.
+
+        By the points of one spectrum back, whose lowest frequencies have the largest impedance.
+        """
+        latest = [point for spectrum in self.spectra[-2:] for point in spectrum.points][-self._wanted :]
+        return 1.1 * self._request.amplitude * max((abs(point.working) for point in latest), default=0.0)
+
+    def feed(self, records: Sequence[Record]) -> None:
+        """Take the next records."""
+        for record in records:
+            before = self.direct[-1] if self.direct else (0.0, record.voltage, self._request.current, 0.0)
+            self.charge += (record.at - before[0]) * (before[2] + record.current) / 2
+            self.direct.append((record.at, record.voltage, record.current, self.charge))
+            if isinstance(record, Point):
+                self._point(record)
+                self._fresh = None
+            elif self._fresh is None or self._fresh.technique != record.technique:
+                self._fresh = record
+            self.last = record
+            self.seen += 1
+
+    def _point(self, point: Point) -> None:
+        spectrum = self._open
+        if (
+            spectrum is None
+            or (point.technique, point.passed) != (spectrum.technique, spectrum.passed)
+            or point.frequency >= spectrum.points[-1].frequency
+        ):
+            spectrum = Spectrum(self._number(point), point.technique, point.passed, self._began(point))
+            self.spectra.append(spectrum)
+        spectrum.points.append(point)
+
+    def _number(self, point: Point) -> int:
+        """Number of a spectrum that begins; one of which nothing is left is counted, too."""
+        before = self.spectra[-1] if self.spectra else None
+        if before is None:
+            return 1
+        if point.technique != before.technique:
+            return max(before.number + 1, self._request.spectra if point.technique == self._final else 0)
+        return before.number + max(1, point.passed - before.passed)
+
+    def _began(self, point: Point) -> float:
+        """When a spectrum began: its record of the direct current tells, or the end of what was before it."""
+        if self._fresh is not None and self._fresh.technique == point.technique:
+            return self._fresh.at
+        # Records may be missing in between: no point takes longer than this.
+        earliest = point.at - 1.0 - 2.0 * (self._request.periods + 1) / point.frequency
+        return max(self.last.at if self.last is not None else 0.0, earliest)
+
+
+def is_past(limit: float, above: bool, mean: float | None, live: float, swing: float) -> bool:
+    """Whether the mean voltage is at or beyond a limit.
+
+    Neither a record that arrived wrong nor the alternating current's swing may say so: the voltage of the moment must
+    allow it, or, where no point tells yet, prove it by lying further beyond than the swing.
+
+    Parameters
+    ----------
+    limit, above
+        V, and whether it is an upper one.
+    mean : float or None
+        Of the newest record, V.
+    live : float
+        Of the moment, V, alternating part included.
+    swing : float
+        As :meth:`Course.swing` says; 0 where it is not known.
+    """
+    way = 1.0 if above else -1.0
+    excess = way * (live - limit)
+    if mean is not None and way * (mean - limit) >= 0:
+        return excess >= -(swing or _UNKNOWN_SWING)
+    return swing > 0 and excess >= swing
+
+
+def why_past(request: DynamicRequest, mean: float | None, live: float, swing: float) -> str:
+    """Say why a series is to end: ``cut-off``, or what is wrong; empty for nothing."""
+    if is_past(request.cutoff, request.current > 0, mean, live, swing):
+        return CUT_OFF
+    for limit, above in ((request.voltage_min, False), (request.voltage_max, True)):
+        if is_past(limit, above, mean, live, swing):
+            shown = live if mean is None else mean
+            return f"{shown:.4f} V at the leads, outside {request.voltage_min:g} V to {request.voltage_max:g} V; ended"
+    return ""
+
+
+def how_stopped(course: Course, techniques: Sequence[Technique], request: DynamicRequest, message: str) -> str:
+    """Say why a series has come to its end on a channel that has stopped by itself.
+
+    Gives ``all spectra``, ``cut-off``, or what is wrong.
+
+    Parameters
+    ----------
+    message : str
+        What the instrument says of it.
+    """
+    if course.ended:
+        return ALL
+    last = course.last
+    if isinstance(last, Sample) and isinstance(techniques[last.technique], ConstantCurrent):
+        way = 1.0 if request.current > 0 else -1.0
+        if way * (last.voltage - request.cutoff) >= -NEAR_LIMIT:
+            return CUT_OFF
+        if not request.voltage_min + NEAR_LIMIT < last.voltage < request.voltage_max - NEAR_LIMIT:
+            return f"{last.voltage:.4f} V between two spectra, at the cell's limits"
+    told = f"the series ended after {course.done} of {request.spectra} spectra"
+    return f"{told}: {message}" if message else told
