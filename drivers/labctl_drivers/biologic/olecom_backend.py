@@ -229,7 +229,8 @@ class EcLabBackend:
             # EC-Lab holds a file while it writes; what was read before is still true.
             self._session.survived(self._session.fault(Garbled, f"a data file can't be read now ({error.strerror})"))
             return before[after:]
-        found = records_of({key: one for key, one in files.items() if one.rows}, own_times=self._own.own_times)
+        filled = {key: one for key, one in files.items() if one.rows}
+        found = records_of(filled, own_times=self._own.own_times, known=before)
         if len(found) < len(before) or (before and not _alike(before[-1], found[len(before) - 1])):
             raise DataError(f"{self._context.name}: the data files of {run.token} do not hold what they held before")
         self._taken[run.token] = found
