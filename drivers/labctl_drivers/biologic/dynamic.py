@@ -19,6 +19,7 @@ from labctl_drivers.biologic.series import (
     compile_series,
     expected_duration,
     how_stopped,
+    longest_without_record,
     why_past,
 )
 from labctl_drivers.biologic.series_tables import Ended, store
@@ -88,15 +89,17 @@ class DynamicPart(BiologicInstrument):
         if "ending" in facts:
             # The process ended between the note and the verdict: what was to be stopped may run still.
             return await self._end(run, str(facts["ending"]), status)
+        if status.failed and status.doing is Doing.RUNNING:
+            # Seen twice, as for all that ends a series: one value that arrived wrong is no reason to.
+            status = await self._look(run)
         if status.failed:
-            was = "paused" if status.doing is Doing.PAUSED else status.doing.value
-            return await self._end(run, f"channel {run.channel} was {was}: {status.message}; ended", status)
+            return await self._end(run, f"channel {run.channel} is {status.doing.value}: {status.message}", status)
         if status.doing is Doing.STOPPED:
+            course = await self._course(run, request, whole=True)
             return await self._end(run, how_stopped(course, run.techniques, request, status.message), status)
         mean = course.last.voltage if course.last is not None else None
         why = why_past(request, mean, status.voltage, course.swing())
         if why:
-            # Seen twice, as one value that arrived wrong is no reason to end a series.
             status = await self._backend.status(run.channel)
             if status.doing is Doing.RUNNING:
                 why = why_past(request, mean, status.voltage, course.swing())
@@ -125,9 +128,10 @@ class DynamicPart(BiologicInstrument):
     async def _end(self, run: Run, end: str, status: ChannelStatus | None) -> Progress:
         """Source off, verified; only then is there a verdict."""
         if status is None or status.doing is not Doing.STOPPED:
-            self._runs.note(run.token, ending=end)
+            self._runs.note(run.token, ending=end, off_s=self._since_on(run))
             await self._backend.stop(run.channel)
-            off = (self._context.clock.now() - self._on_at(run)).total_seconds()
+            self._runs.note(run.token, off_s=self._since_on(run))
+        elif (off := self._stopped_at(run, status)) is not None:
             self._runs.note(run.token, off_s=off)
         if end not in (ALL, CUT_OFF):
             return self._judged(run.token, end, "")
@@ -150,6 +154,17 @@ class DynamicPart(BiologicInstrument):
         slack = timedelta(seconds=_SLACK)
         if run.begun - slack <= on <= now:
             self._runs.note(run.token, on_at=on.isoformat())
+
+    def _stopped_at(self, run: Run, status: ChannelStatus) -> float | None:
+        """When a channel that stands has stopped, s: as it tells itself, where that fits its records."""
+        request, course = self._request(run.token), self._courses.get(run.token)
+        if request is None or course is None or course.last is None:
+            return None
+        between = min(longest_without_record(run.techniques), self._since_on(run) - course.last.at)
+        return status.elapsed if 0 < status.elapsed - course.last.at <= between + _SLACK else None
+
+    def _since_on(self, run: Run) -> float:
+        return (self._context.clock.now() - self._on_at(run)).total_seconds()
 
     def _on_at(self, run: Run) -> datetime:
         told = self._runs.facts(run.token).get("on_at")

@@ -108,6 +108,12 @@ def expected_duration(techniques: Sequence[Technique], spectra: int) -> float:
     return spectra * each + (spectra - 1) * between
 
 
+def longest_without_record(techniques: Sequence[Technique]) -> float:
+    """Seconds that a running series may let pass between two records: its slowest point takes them."""
+    spectrum = spectrum_of(techniques)
+    return max(_RECORD_EVERY, (spectrum.periods + spectrum.wait_periods + 1) / spectrum.frequency_end)
+
+
 def spectrum_of(techniques: Sequence[Technique]) -> GalvanostaticImpedance:
     """The spectrum of a series; raises ``ValueError`` where the techniques are none."""
     for technique in techniques:
