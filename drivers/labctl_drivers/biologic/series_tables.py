@@ -135,4 +135,7 @@ def _warnings(course: Course, request: DynamicRequest, ended: Ended) -> list[str
         warnings.append(f"the cell went past its cut-off to {far:.4f} V between two looks, beyond its limits")
     if ended.failed:
         warnings.append(ended.failed)
+        if ended.off is None:
+            last = f"{course.direct[-1][0]:.0f} s"
+            warnings.append(f"what may have flowed after the last record, at {last}, is not counted: nothing tells it")
     return warnings
