@@ -170,7 +170,7 @@ class SeriesRig(PotentiostatRig):
             self.doubts.append(f"charges of a discharge: {charges}")
         moves = {one["event"]: one["t"] for one in self.laboratory.records("biologic")}
         true = self.series.current * (moves["ended"] - moves["started"])
-        unknown = any("not counted" in warning for warning in fetched.warnings)
+        unknown = any("not counted" in word or "less may have passed" in word for word in fetched.warnings)
         if abs(fetched.summary["charge_C"] - true) > 0.02 * abs(true) + 5e-6 and not unknown:
             self.doubts.append(f"{fetched.summary['charge_C']:g} C told, {true:g} C have passed")
 

@@ -31,6 +31,10 @@ _WATCH_NEAR: Final = 1.0
 _NEAR: Final = 0.3
 #: s by which the instrument's clock may seem to run ahead of this PC's.
 _SLACK: Final = 2.0
+#: s by which two clocks may differ that were compared at the start.
+_CLOSE: Final = 0.05
+#: s after the order to start within which a channel may tell that no time has passed.
+_FRESH: Final = 10.0
 
 
 class DynamicPart(BiologicInstrument):
@@ -69,7 +73,9 @@ class DynamicPart(BiologicInstrument):
                     Refused, f"{before:.4f} V at the leads, the cut-off of {request.cutoff:g} V is reached already"
                 )
             facts = {"name": request.name, "voltage_before_V": before, "series": asdict(request)}
-            return (await self._begin([Order(token, channel, techniques, facts)]))[0]
+            handle = (await self._begin([Order(token, channel, techniques, facts)]))[0]
+            await self._note_clock(self._run(token))
+            return handle
 
     def _request(self, token: str) -> DynamicRequest | None:
         """What was asked of a series; None for any other run."""
@@ -128,11 +134,16 @@ class DynamicPart(BiologicInstrument):
     async def _end(self, run: Run, end: str, status: ChannelStatus | None) -> Progress:
         """Source off, verified; only then is there a verdict."""
         if status is None or status.doing is not Doing.STOPPED:
-            self._runs.note(run.token, ending=end, off_s=self._since_on(run))
+            ordered = off = self._since_on(run)
+            self._runs.note(run.token, ending=end, ordered_s=ordered, off_s=off)
             await self._backend.stop(run.channel)
-            self._runs.note(run.token, off_s=self._since_on(run))
-        elif (off := self._stopped_at(run, status)) is not None:
-            self._runs.note(run.token, off_s=off)
+            off = self._since_on(run)
+            stands = await self._glance(run)
+            if stands is not None and ordered - _CLOSE <= stands.elapsed <= off + _CLOSE:
+                ordered = off = stands.elapsed
+            self._runs.note(run.token, ordered_s=ordered, off_s=off)
+        elif (told := self._stopped_at(run, status)) is not None:
+            self._runs.note(run.token, ordered_s=told, off_s=told)
         if end not in (ALL, CUT_OFF):
             return self._judged(run.token, end, "")
         self._runs.note(run.token, end=end)
@@ -146,9 +157,24 @@ class DynamicPart(BiologicInstrument):
             return await self._end(run, message, None)
         return Progress(State.FAILED, message)
 
+    async def _note_clock(self, run: Run) -> None:
+        """Look at what was just started, for its clock alone; no fault of the line may take the start back."""
+        status = await self._glance(run)
+        if status is not None and status.doing is not Doing.STOPPED:
+            self._clock(run, status, self._context.clock.now())
+
+    async def _glance(self, run: Run) -> ChannelStatus | None:
+        """Look at a channel; None where nothing comes back, as nothing hangs on it."""
+        try:
+            return await self._backend.status(run.channel)
+        except InstrumentError as fault:
+            self._context.log.warning("a look has failed", instrument=self._context.name, why=fault.message)
+            return None
+
     def _clock(self, run: Run, status: ChannelStatus, now: datetime) -> None:
         """Write down when the current was switched on, by the first look that can tell."""
-        if "on_at" in self._runs.facts(run.token) or status.elapsed <= 0:
+        fresh = now - run.begun < timedelta(seconds=_FRESH)
+        if "on_at" in self._runs.facts(run.token) or not (status.elapsed > 0 or fresh):
             return
         on = now - timedelta(seconds=status.elapsed)
         slack = timedelta(seconds=_SLACK)
@@ -191,6 +217,7 @@ class DynamicPart(BiologicInstrument):
         ended = Ended(
             started=self._on_at(run),
             off=facts.get("off_s"),
+            ordered=facts.get("ordered_s"),
             end=str(facts.get("end") or ("aborted" if failed == ABORTED else "ended early")),
             failed=failed,
             before=float(facts["voltage_before_V"]),
@@ -203,9 +230,5 @@ class DynamicPart(BiologicInstrument):
         """Voltage in V at the leads of a channel that has stopped; None where it is not to be had."""
         if not self._runs.is_newest(run):
             return None
-        try:
-            status = await self._backend.status(run.channel)
-        except InstrumentError as fault:
-            self._context.log.warning("no voltage after a series", instrument=self._context.name, why=fault.message)
-            return None
-        return status.voltage if status.doing is Doing.STOPPED else None
+        status = await self._glance(run)
+        return status.voltage if status is not None and status.doing is Doing.STOPPED else None

@@ -23,6 +23,8 @@ SPECTRA: Final = (
 DIRECT: Final = "time_s,voltage_V,current_A,charge_C"
 #: Share by which the direct current may be seen to differ from the one that was set.
 _ODD_CURRENT: Final = 0.01
+#: s that it may take to switch the source off before that is worth a word.
+_PROMPT: Final = 1.0
 #: Number of the technique, from 1, in the name of a data file of EC-Lab.
 _NUMBERED: Final = re.compile(r"_(\d{2})_[A-Za-z0-9 ]+_C\d{2}\.mpr$")
 
@@ -35,8 +37,8 @@ class Ended:
     ----------
     started : datetime
         UTC, when the current was switched on.
-    off : float or None
-        s after that, when it was switched off; None where the last record is its end.
+    off, ordered : float or None
+        s after that, when it was seen to be off, and when that was ordered; None where the last record is its end.
     end : str
         ``cut-off``, ``all spectra``, ``aborted``, ``ended early``.
     failed : str
@@ -47,6 +49,7 @@ class Ended:
 
     started: datetime
     off: float | None
+    ordered: float | None
     end: str
     failed: str
     before: float
@@ -133,6 +136,9 @@ def _warnings(course: Course, request: DynamicRequest, ended: Ended) -> list[str
     far = min(voltages) if request.current < 0 else max(voltages)
     if not request.voltage_min <= far <= request.voltage_max and not ended.failed:
         warnings.append(f"the cell went past its cut-off to {far:.4f} V between two looks, beyond its limits")
+    if ended.off is not None and ended.ordered is not None and ended.off > ended.ordered + _PROMPT:
+        when = f"between {ended.ordered:.0f} s and {ended.off:.0f} s"
+        warnings.append(f"the source went off {when}: the charge is counted to the latter, less may have passed")
     if ended.failed:
         warnings.append(ended.failed)
         if ended.off is None:
