@@ -166,13 +166,10 @@ class Course:
         self.last: Record | None = None
         self.spectra: list[Spectrum] = []
         self.charge = 0.0
+        #: How many spectra are complete.
+        self.done = 0
         #: Of the direct current: s, V, A, C.
         self.direct: list[tuple[float, float, float, float]] = []
-
-    @property
-    def done(self) -> int:
-        """How many spectra are complete."""
-        return sum(self.is_complete(one) for one in self.spectra)
 
     @property
     def ended(self) -> bool:
@@ -229,6 +226,7 @@ class Course:
             spectrum = Spectrum(self._number(point), point.technique, point.passed, self._began(point))
             self.spectra.append(spectrum)
         spectrum.points.append(point)
+        self.done += self.is_complete(spectrum)
 
     def _number(self, point: Point) -> int:
         """Number of a spectrum that begins; one of which nothing is left is counted, too."""
