@@ -11,17 +11,8 @@ from labctl.errors import DataError, InstrumentError
 from labctl.instruments import DriverContext, DynamicRequest, Fetched, Handle, Progress, Refused, State
 from labctl_drivers.biologic.backend import ChannelStatus, Doing, Run
 from labctl_drivers.biologic.driver import ABORTED, BiologicInstrument, Order
-from labctl_drivers.biologic.series import (
-    ALL,
-    CUT_OFF,
-    GUARD,
-    Course,
-    compile_series,
-    expected_duration,
-    how_stopped,
-    longest_without_record,
-    why_past,
-)
+from labctl_drivers.biologic.series import ALL, CUT_OFF, Course, how_stopped, why_past
+from labctl_drivers.biologic.series_plan import GUARD, compile_series, expected_duration, longest_without_record
 from labctl_drivers.biologic.series_tables import Ended, store
 from labctl_drivers.biologic.station import Settings
 

@@ -345,5 +345,6 @@ UNVERIFIED: Final = (
     "that times in the data files run through all linked techniques; look at two rests, else 'file_times: technique'",
     "that the counter electrode's impedance is recorded as Zwe-ce; look at the columns of one spectrum",
     "that EC-Lab pauses at a safety limit with the leads open; run one on a dummy cell",
+    "that a direct current flows on where a spectrum is looped; run three spectra of a series on a dummy cell",
     "that the channel runs on when the PC is gone; pull the cable while a dummy cell is charged",
 )
