@@ -429,3 +429,41 @@ def test_files_of_eclab_that_count_their_time_anew_are_refused_for_a_series(tmp_
             await driver.start_dynamic(TOKEN, SHORT)
 
     on_bench(tmp_path, story, backend="olecom")
+
+
+def test_the_library_is_given_the_whole_series_with_the_cut_off_as_a_reason_to_stop(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        await charged(made, 4.0)
+        driver = made.driver("potentiostat", channels=1)
+        handle = await driver.start_dynamic(TOKEN, replace(SERIES, spectra=4, frequency_end=10.0))
+        assert (await until_it_ends(driver, handle)).state is State.DONE
+        loaded = (await driver.fetch(handle, tmp_path / "out")).sent["loaded"]
+        assert [one["file"] for one in loaded] == ["geis.ecc", "cplimit.ecc", "loop.ecc", "geis.ecc"]
+        sweep, between, loop, last = (one["parameters"] for one in loaded)
+        assert sweep == last
+        assert sweep["Initial_Current_step"] == between["Current_step"] == -0.05e-3
+        assert (sweep["Amplitude_Current"], sweep["Average_N_times"], sweep["vs_initial"]) == (0.065e-3, 6, False)
+        assert sweep["I_Range"] == between["I_Range"]
+        # E >= 4.4 V or E <= 3.0 V stops the whole run.
+        assert (between["Test1_Config"], between["Test1_Value"]) == (5, 4.4)
+        assert (between["Test2_Config"], between["Test2_Value"], between["Exit_Cond"]) == (1, 3.0, 2)
+        assert loop == {"loop_N_times": 2, "protocol_number": 0}
+
+    on_bench(tmp_path, story)
+
+
+def test_eclab_is_given_limits_of_its_own_that_outlive_labctl(tmp_path: Path) -> None:
+    async def story(made: Bench) -> None:
+        await charged(made, 4.0)
+        driver = made.driver("potentiostat", channels=1)
+        # The cell's mean voltage falls by 0.04 V in half a minute, which EC-Lab allows for 0.03 V only.
+        low = await driver.open_circuit_voltage()
+        request = replace(SHORT, current=-1e-3, spectra=200, voltage_min=low - 0.01, cutoff=low - 0.005)
+        handle = await driver.start_dynamic(TOKEN, request)
+        await asyncio.sleep(30)
+        progress = await until_it_ends(driver, handle)
+        assert progress.state is State.FAILED
+        assert "safety limit of the lowest voltage" in progress.message
+        assert made.laboratory.sources_on(made.cell()) == ()
+
+    on_bench(tmp_path, story, backend="olecom", safety_margin="20 mV")

@@ -86,7 +86,7 @@ class DynamicPart(BiologicInstrument):
         if "ending" in facts:
             # The process ended between the note and the verdict: what was to be stopped may run still.
             return await self._end(run, str(facts["ending"]), status)
-        if status.failed and status.doing is Doing.RUNNING:
+        if status.failed and status.doing is not Doing.STOPPED:
             # Seen twice, as for all that ends a series: one value that arrived wrong is no reason to.
             status = await self._look(run)
         if status.failed:
