@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -78,7 +79,9 @@ class DynamicPart(BiologicInstrument):
         if not self._runs.is_newest(run):
             return self._judged(run.token, f"channel {run.channel} was given something else", "")
         status = await self._look(run)
-        course = await self._course(run, request, whole=status.doing is Doing.STOPPED)
+        # What waits in the channel after an absence is old, and would pass for the present.
+        recent = status.elapsed - longest_without_record(run.techniques)
+        course = await self._course(run, request, inf if status.doing is Doing.STOPPED else recent)
         now = self._context.clock.now()
         if status.doing is not Doing.STOPPED:
             self._clock(run, status, now)
@@ -92,7 +95,7 @@ class DynamicPart(BiologicInstrument):
         if status.failed:
             return await self._end(run, f"channel {run.channel} is {status.doing.value}: {status.message}", status)
         if status.doing is Doing.STOPPED:
-            course = await self._course(run, request, whole=True)
+            course = await self._course(run, request, inf)
             return await self._end(run, how_stopped(course, run.techniques, request, status.message), status)
         mean = course.last.voltage if course.last is not None else None
         why = why_past(request, mean, status.voltage, course.swing())
@@ -187,20 +190,20 @@ class DynamicPart(BiologicInstrument):
         told = self._runs.facts(run.token).get("on_at")
         return datetime.fromisoformat(told) if told is not None else run.begun
 
-    async def _course(self, run: Run, request: DynamicRequest, *, whole: bool = False) -> Course:
-        """Bring the course of a series up to date; ``whole`` leaves nothing behind in the channel."""
+    async def _course(self, run: Run, request: DynamicRequest, until: float) -> Course:
+        """Bring the course of a series up to a record at ``until`` s at least, or to the newest that there is."""
         course = self._courses.get(run.token) or Course(run.techniques, request)
         while records := await self._backend.records(run, course.seen):
             course.feed(records)
             self._courses[run.token] = course
-            if not whole:
+            if course.last is not None and course.last.at >= until:
                 break
         return course
 
     async def _fetch_series(self, run: Run, request: DynamicRequest, folder: Path) -> Fetched:
         """Lay spectra, stamps and the record of the direct current into ``folder``."""
         verdict, facts = self._verdict(run.token), self._runs.facts(run.token)
-        course = await self._course(run, request, whole=verdict is not None)
+        course = await self._course(run, request, inf)
         if course.last is None:
             raise DataError(f"{self._context.name}: channel {run.channel} has recorded nothing of {run.token}")
         raws = await self._backend.files(run, folder)

@@ -2,7 +2,8 @@
 
 The buffer is lossy, as the vendor says: what nobody takes away in time is lost, counted, and the run goes on. Guessed:
 that every level is recorded at its beginning and at its end, that records beyond the buffer are those that are lost,
-how points of a spectrum are spread over time, and that a level's tests are looked at from 1 ms after its beginning.
+how points of a spectrum are spread over time, that a value of the moment shows their alternating part, and that a
+level's tests are looked at from 1 ms after its beginning.
 With three electrodes the counter electrode is a resistance and a share of the impedance: invented. A voltage that is
 held is held at the cell, the counter electrode included.
 """
