@@ -56,6 +56,8 @@ class DynamicPart(BiologicInstrument):
         techniques = compile_series(request, GUARD if self._settings.backend == "eclib" else 0.0)
         channel = self._settings.channels[0]
         async with self._lock:
+            if await self._was_started(token):
+                return self._handle(self._run(token))
             before = (await self._backend.status(channel)).voltage
             if not request.voltage_min <= before <= request.voltage_max:
                 limits = f"{request.voltage_min:g} V to {request.voltage_max:g} V"
@@ -79,12 +81,11 @@ class DynamicPart(BiologicInstrument):
         if not self._runs.is_newest(run):
             return self._judged(run.token, f"channel {run.channel} was given something else", "")
         status = await self._look(run)
+        if status.doing is not Doing.STOPPED:
+            self._clock(run, status)
         # What waits in the channel after an absence is old, and would pass for the present.
         recent = status.elapsed - longest_without_record(run.techniques)
         course = await self._course(run, request, inf if status.doing is Doing.STOPPED else recent)
-        now = self._context.clock.now()
-        if status.doing is not Doing.STOPPED:
-            self._clock(run, status, now)
         facts = self._runs.facts(run.token)
         if "ending" in facts:
             # The process ended between the note and the verdict: what was to be stopped may run still.
@@ -155,7 +156,7 @@ class DynamicPart(BiologicInstrument):
         """Look at what was just started, for its clock alone; no fault of the line may take the start back."""
         status = await self._glance(run)
         if status is not None and status.doing is not Doing.STOPPED:
-            self._clock(run, status, self._context.clock.now())
+            self._clock(run, status)
 
     async def _glance(self, run: Run) -> ChannelStatus | None:
         """Look at a channel; None where nothing comes back, as nothing hangs on it."""
@@ -165,8 +166,9 @@ class DynamicPart(BiologicInstrument):
             self._context.log.warning("a look has failed", instrument=self._context.name, why=fault.message)
             return None
 
-    def _clock(self, run: Run, status: ChannelStatus, now: datetime) -> None:
-        """Write down when the current was switched on, by the first look that can tell."""
+    def _clock(self, run: Run, status: ChannelStatus) -> None:
+        """Write down when the current was switched on, by the first look that can tell; asked right after it."""
+        now = self._context.clock.now()
         fresh = now - run.begun < timedelta(seconds=_FRESH)
         if "on_at" in self._runs.facts(run.token) or not (status.elapsed > 0 or fresh):
             return
@@ -218,7 +220,7 @@ class DynamicPart(BiologicInstrument):
             after=await self._voltage_after(run),
         )
         sent = {"channel": run.channel, **run.sent}
-        return store(course, request, ended, raws, folder, sent)
+        return store(course, request, ended, raws, folder, sent, longest_without_record(run.techniques))
 
     async def _voltage_after(self, run: Run) -> float | None:
         """Voltage in V at the leads of a channel that has stopped; None where it is not to be had."""

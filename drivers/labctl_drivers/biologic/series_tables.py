@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,8 +64,12 @@ def store(
     raws: Sequence[str],
     folder: Path,
     sent: Mapping[str, Any],
+    longest: float,
 ) -> Fetched:
-    """Lay everything into ``folder`` where the raw files lie already, as ``DynamicPotentiostat.fetch`` says."""
+    """Lay everything into ``folder`` where the raw files lie already, as ``DynamicPotentiostat.fetch`` says.
+
+    ``longest``: s that may pass between two records.
+    """
     direct = _direct(course, request, ended)
     time, voltage, _, charge = (np.array(column) for column in zip(*direct, strict=True))
     files, lines = [*raws], [SPECTRA]
@@ -96,7 +101,8 @@ def store(
     }
     if ended.after is not None:
         summary["voltage_after_V"] = ended.after
-    return Fetched(tuple(files), dict(sent), {}, summary, tuple(_warnings(course, request, ended)))
+    warnings = [*_warnings(course, request, ended), *_gaps(course, longest)]
+    return Fetched(tuple(files), dict(sent), {}, summary, tuple(warnings))
 
 
 def _direct(course: Course, request: DynamicRequest, ended: Ended) -> list[tuple[float, float, float, float]]:
@@ -145,3 +151,13 @@ def _warnings(course: Course, request: DynamicRequest, ended: Ended) -> list[str
             last = f"{course.direct[-1][0]:.0f} s"
             warnings.append(f"what may have flowed after the last record, at {last}, is not counted: nothing tells it")
     return warnings
+
+
+def _gaps(course: Course, longest: float) -> list[str]:
+    """Say where records are missing, or somebody has paused the channel."""
+    times = [row[0] for row in course.direct]
+    return [
+        f"no records between {before:.0f} s and {after:.0f} s: the charge there is that of the current beside them"
+        for before, after in pairwise(times)
+        if after - before > longest + _PROMPT
+    ]
