@@ -100,10 +100,12 @@ class Course:
     def swing(self) -> float:
         """Largest voltage in V by which the alternating current may show the cell beside its mean.
 
-        By the points of one spectrum back, whose lowest frequencies have the largest impedance.
+        By the points of one spectrum back, whose lowest frequencies have the largest impedance. The next point of a
+        first spectrum may have a larger one: no passive cell's grows faster than the frequency falls.
         """
         latest = [point for spectrum in self.spectra[-2:] for point in spectrum.points][-self._wanted :]
-        return 1.1 * self._request.amplitude * max((abs(point.working) for point in latest), default=0.0)
+        largest = max((abs(point.working) for point in latest), default=0.0)
+        return 1.1 * 10 ** (1 / self._request.points_per_decade) * self._request.amplitude * largest
 
     def feed(self, records: Sequence[Record]) -> None:
         """Take the next records."""
