@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import csv
+from itertools import pairwise
 from typing import Any, ClassVar, Final
 
 from benchmarks.rig import Started
-from labctl.instruments import CyclerProgram, CyclerStep, End, ImpedanceRequest, Mode, SafetyLimits
+from labctl.instruments import CyclerProgram, CyclerStep, DynamicRequest, End, ImpedanceRequest, Mode, SafetyLimits
 from labctl_drivers.biologic import BIOLOGIC
 from labctl_simulators.biologic import BiologicSimulator
 
@@ -138,6 +139,42 @@ class PotentiostatRig(BiologicRig):
                 self.doubts.append(f"a point that was never made: {frequency} Hz")
 
 
+class SeriesRig(PotentiostatRig):
+    """A series of spectra under a direct current, which the channel runs by itself."""
+
+    table = "direct.csv"
+    middle = 2.0
+    series = DynamicRequest(
+        name="camp/bare-01/c001/04-deis/a1", current=-5e-5, amplitude=6.5e-5, frequency_start=1e4, frequency_end=10.0,
+        points_per_decade=5, periods=4, spectra=2, cutoff=1.2, voltage_min=1.0, voltage_max=4.4,
+    )  # fmt: skip
+
+    async def command(self) -> None:
+        self.handle = await self.driver.start_dynamic(self.token, self.series)
+
+    def compare(self, rows: list[dict[str, str]], fetched: Any) -> None:
+        points = [(values[0], abs(values[1] / values[2])) for _, values in self.made if len(values) > 4]
+        tables = sorted((self.folder / "bundle").glob("impedance-*.csv"))
+        told = [row for path in tables for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())]
+        for row in told:
+            size = abs(complex(float(row["real_ohm"]), float(row["imaginary_ohm"])))
+            if not any(_same((float(row["frequency_Hz"]), size), one) for one in points):
+                self.doubts.append(f"a point that was never made: {row['frequency_Hz']} Hz")
+        if len(told) < len(points) and not fetched.warnings:
+            self.doubts.append(f"{len(points)} points were made, {len(told)} told, and nothing says so")
+        stamps = (self.folder / "bundle" / "spectra.csv").read_text(encoding="utf-8").splitlines()[1:]
+        charges = [float(line.split(",")[6]) for line in stamps]
+        if fetched.summary["spectra"] != len(tables) or len(charges) != len(tables):
+            self.doubts.append(f"{len(charges)} stamps of {len(tables)} spectra")
+        if any(after >= before for before, after in pairwise([0.0, *charges])):
+            self.doubts.append(f"charges of a discharge: {charges}")
+        moves = {one["event"]: one["t"] for one in self.laboratory.records("biologic")}
+        true = self.series.current * (moves["ended"] - moves["started"])
+        unknown = any("not counted" in word or "less may have passed" in word for word in fetched.warnings)
+        if abs(fetched.summary["charge_C"] - true) > 0.02 * abs(true) + 5e-6 and not unknown:
+            self.doubts.append(f"{fetched.summary['charge_C']:g} C told, {true:g} C have passed")
+
+
 def _same(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     """Whether two agree as far as single precision and a tick of the instrument go."""
     return all(
@@ -160,6 +197,14 @@ class EclibCyclerRig(_ByLibrary, CyclerRig):
 
 class EclibPotentiostatRig(_ByLibrary, PotentiostatRig):
     """A potentiostat through the vendor's library."""
+
+
+class EclibSeriesRig(_ByLibrary, SeriesRig):
+    """A series of spectra through the vendor's library."""
+
+
+class EcLabSeriesRig(_ByEcLab, SeriesRig):
+    """A series of spectra through EC-Lab."""
 
 
 class EcLabCyclerRig(_ByEcLab, CyclerRig):

@@ -12,7 +12,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.biologic_rigs import EcLabCyclerRig, EcLabPotentiostatRig, EclibCyclerRig, EclibPotentiostatRig
+from benchmarks.biologic_rigs import (
+    EcLabCyclerRig,
+    EcLabPotentiostatRig,
+    EcLabSeriesRig,
+    EclibCyclerRig,
+    EclibPotentiostatRig,
+    EclibSeriesRig,
+)
 from benchmarks.chamber_rigs import BinderRig, BinderRtuRig, EspecRig, JulaboRig
 from benchmarks.rig import PHASES, Rig, Started
 from labctl.instruments import (
@@ -280,8 +287,10 @@ RIGS: dict[str, type[Rig]] = {
     "bruker": BrukerRig,
     "eclib-cycler": EclibCyclerRig,
     "eclib-eis": EclibPotentiostatRig,
+    "eclib-series": EclibSeriesRig,
     "eclab-cycler": EcLabCyclerRig,
     "eclab-eis": EcLabPotentiostatRig,
+    "eclab-series": EcLabSeriesRig,
     "julabo": JulaboRig,
     "binder": BinderRig,
     "binder-rtu": BinderRtuRig,

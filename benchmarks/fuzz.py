@@ -382,8 +382,10 @@ def _actions(rig: Rig) -> list[Callable[[], Awaitable[tuple[float, ...]]]]:
         # Their records are given once, so that a mutated one can't be told from a true one: never fetched here.
         "eclib-cycler": [reading, find, channel_list, connect],
         "eclib-eis": [voltage, find, connect],
+        "eclib-series": [find, connect],
         "eclab-cycler": [reading, find, poll, fetch, connect],
         "eclab-eis": [voltage, find, poll, fetch, connect],
+        "eclab-series": [find, poll, fetch, connect],
         "bruker": [find, poll, fetch, connect],
         "julabo": [bath, bath, connect, command],
         "espec": [bath, bath, connect, command],

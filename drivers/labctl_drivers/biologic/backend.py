@@ -50,7 +50,8 @@ class ConstantCurrent:
     """A current in A (charging positive) for at most ``duration`` s, until one of ``limits`` is met.
 
     Records every so many s, and per so many V (0 for none). ``safety_only``: each limit is one at which the whole run
-    is to end, where the channel can be told so.
+    is to end, where the channel can be told so. ``current_max``: magnitude in A that the range of the current must
+    hold; 0 for that of the current.
     """
 
     current: float
@@ -59,6 +60,7 @@ class ConstantCurrent:
     record_every: float = 60.0
     record_voltage_step: float = 0.0
     safety_only: bool = False
+    current_max: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,10 @@ class PotentiostaticImpedance:
 
 @dataclass(frozen=True, slots=True)
 class GalvanostaticImpedance:
-    """As :class:`PotentiostaticImpedance` with a current as excitation; ``bias`` and ``amplitude`` (peak) in A."""
+    """As :class:`PotentiostaticImpedance` with a current as excitation; ``bias`` and ``amplitude`` (peak) in A.
+
+    ``limits``: of the voltage, at which the whole run is to end, where the channel can be told so.
+    """
 
     bias: float
     amplitude: float
@@ -134,6 +139,7 @@ class GalvanostaticImpedance:
     periods: int = 2
     settle: float = 0.0
     wait_periods: float = 0.1
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +312,7 @@ class Point:
 
     Attributes
     ----------
-    number, technique, at
+    number, technique, at, passed
         As in :class:`Sample`.
     frequency : float
         Hz.
@@ -327,6 +333,7 @@ class Point:
     counter: complex | None
     voltage: float
     current: float
+    passed: int = 0
 
 
 Record = Sample | Point

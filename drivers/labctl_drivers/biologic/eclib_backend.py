@@ -393,5 +393,6 @@ UNVERIFIED: Final = (
     "whether limits of a negative current compare with its sign; run one discharge hold on a dummy cell",
     "that a record is made at the end of a technique; look at the last record before and after a limit",
     "whether an amplitude is a peak value; compare the current at a resistor of known size",
+    "that a direct current flows on between linked techniques; look at a dummy cell between two spectra of a series",
     "that the channel runs on when the PC is gone; pull the cable while a dummy cell is charged",
 )

@@ -328,7 +328,7 @@ class Decoder:
         working = ewe / flowing * complex(math.cos(phase), math.sin(phase))
         at = max(self._offset + _single(row[13]), self._last)
         technique = self._parts[block.part].techniques[block.loaded]
-        return Point(self._count(at), technique, at, frequency, working, counter, voltage, current)
+        return Point(self._count(at), technique, at, frequency, working, counter, voltage, current, block.loop)
 
 
 def _timebase(block: Block) -> float:

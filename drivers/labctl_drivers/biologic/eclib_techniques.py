@@ -159,7 +159,9 @@ def _constant_current(technique: ConstantCurrent, infos: ChannelInfos, bandwidth
         ("Record_every_dT", float(technique.record_every), 0),
         ("Record_every_dE", float(technique.record_voltage_step), 0),
         *_hardware(
-            current_range(abs(technique.current), infos.MinIRange, infos.MaxIRange), voltages or [_USUAL], bandwidth
+            current_range(max(abs(technique.current), technique.current_max), infos.MinIRange, infos.MaxIRange),
+            voltages or [_USUAL],
+            bandwidth,
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""The potentiostat role: one spectrum at a time on the one channel of the entry."""
+"""The potentiostat role: one spectrum at a time on the one channel of the entry, or a series of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from labctl_drivers.biologic.backend import (
     PotentiostaticImpedance,
     Run,
 )
-from labctl_drivers.biologic.driver import BiologicInstrument, Order, put
+from labctl_drivers.biologic.driver import Order, put
+from labctl_drivers.biologic.dynamic import DynamicPart
 from labctl_drivers.biologic.plan import compile_request, sweep_duration
 from labctl_drivers.biologic.tables import electrode_impedance_table, impedance_table
 
@@ -24,8 +25,8 @@ _LOOK_EVERY: Final = 60.0
 _WATCH_EVERY: Final = 15.0
 
 
-class BiologicPotentiostat(BiologicInstrument):
-    """Measures impedance; the channel is at open circuit except while it does."""
+class BiologicPotentiostat(DynamicPart):
+    """Measures impedance, at rest or while a direct current flows; else the channel is at open circuit."""
 
     @property
     def _channel(self) -> int:
@@ -74,12 +75,17 @@ class BiologicPotentiostat(BiologicInstrument):
             return (await self._begin([Order(token, self._channel, (technique,), facts)]))[0]
 
     async def poll(self, handle: Handle) -> Progress:
-        """Look once. ``values``: frequency_Hz, points_done, voltage_V, current_A."""
+        """Look once. ``values``: frequency_Hz, points_done, voltage_V, current_A.
+
+        Of a series: spectra_done, voltage_V (mean), frequency_Hz, points_done, charge_C, series_remaining_s.
+        """
         token = handle.token
         async with self._lock:
             if (verdict := self._verdict(token)) is not None:
                 return verdict
             run = self._run(token)
+            if (series := self._request(token)) is not None:
+                return await self._poll_series(run, series)
             if not self._runs.is_newest(run):
                 return self._judged(token, f"channel {run.channel} was given something else", "")
             status = await self._look(run)
@@ -111,6 +117,8 @@ class BiologicPotentiostat(BiologicInstrument):
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Lay the raw records and ``impedance.csv`` into ``folder``, and both electrodes' impedances if measured.
 
+        Of a series: a table for each complete spectrum, ``spectra.csv`` and ``direct.csv``.
+
         Raises
         ------
         DataError
@@ -118,6 +126,8 @@ class BiologicPotentiostat(BiologicInstrument):
         """
         async with self._lock:
             run = self._run(handle.token)
+            if (series := self._request(run.token)) is not None:
+                return await self._fetch_series(run, series, folder)
             points = await self._points(run)
             technique = self._technique(run)
             if not points:

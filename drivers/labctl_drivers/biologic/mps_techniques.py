@@ -131,7 +131,8 @@ class Writer:
             }
         if isinstance(technique, ConstantCurrent):
             value, unit = self._scaled(technique.current, "A")
-            return "Modulo Bat", self._modulo(technique, "CC", value, unit, "<None>", abs(technique.current))
+            largest = max(abs(technique.current), technique.current_max)
+            return "Modulo Bat", self._modulo(technique, "CC", value, unit, "<None>", largest)
         if isinstance(technique, ConstantVoltage):
             value = self._number(technique.voltage)
             return "Modulo Bat", self._modulo(technique, "CV", value, "V", "Ref", technique.current_max)
@@ -281,11 +282,12 @@ def points_per_decade(technique: PotentiostaticImpedance | GalvanostaticImpedanc
 
 def safety_of(techniques: Sequence[Technique], margin: float) -> Safety | None:
     """Widest limits of all that is driven, ``margin`` (V) and a fifth of the current beyond; None where nothing is."""
-    driven = [one for one in techniques if isinstance(one, (ConstantCurrent, ConstantVoltage))]
+    driven = [one for one in techniques if isinstance(one, (ConstantCurrent, ConstantVoltage, GalvanostaticImpedance))]
     voltages = [limit.value for one in driven for limit in one.limits if limit.what == "voltage"]
     voltages += [one.voltage for one in driven if isinstance(one, ConstantVoltage)]
     currents = [abs(one.current) for one in driven if isinstance(one, ConstantCurrent)]
     currents += [one.current_max for one in driven if isinstance(one, ConstantVoltage)]
+    currents += [abs(one.bias) + one.amplitude for one in driven if isinstance(one, GalvanostaticImpedance)]
     currents += [abs(limit.value) for one in driven for limit in one.limits if limit.what == "current"]
     if not voltages or not any(currents):
         return None

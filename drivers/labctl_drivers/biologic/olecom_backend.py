@@ -229,7 +229,8 @@ class EcLabBackend:
             # EC-Lab holds a file while it writes; what was read before is still true.
             self._session.survived(self._session.fault(Garbled, f"a data file can't be read now ({error.strerror})"))
             return before[after:]
-        found = records_of({key: one for key, one in files.items() if one.rows}, own_times=self._own.own_times)
+        filled = {key: one for key, one in files.items() if one.rows}
+        found = records_of(filled, own_times=self._own.own_times, known=before)
         if len(found) < len(before) or (before and not _alike(before[-1], found[len(before) - 1])):
             raise DataError(f"{self._context.name}: the data files of {run.token} do not hold what they held before")
         self._taken[run.token] = found
@@ -344,5 +345,6 @@ UNVERIFIED: Final = (
     "that times in the data files run through all linked techniques; look at two rests, else 'file_times: technique'",
     "that the counter electrode's impedance is recorded as Zwe-ce; look at the columns of one spectrum",
     "that EC-Lab pauses at a safety limit with the leads open; run one on a dummy cell",
+    "that a direct current flows on where a spectrum is looped; run three spectra of a series on a dummy cell",
     "that the channel runs on when the PC is gone; pull the cable while a dummy cell is charged",
 )

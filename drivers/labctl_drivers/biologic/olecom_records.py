@@ -22,7 +22,7 @@ _COUNTERS: Final = ("Ece/V", "<Ece>/V")
 _CURRENTS: Final = ("I/mA", "<I>/mA")
 
 
-def records_of(files: Mapping[int, Measured], *, own_times: bool = False) -> list[Record]:
+def records_of(files: Mapping[int, Measured], *, own_times: bool = False, known: Sequence[Record] = ()) -> list[Record]:
     """Give all records, numbered from 1.
 
     Parameters
@@ -31,6 +31,8 @@ def records_of(files: Mapping[int, Measured], *, own_times: bool = False) -> lis
         By technique, from 0.
     own_times : bool
         Whether each file counts its time from the start of its technique, which then follows from its log.
+    known : sequence of Record
+        What was given before: only its newest is made anew, to be compared, as a long series has tens of thousands.
 
     Raises
     ------
@@ -55,11 +57,20 @@ def records_of(files: Mapping[int, Measured], *, own_times: bool = False) -> lis
     passed = dict.fromkeys(files, -1)
     for technique, first, last in _stretches(times):
         passed[technique] += 1
-        inner = _begins(times[technique][first:last], [one - first for one in files[technique].loops])
+        inner = _begins(
+            times[technique][first:last],
+            [one - first for one in files[technique].loops],
+            _part(views[technique]["frequency"], first, last),
+        )
         for row in range(first, last):
             passed[technique] += row - first in inner
+            number = len(found) + 1
+            before = known[number - 1] if number < len(known) else None
+            if before is not None and (before.technique, before.passed) == (technique, passed[technique]):
+                found.append(before)
+                continue
             at = float(times[technique][row])
-            found.append(_record(len(found) + 1, technique, at, row, passed[technique], views[technique]))
+            found.append(_record(number, technique, at, row, passed[technique], views[technique]))
     return found
 
 
@@ -78,8 +89,18 @@ def _stretches(times: Mapping[int, Any]) -> Iterator[tuple[int, int, int]]:
         waiting = [one for one in waiting if heads[one] < len(times[one])]
 
 
-def _begins(times: Any, told: Sequence[int]) -> set[int]:
-    """Rows of a stretch, but the first, with which a technique that loops on itself begins anew."""
+def _part(column: Any, first: int, last: int) -> Any:
+    return None if column is None else column[first:last]
+
+
+def _begins(times: Any, told: Sequence[int], frequency: Any) -> set[int]:
+    """Rows of a stretch, but the first, with which a technique that loops on itself begins anew.
+
+    A sweep begins anew with the first row behind a point that is not a point of a lower frequency.
+    """
+    if frequency is not None:
+        before, after = frequency[:-1], frequency[1:]
+        return {int(one) for one in np.flatnonzero((before > 0) & ((after == 0) | (after >= before))) + 1}
     repeated = np.flatnonzero(np.diff(times) == 0) + 1
     return {int(one) for one in repeated} | {one for one in told if 0 < one < len(times)}
 
@@ -136,6 +157,7 @@ def _record(number: int, technique: int, at: float, row: int, passed: int, view:
             counter=None if far is None else complex(far[row]),
             voltage=voltage,
             current=current,
+            passed=passed,
         )
     counter = view["counter"]
     far_voltage = None if counter is None else float(counter[row])

@@ -2,7 +2,8 @@
 
 The buffer is lossy, as the vendor says: what nobody takes away in time is lost, counted, and the run goes on. Guessed:
 that every level is recorded at its beginning and at its end, that records beyond the buffer are those that are lost,
-how points of a spectrum are spread over time, and that a level's tests are looked at from 1 ms after its beginning.
+how points of a spectrum are spread over time, that a value of the moment shows their alternating part, and that a
+level's tests are looked at from 1 ms after its beginning.
 With three electrodes the counter electrode is a resistance and a share of the impedance: invented. A voltage that is
 held is held at the cell, the counter electrode included.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import cmath
 from dataclasses import asdict
+from math import sin
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -111,16 +113,33 @@ class Channel:
             self._end("stopped")
 
     def reading(self) -> tuple[float, float, float]:
-        """Ewe and Ece in V and current in A, now."""
+        """Ewe and Ece in V and current in A, now: while a spectrum is measured, with its alternating part."""
         now = self._laboratory.time()
         self.advance(now)
         if self.state == RUNNING and self._segment is not None:
-            return self._electrodes(*self._segment.at(now))
+            ewe, ece, current = self._electrodes(*self._segment.at(now))
+            swing, flowing = self._swing(self._segment, now)
+            return ewe + swing * (1 - self._share), ece - swing * self._share, current + flowing
         cell = self._cell()
         if cell is None:
             return 0.0, 0.0, 0.0
         self._laboratory.bring_up_to_date(cell)
         return self._electrodes(float(cell.voltage(now)), 0.0)
+
+    def _swing(self, segment: Segment, now: float) -> tuple[float, float]:
+        """Alternating part of the cell's voltage in V and of the current in A, while a point is measured."""
+        step = self.steps[self._index]
+        if step.spectrum is None or segment.measured >= segment.points.size:
+            return 0.0, 0.0
+        frequency = float(segment.frequency[segment.measured])
+        since = now - float(segment.points[segment.measured]) + step.spectrum.lasts(frequency)
+        if since < 0:
+            return 0.0, 0.0
+        size, lag = cmath.polar(complex(segment.impedance[segment.measured]))
+        turn = cmath.tau * frequency * since
+        if step.kind == "geis":
+            return size * step.spectrum.amplitude * sin(turn + lag), step.spectrum.amplitude * sin(turn)
+        return step.spectrum.amplitude * sin(turn), step.spectrum.amplitude / size * sin(turn - lag)
 
     def elapsed(self) -> float:
         """Seconds since the start, standing still after the end."""

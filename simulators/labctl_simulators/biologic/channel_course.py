@@ -18,8 +18,6 @@ Array = Any
 
 #: Seconds that a level lasts at least.
 TICK: Final = 1e-3
-#: No point of a spectrum takes less than this, s: a guess.
-SHORTEST: Final = 0.05
 
 AT_END, BY_TEST = "end", "test"
 
@@ -69,8 +67,7 @@ class Segment:
 
 def sweep_times(spectrum: Spectrum) -> Array:
     """Seconds after the beginning of a sweep at which its points are ready."""
-    each = np.maximum((spectrum.averages + spectrum.wait) / spectrum.frequencies(), SHORTEST)
-    return np.cumsum(each)
+    return np.cumsum(spectrum.lasts(spectrum.frequencies()))
 
 
 def driven(step: Step, level: Level, cell: Any, course: Any, start: float, end: float, counter: float) -> Segment:

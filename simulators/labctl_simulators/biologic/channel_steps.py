@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 NEXT_LEVEL, NEXT_STEP, STOP = 0, 1, 2
+#: No point of a spectrum takes less than this, s: a guess.
+SHORTEST: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,10 @@ class Spectrum:
         """All of them, in order."""
         spacing = np.linspace if self.linear else np.geomspace
         return spacing(self.start, self.end, self.points)
+
+    def lasts(self, frequency: Any) -> Any:
+        """Seconds that a point takes, or points."""
+        return np.maximum((self.averages + self.wait) / frequency, SHORTEST)
 
 
 @dataclass(slots=True)
