@@ -33,6 +33,9 @@ def check_experiments(protocol: Protocol, document: Document) -> Iterator[Mistak
             found += f" the nominal {show(pulse.nominal, 'us')}"
             yield document.mistake((*path, "pulse", key), found, "write shortest < nominal < longest")
         yield from _sequence(experiment, path, document)
+        if experiment.tuning == "operator" and experiment.insertion is None and pulse.calibrate is None:
+            right = "add 'insertion: {else: hold}', or calibrate the pulse"
+            yield document.mistake((*path, "tuning"), "nothing checks how a person's tuning came out", right)
         if experiment.recovery is not None and experiment.recovery.shortest >= experiment.recovery.longest:
             found = f"the delays run from {show(experiment.recovery.shortest, 's')}"
             found += f" to {show(experiment.recovery.longest, 's')}"

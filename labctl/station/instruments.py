@@ -194,6 +194,9 @@ class Bruker(Entry):
     tuning_s: Annotated[float, Field(gt=0, le=3600)] | None = Field(
         default=None, description="Seconds that automatic tuning and matching is given."
     )
+    tuning_reflected: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Share that a tuned probe may reflect at its frequency; 0.2.", examples=[0.2]
+    )
 
 
 class Zahner(Entry):

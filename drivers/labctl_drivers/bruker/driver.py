@@ -21,6 +21,7 @@ from labctl.instruments import (
     Progress,
     State,
     TimedOut,
+    Tuned,
     VendorAlarm,
 )
 from labctl_drivers.bruker.dataset import ABSENT, DONE, ERROR, PREPARED, RUNNING
@@ -30,7 +31,7 @@ from labctl_drivers.bruker.link import GatewayLink
 from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of, taken_step
 from labctl_drivers.bruker.preparing import acquire, make, write
 from labctl_drivers.bruker.sample import sample_temperature
-from labctl_drivers.bruker.tuning import tune
+from labctl_drivers.bruker.tuning import tune, tuned
 from labctl_drivers.bruker.watching import so_far
 
 _NAMES: Final = ("PULPROG", "NUC1", "TD", "SWH", "NS", "DS", "D 1", "P 1", "PLW 1", "O1")
@@ -42,8 +43,9 @@ _LEVEL: Final = ("OVERFLW", "RG")
 _SOON: Final = 2.0
 _WORDS: Final = {ABSENT: "there is no such dataset any more on the spectrometer's PC"}
 _HALT: Final = 30.0
-#: Seconds that automatic tuning and matching is given.
+#: Seconds that automatic tuning and matching is given, and what a tuned probe may reflect.
 _TUNING: Final = 180.0
+_REFLECTED: Final = 0.2
 #: Real seconds that an acquisition may seem longer for want of an answer.
 _ANSWERED_WITHIN: Final = 10.0
 
@@ -53,7 +55,8 @@ class BrukerSpectrometer:
 
     Station settings: ``address`` (``host:port`` of the gateway), ``token`` (``{env: NAME}``), ``data_folder`` (shown
     only; the gateway knows its own), ``parameter_set`` (what datasets are made from, default ``PROTON``), ``tuning_s``
-    (what automatic tuning is given, default 180).
+    (what automatic tuning is given, default 180), ``tuning_reflected`` (the share that a tuned probe may reflect,
+    default 0.2).
 
     Parameters
     ----------
@@ -70,6 +73,7 @@ class BrukerSpectrometer:
         self._link = GatewayLink(context, str(context.settings.get("address", "")), text)
         self._parameter_set = str(context.settings.get("parameter_set", "PROTON"))
         self._tuning_s = float(context.settings.get("tuning_s") or _TUNING)
+        self._reflected = float(context.settings.get("tuning_reflected") or _REFLECTED)
         self._seen: dict[tuple[str, int], datetime] = {}
 
     async def connect(self) -> Identity:
@@ -288,9 +292,13 @@ class BrukerSpectrometer:
         """
         return await sample_temperature(self._link, token, self._parameter_set)
 
-    async def tune(self, token: str, nucleus: str) -> None:
-        """Tune and match by ``atma``, and wait for ``tuning_s``; see :class:`labctl.instruments.Tuning`."""
-        await tune(self._link, token, nucleus, self._parameter_set, self._tuning_s)
+    async def tune(self, token: str, nucleus: str) -> Tuned | None:
+        """Tune and match by ``atma``, at most for ``tuning_s``; see :class:`labctl.instruments.Tuning`."""
+        return await tune(self._link, token, nucleus, self._parameter_set, self._tuning_s, self._reflected)
+
+    async def tuned(self, token: str) -> Tuned | None:
+        """Read the curve that was stored after tuning."""
+        return await tuned(self._link, token, self._reflected)
 
     async def so_far(self, handle: Handle, folder: Path) -> int | None:
         """Copy the data so far of an acquisition of one EXPNO; see :class:`labctl.instruments.Watched`."""

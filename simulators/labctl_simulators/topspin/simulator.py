@@ -4,7 +4,7 @@ It stands *below* the gateway, whose wire it knows nothing of. Seen in public co
 the files, the texts of the audit trail, that an acquisition on an existing fid opens a dialog, behind which every call
 waits until somebody closes it, that a rejected write is dropped silently. From nmrglue: the form of the data.
 Guessed: that a second ``zg`` during an acquisition is ignored, two seconds of overhead per acquisition, ``status NS``
-counting up. Left out: processing, tuning, lock, shims, receiver overflow messages, queues.
+counting up, that ``atma`` takes a minute. Left out: processing, ``wobb``, lock, shims, receiver overflow messages, queues.
 
 The lines are those of what is in the probe when the acquisition starts and when it ends, half of each: exact for a
 cell that current changes evenly meanwhile, but for the broadening by a line that moves. A sample that was changed
@@ -26,7 +26,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from labctl_simulators.cell import Line, VirtualCell
-from labctl_simulators.topspin import fid, files
+from labctl_simulators.topspin import fid, files, wobble
 from labctl_simulators.topspin.api import ApiException, TopspinModule
 from labctl_simulators.topspin.parameters import VERSION, Parameters
 
@@ -38,6 +38,8 @@ REFERENCE_T90_S: Final = 7.0e-6
 _AREAS_AT_K: Final = 293.15
 #: What is left of the probe's field and reception when it was detuned: invented.
 _DETUNED: Final = 0.8
+#: Seconds that automatic tuning takes: invented.
+_ATMA: Final = 60.0
 #: A cell that sits askew: shift of all its lines in ppm, their Gaussian width in its own, reception; invented.
 _ASKEW: Final = (1.5, 1.3, 0.93)
 #: Largest offset of the reference, Hz; invented, a few tenths of a ppm.
@@ -86,7 +88,8 @@ class TopspinSimulator:
     settings : mapping
         The station's entry; ``data_folder`` is taken below the laboratory's folder. Under ``simulate``: ``numbers``,
         ``int32`` (as TopSpin 3 writes), ``float64``, or either with ``-big`` for the byte order of old consoles;
-        ``audit``, ``late`` for a TopSpin that writes the audit trail only at the end; ``clock_ahead_s``, by which its
+        ``audit``, ``late`` for a TopSpin that writes the audit trail only at the end; ``wobble``, ``none`` for one that
+        stores no wobble curve; ``clock_ahead_s``, by which its
         PC's clock is ahead of the laboratory's; ``cooling_s``, the time constant with which a sample takes on the
         temperature around it (600; 0 for at once).
     laboratory : Laboratory
@@ -114,6 +117,9 @@ class TopspinSimulator:
         self.api = TopspinModule(self)
         #: Field and reception of the probe, as parts of those when it is tuned.
         self.tuning = 1.0
+        self._jammed = False
+        self._stores_curve = options.get("wobble") != "none"
+        self._tuning_ends: asyncio.TimerHandle | None = None
         self._askew: str | None = None
         self._wanted: dict[Path, Parameters] = {}
         self._running: Running | None = None
@@ -140,7 +146,8 @@ class TopspinSimulator:
 
         ``dialog``: one opens, and TopSpin answers nobody until ``closed``. ``truncated``, ``unwritten`` (zeros),
         ``holed``, ``flat`` (cut off by a receiver that tells nobody): what becomes of the next acquisition's data.
-        ``detuned``: the probe, until ``atma``. ``askew``: the sample slipped.
+        ``detuned``: the probe, until ``atma``. ``jammed``: its motors too, until ``freed``. ``askew``: the sample
+        slipped.
         """
         commands = {"stopped": "stop", "halted": "halt"}
         if kind == "dialog":
@@ -151,6 +158,9 @@ class TopspinSimulator:
             self._spoil = kind
         elif kind == "detuned":
             self.tuning = _DETUNED
+        elif kind in ("jammed", "freed"):
+            self._jammed = kind == "jammed"
+            self.tuning = _DETUNED if self._jammed else self.tuning
         elif kind == "askew":
             item = self._laboratory.in_probe(self._name)
             if item is None:
@@ -168,6 +178,9 @@ class TopspinSimulator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._tuning_ends is not None:
+            self._tuning_ends.cancel()
+            self._tuning_ends = None
         self.close_dialog()
         self._loop = None
 
@@ -325,14 +338,29 @@ class TopspinSimulator:
             self._laboratory.record(self._name, "discarded", dataset=str(running.folder), sample=running.sample)
         elif command == "tr" and self._running is not None and self._running.folder == folder:
             self._write_so_far()
-        elif command == "atma" and self._running is None:
-            self.tuning = 1.0
+        elif command.split()[0] == "atma" and folder is not None and self._running is None:
+            self._atma(folder, command.split()[1:])
         elif command not in ("halt", "stop"):
             self._laboratory.record(self._name, "ignored", command=command, why="unknown to the stand-in")
 
+    def _atma(self, folder: Path, options: list[str]) -> None:
+        """Tune, and store the curve where ``storeWobb PROCNO`` says so."""
+        if self._tuning_ends is None and self._loop is not None:
+            procno = options[1] if options[:1] == ["storeWobb"] and options[1:] and self._stores_curve else None
+            self._tuning_ends = self._loop.call_later(_ATMA, self._tuned, folder, procno)
+
+    def _tuned(self, folder: Path, procno: str | None) -> None:
+        self._tuning_ends = None
+        self.tuning = self.tuning if self._jammed else 1.0
+        if procno is not None and folder.is_dir():
+            rng = self._laboratory.rng("wobble", "/".join(folder.parts[-2:]))
+            wobble.store(folder, procno, self._parameters(folder), self.tuning, rng, f"{self._now():%Y-%m-%d %H:%M:%S}")
+        self._laboratory.record(self._name, "tuned", dataset=str(folder), field=self.tuning)
+
     def _zg(self, folder: Path) -> None:
-        if self._running is not None:
-            self._laboratory.record(self._name, "ignored", command="zg", why="an acquisition is going on")
+        if self._running is not None or self._tuning_ends is not None:
+            why = "an acquisition is going on" if self._running is not None else "the probe is being tuned"
+            self._laboratory.record(self._name, "ignored", command="zg", why=why)
             return
         if (folder / "fid").exists():
             self._open_dialog(f"zg: {folder} has data already; overwrite?")
