@@ -167,7 +167,7 @@ class Experiment(Model):
     )
     tuning: Literal["none", "operator", "automatic"] = Field(
         default="none",
-        description="Who tunes and matches the probe: a person on the way into it, or TopSpin before a state's spectra.",
+        description="Who tunes and matches the probe: a person on the way into it, or TopSpin before a state.",
         examples=["automatic"],
     )
     sample_temperature: SampleTemperature | None = Field(

@@ -238,7 +238,7 @@ def test_what_a_person_confirmed_of_tuning_stands_on_the_result_and_the_next_lin
             told = scene.document(scene.row(f"nmr-{state}"))["summary"]["tuning"]
             assert "tune and match" in told["checklist"]
             assert told["by"] == "operator"
-            assert told["at"] < scene.document(scene.row(f"nmr-{state}"))["started"]
+            assert told["at"] <= scene.document(scene.row(f"nmr-{state}"))["started"]
 
     play(laboratory, script)
 

@@ -28,7 +28,7 @@ _MOMENT: Final = 2.0
 CHUNK: Final = 196608
 #: Most bytes of files that a listing carries with it.
 INLINE: Final = 393216
-#: What may be told, alone, to a dataset that is not complete: data so far of a running one, tuning before anything runs.
+#: What may be told, alone, to a dataset that is not complete: data so far of a running one, tuning of a fresh one.
 _EARLY: Final[Mapping[str, str]] = {"tr": RUNNING, "atma": PREPARED}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PARAMETER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}( \d{1,2})?")

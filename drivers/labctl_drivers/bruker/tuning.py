@@ -1,9 +1,10 @@
-"""Automatic tuning and matching by ``atma``, for probes that have the motors for it, and the curve that says how it went.
+"""Automatic tuning and matching by ``atma``, for probes that have the motors for it, and how it came out.
 
 The vendor documents ``atma storeWobb <PROCNO>``: after tuning it stores the wobble curve, as processed data (``1r``).
-The curve shows what the probe reflects around SFO1, which is its centre: far from resonance everything, at resonance of a
-matched probe nothing. Unverified: whether it is the reflected voltage or power, its vertical scale (held against its own
-edges here), what else ``atma`` leaves in the dataset, how long it takes, and whether an older TopSpin knows the option.
+The curve shows what the probe reflects around SFO1, its centre: far from resonance everything, at the resonance of a
+matched probe nothing. Unverified: whether it is the reflected voltage or power, its vertical scale (held against its
+own edges here), what else ``atma`` leaves in the dataset, how long it takes, and whether an older TopSpin knows the
+option.
 """
 
 from __future__ import annotations

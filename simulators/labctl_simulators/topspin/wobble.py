@@ -1,9 +1,9 @@
-"""The wobble curve of a probe: what it reflects around the transmitter's frequency, stored as ``atma storeWobb`` does.
+"""The wobble curve of a probe: what it reflects around the transmitter's frequency, as ``atma storeWobb`` stores it.
 
-From the vendor's description: stored as processed data (``1r`` with ``procs``), SFO1 in the middle, a dip where the probe
-is in resonance, which reaches the zero line where it is matched. Invented: a circuit 250 kHz wide at half its height,
-512 points over 4 MHz, the scale, a noise of half a percent. A probe with a part of its field left is taken to be matched
-and out of tune.
+From the vendor's description: stored as processed data (``1r`` with ``procs``), SFO1 in the middle, a dip where the
+probe is in resonance, which reaches the zero line where it is matched. Invented: a circuit 250 kHz wide at half its
+height, 512 points over 4 MHz, the scale, a noise of half a percent. A probe with a part of its field left is taken to
+be matched and out of tune.
 """
 
 from __future__ import annotations
