@@ -1,6 +1,8 @@
 """What a protocol asks around an acquisition is done before it or told after it, in a whole virtual run."""
 
+import asyncio
 import re
+from datetime import datetime
 
 import pytest
 from trouble import Scene, one_cell, play
@@ -34,7 +36,18 @@ def test_a_pulse_is_calibrated_within_a_percent_and_the_result_tells_the_strengt
     laboratory.protocol.write_text(laboratory.protocol.read_text().replace("power: 80 W", calibrated))
 
     async def script(scene: Scene) -> None:
+        told = []
+        for step in ("nutation-charged", "nmr-charged"):
+            await scene.until_running(step, every=60.0)
+            (cell,) = (await scene.ask("status"))["status"]["cells"]
+            words = (await scene.ask("explain", cell="bare-01"))["explain"]["doing"]
+            assert f"{cell['scans_done']:.0f} of {cell['scans']:.0f} scans" in words
+            told.append((cell["scans"], cell["expected_end"]))
         await scene.until_state("finished", every=60.0)
+        assert [scans for scans, _ in told] == [8 * 1024, 1024]
+        for step, (_, expected) in zip(("nutation-charged", "nmr-charged"), told, strict=True):
+            late = datetime.fromisoformat(scene.row(step).result["ended"]) - datetime.fromisoformat(expected)
+            assert abs(late.total_seconds()) < 60, "of the whole series, not of its first spectrum"
         truth = scene.lab.cells["bare-01"].t90_s
         found = scene.row("nutation-charged").result
         assert found["pi_half_s"] == pytest.approx(truth, rel=0.01)
@@ -147,6 +160,10 @@ def test_an_acquisition_ends_early_when_the_metal_stands_out_far_enough(laborato
 
     async def script(scene: Scene) -> None:
         await scene.until_running("nmr-charged")
+        await asyncio.sleep(70)
+        (cell,) = (await scene.ask("status"))["status"]["cells"]
+        left = datetime.fromisoformat(cell["expected_end"]) - scene.clock.now()
+        assert left.total_seconds() > 400, "at the latest; not at the next look"
         await scene.until_state("finished", every=60.0)
         document = scene.document(scene.row("nmr-charged"))
         assert document["summary"]["signal_to_noise"] == pytest.approx(100, rel=0.3)

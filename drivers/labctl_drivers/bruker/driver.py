@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -143,27 +144,29 @@ class BrukerSpectrometer:
         """Look once, and start the next EXPNO of a series where one has ended.
 
         ``remaining`` is the time to the end of the present EXPNO, because that is when the next look is due.
-        ``values``: scans_done, scans, expno; when done also receiver_gain and clipped, from RG and OVERFLW
-        of ``acqus``. An acquisition that takes more than 1.5 times what it should, and a minute, is halted and has
-        failed.
+        ``values``: scans_done, scans, expno, left_s (to the end of the last EXPNO); when done also receiver_gain and
+        clipped, from RG and OVERFLW of ``acqus``. An acquisition that takes more than 1.5 times what it should, and a
+        minute, is halted and has failed.
         """
         status = await self._link.request("status", name=handle.token)
         scans_done = 0
         all_scans = float(sum(int(run["sent"]["NS"]) for run in handle.data["runs"]))
+        ahead = sum(duration(run["sent"]) for run in handle.data["runs"])
         for run in handle.data["runs"]:
             expno, sent = int(run["expno"]), run["sent"]
+            ahead -= duration(sent)
             found = status["expnos"].get(str(expno), {"state": ABSENT, "message": "", "scans": None, "elapsed_s": None})
             scans, asked = found["scans"], int(sent["NS"])
             values = {"scans_done": float(scans_done + (scans or 0)), "scans": all_scans, "expno": float(expno)}
             if found["state"] == RUNNING:
-                return await self._running(handle.token, expno, sent, found, values)
+                return _left(await self._running(handle.token, expno, sent, found, values), ahead)
             if found["state"] == PREPARED and (expno == 1 or (handle.token, expno) in self._seen):
                 # It was started: whoever took it back at the console meant that.
                 why = "nothing of it is there any more: it was stopped at the console, or never began"
                 return Progress(State.FAILED, f"EXPNO {expno}: {why}", values=values)
             if found["state"] == PREPARED:
                 await self._acquire(handle.token, expno, sent)
-                return Progress(State.RUNNING, remaining=duration(sent), values=values)
+                return _left(Progress(State.RUNNING, remaining=duration(sent), values=values), ahead)
             if found["state"] != DONE:
                 why = found["message"] or _WORDS.get(found["state"], found["state"])
                 return Progress(State.FAILED, f"EXPNO {expno}: {why}", values=values)
@@ -364,6 +367,13 @@ class BrukerSpectrometer:
         if any("OVERFLW" not in parameters for parameters in used):
             warnings.append("the console does not say whether the receiver was overloaded")
         return tuple(warnings)
+
+
+def _left(progress: Progress, ahead: float) -> Progress:
+    """Add the time to the end of a series: that of its present EXPNO, and of those ``ahead`` of it."""
+    if progress.state is not State.RUNNING or progress.remaining is None:
+        return progress
+    return replace(progress, values={**progress.values, "left_s": progress.remaining + ahead})
 
 
 def _checked(handle: Handle, sent: Mapping[str, str]) -> dict[str, str]:
