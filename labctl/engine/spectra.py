@@ -84,8 +84,7 @@ def judge(
         _recovery(datasets, asked, zero, found)
     else:
         _early_end(datasets[0], fetched, asked, found)
-        if asked.insertion is not None:
-            _insertion(datasets[0], asked, zero, last, found)
+        _insertion(datasets[0], asked, zero, last, found)
     _cut_off(datasets, found)
     _temperature(fetched, asked, found)
     return found
@@ -144,12 +143,12 @@ def _insertion(
     from labctl.analysis import insertion
 
     limits = asked.insertion
-    if limits is None:
-        return
     try:
         line = insertion.evaluate(dataset, zero)
     except AnalysisError as error:
-        found.doubt(f"the insertion can't be checked: {error}", limits.else_)
+        # Where nobody asked for it, an experiment may well suppress this line or look elsewhere.
+        if limits is not None:
+            found.doubt(f"the insertion can't be checked: {error}", limits.else_)
         return
     pulse = {"pulse_s": _pulse_of(dataset)}
     found.result["electrolyte"] = asdict(line) | pulse
@@ -160,6 +159,8 @@ def _insertion(
     shift = line.shift_ppm - before["shift_ppm"]
     width, integral = line.width_ppm / before["width_ppm"] - 1.0, line.integral / before["integral"] - 1.0
     found.result["insertion"] = {"shift_ppm": shift, "width": width, "integral": integral}
+    if limits is None:
+        return
     wrong = []
     if abs(shift) > limits.shift:
         wrong.append(f"{shift:+.2f} ppm from where it was ({show(limits.shift, 'ppm')} allowed)")

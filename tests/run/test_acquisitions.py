@@ -59,6 +59,8 @@ def test_a_pulse_is_calibrated_within_a_percent_and_the_result_tells_the_strengt
             assert document["summary"]["pulse_us"] == [pytest.approx(found["pi_half_s"] * 1e6, abs=1e-3)]
             assert document["summary"]["receiver_gain"] == 64, "one gain for the whole set, its calibration included"
             assert (document["sent"]["L 20"], document["sent"]["D 20"]) == ("20", "0.005")
+        differs = scene.document(scene.row("nmr-again"))["summary"]["insertion"]
+        assert differs == pytest.approx({"shift_ppm": 0, "width": 0, "integral": 0}, abs=0.05), "told also unasked"
 
     play(laboratory, script)
 
