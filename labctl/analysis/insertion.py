@@ -25,6 +25,8 @@ _BAND: Final = 80.0
 #: Where the line may lie, and its Gaussian width, ppm.
 _SHIFTS: Final = (-15.0, 15.0)
 _WIDTHS: Final = (0.2, 20.0)
+#: Points that are turned together.
+_BLOCK: Final = 128
 #: Height of the amplitude over its deviation below which nothing can be told.
 _SMALLEST: Final = 20.0
 
@@ -108,6 +110,10 @@ class _Band:
     def __init__(self, data: Dataset, zero: float) -> None:
         count = len(data.fid)
         self._time = data.start_s + np.arange(count) / data.sweep_width_Hz
+        self._step = 1.0 / data.sweep_width_Hz
+        # Before the pulse there is nothing; what the filter adds there is noise.
+        self._before = int(np.searchsorted(self._time, 0.0))
+        self._since_squared = np.maximum(self._time, 0.0) ** 2
         self._zero, self._carrier = zero, data.carrier_Hz
         frequency = np.fft.fftfreq(count, 1.0 / data.sweep_width_Hz)
         ppm = (frequency + data.carrier_Hz - zero) / zero * 1e6
@@ -116,6 +122,10 @@ class _Band:
             raise AnalysisError(f"{data.folder}: too few points around 0 ppm to see the electrolyte's line")
         self._ppm = np.asarray(ppm[self._index], dtype=np.float64)
         self._values = np.asarray(np.fft.fft(data.fid)[self._index], dtype=np.complex128)
+        along = self._ppm / _BAND
+        # The metal's flank and the lost first points turn with the time of the first point.
+        ramp = np.exp(2j * np.pi * self._ppm * 1e-6 * zero * float(self._time[0]))
+        self._background = np.stack([ramp, along * ramp, along**2 * ramp], axis=1)
 
     def strongest(self) -> float:
         inside = (self._ppm > _SHIFTS[0]) & (self._ppm < _SHIFTS[1])
@@ -137,12 +147,15 @@ class _Band:
     def _basis(self, shift: float, width: float) -> NDArray[np.complex128]:
         offset = self._zero * (1.0 + shift * 1e-6) - self._carrier
         fwhm = width * 1e-6 * self._zero
-        # Before the pulse there is nothing; what the filter adds there is noise.
-        since = np.maximum(self._time, 0.0)
-        decay = np.exp(2j * np.pi * offset * self._time - (np.pi * fwhm * since) ** 2 / (4.0 * math.log(2.0)))
-        decay[self._time < 0.0] = 0.0
+        decay = self._turning(offset)
+        decay *= np.exp((-((np.pi * fwhm) ** 2) / (4.0 * math.log(2.0))) * self._since_squared)
+        decay[: self._before] = 0.0
         line = np.fft.fft(decay)[self._index]
-        along = self._ppm / _BAND
-        # The metal's flank and the lost first points turn with the time of the first point.
-        ramp = np.exp(2j * np.pi * self._ppm * 1e-6 * self._zero * float(self._time[0]))
-        return np.stack([line, ramp, along * ramp, along**2 * ramp], axis=1)
+        return np.concatenate([line[:, None], self._background], axis=1)
+
+    def _turning(self, offset: float) -> NDArray[np.complex128]:
+        """Give exp(2πi offset t): a product of two short exponentials instead of one long one."""
+        count, rate = len(self._time), 2j * np.pi * offset
+        coarse = np.exp(rate * (float(self._time[0]) + self._step * _BLOCK * np.arange(-(-count // _BLOCK))))
+        fine = np.exp(rate * self._step * np.arange(_BLOCK))
+        return np.asarray(np.outer(coarse, fine).ravel()[:count])

@@ -103,6 +103,12 @@ def _clock(at: str | None) -> str:
     return datetime.fromisoformat(at).strftime("%m-%d %H:%M") if at else "–"
 
 
+def _step(cell: Mapping[str, Any]) -> str:
+    """Name a cell's step, and how many of its scans are done where it is in the spectrometer."""
+    step, done, scans = cell["step"] or "–", cell.get("scans_done"), cell.get("scans")
+    return f"{step} {done:.0f}/{scans:.0f}" if done is not None and scans else step
+
+
 def _number(value: float | None, digits: int) -> str:
     return f"{value:.{digits}f}" if value is not None else "–"
 
@@ -126,7 +132,7 @@ def _cells(cells: Sequence[Mapping[str, Any]], *, live: bool, wide: bool) -> Tab
         stale = not live or (age is not None and age > OLD)
         on = ":".join(part for part in (cell["instrument"], cell["channel"]) if part) or cell["place"]
         current = cell["current_A"]
-        row = [cell["cell"], cell["state"], cell["step"] or "–"]
+        row = [cell["cell"], cell["state"], _step(cell)]
         row += [on, _clock(cell["since"])] if wide else []
         row += [
             _number(cell["voltage_V"], 3),

@@ -22,6 +22,7 @@ from labctl.instruments import (
     SampleThermometer,
     Spectrometer,
     State,
+    Tuned,
     Tuning,
     Watched,
 )
@@ -80,6 +81,12 @@ class NotThere(LabctlError):
     category = "temperature"
 
 
+class NotTuned(LabctlError):
+    """The probe reflects too much after it was tuned and matched."""
+
+    category = "tuning"
+
+
 class AcquisitionAction:
     """An NMR acquisition, or a series of them, on the sample in the probe."""
 
@@ -103,6 +110,8 @@ class AcquisitionAction:
 
         Raises
         ------
+        NotTuned
+            The probe reflects too much for what comes out to be comparable.
         NotThere
             The sample did not come to its temperature.
         InstrumentError
@@ -111,7 +120,13 @@ class AcquisitionAction:
         if self._ahead.tuned:
             if not isinstance(self._spectrometer, Tuning):
                 raise InstrumentError("this spectrometer is not tuned by labctl; have a person do it: 'checklist'")
-            await self._spectrometer.tune(self._token, self._request.nucleus)
+            found = await self._spectrometer.tune(self._token, self._request.nucleus)
+            if found is not None and not found.well:
+                raise NotTuned(
+                    f"the probe reflects {100 * found.reflected:.0f} % at the transmitter's frequency after tuning and "
+                    f"matching, {100 * found.at_most:.0f} % are allowed" + _beside(found),
+                    hint="look at the cell's leads and at the probe; it is tuned again at the next try",
+                )
         if self._ahead.temperature is not None:
             await self._soaked(*self._ahead.temperature)
 
@@ -185,13 +200,22 @@ class AcquisitionAction:
         return await self._spectrometer.find(token, request) or await self._spectrometer.start(token, request)
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
-        """Copy the dataset that counts."""
+        """Copy the dataset that counts, and say how the probe was tuned for it."""
         if self._repeat is None:
-            return await self._spectrometer.fetch(handle, folder)
-        fetched = await self._spectrometer.fetch(self._repeat, folder)
+            return await self._with_tuning(await self._spectrometer.fetch(handle, folder))
+        fetched = await self._with_tuning(await self._spectrometer.fetch(self._repeat, folder))
         gain = fetched.summary["receiver_gain"]
         warning = f"the receiver was overloaded; this is the repeat at a gain of {gain:g}"
         return replace(fetched, warnings=(*fetched.warnings, warning))
+
+    async def _with_tuning(self, fetched: Fetched) -> Fetched:
+        if not self._ahead.tuned or not isinstance(self._spectrometer, Tuning):
+            return fetched
+        found = await self._spectrometer.tuned(self._token)
+        if found is None:
+            warning = "the spectrometer does not say how tuning and matching came out"
+            return replace(fetched, warnings=(*fetched.warnings, warning))
+        return replace(fetched, summary={**fetched.summary, "tuning": asdict(found)})
 
     async def abort(self, handle: Handle) -> None:
         """Halt whatever of it is going on."""
@@ -209,6 +233,11 @@ class AcquisitionAction:
 
     async def prove_safe(self) -> None:
         """A cell in the probe has no leads."""
+
+
+def _beside(found: Tuned) -> str:
+    """Say how far the probe is off, where that is known."""
+    return "" if found.beside_Hz is None else f"; it is in resonance {found.beside_Hz * 1e-3:.0f} kHz beside it"
 
 
 def acquisition_request(name: str, sample: str, planned: PlannedOperation, pulse: Pulse) -> AcquisitionRequest:

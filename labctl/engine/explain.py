@@ -185,6 +185,10 @@ def _seen(journal: Word, now: Situation, look: Look | None) -> str:
         words.append(current(look.values["current_A"]))
     rows = journal.operations(campaign=now.step.campaign, cell=now.cell)
     left = time_left(now.step.kind, rows, look.values, look.remaining)
+    if look.values.get("scans"):
+        words.append(f"{look.values.get('scans_done', 0.0):.0f} of {look.values['scans']:.0f} scans")
+    if "signal_to_noise" in look.values:
+        words.append(f"a signal-to-noise ratio of {look.values['signal_to_noise']:.0f}")
     if left is not None and not now.interrupted:
         words.append(f"about {duration(left)} left")
     spectrum = next((row for row in reversed(rows) if row.kind == SPECTRUM and row.status is Status.RUNNING), None)

@@ -145,7 +145,9 @@ class Movement:
             kind="transfer",
             attempt=int(attempt[1:]),
             token=token_for(self._laboratory, name, cell),
-            result={"request": {"source": source, "target": target}},
+            result={
+                "request": {"source": source, "target": target, "checklist": self._checklist(source, target)},
+            },
         )
 
     def job_of(self, row: OperationRow) -> TransferJob:
@@ -165,12 +167,14 @@ class Movement:
         asked = row.result["request"]
         campaign = self._campaign_of(row.cell)
         barcode = REFERENCE if campaign is None else campaign.cell(row.cell).barcode
-        checklist: list[str] = []
-        for slot in (asked["source"], asked["target"]):
-            place = self._station.places.get(slot.split("/")[0])
-            checklist += place.checklist if place is not None else []
+        checklist = asked.get("checklist", self._checklist(asked["source"], asked["target"]))
         since = row.times.get(Status.RUNNING) or row.times[Status.REQUESTED]
         return TransferRequest(row.token, row.cell, barcode, asked["source"], asked["target"], tuple(checklist), since)
+
+    def _checklist(self, *slots: str) -> list[str]:
+        """Give what is done on the way out of the one place and into the other."""
+        places = (self._station.places.get(slot.split("/")[0]) for slot in slots)
+        return [item for place in places if place is not None for item in place.checklist]
 
     # -- what people are asked ---------------------------------------------------------------------------------------
     def requests(self) -> list[TransferRequest]:

@@ -30,17 +30,14 @@ from labctl.protocol import Kind
 from labctl.results import write_bundle
 from labctl.station import Station
 
-#: A narrow line at the spectrometer's own zero: few scans, a window of 250 kHz, resolved to 15 Hz before zero filling.
+#: A narrow line at the spectrometer's own zero: a window of 250 kHz, resolved to 15 Hz before zero filling. Pulse,
+#: power and scans are the station's.
 EXPERIMENT: Final[Mapping[str, Any]] = {
     "nucleus": "7Li",
     "pulse_program": "zg",
     "carrier_ppm": 0.0,
-    "scans": 16,
-    "recycle_delay": 2.0,
     "dwell_time": 2e-6,
     "points": 32768,
-    "pulse_lengths": (7e-6,),
-    "pulse_power": 80.0,
 }
 # The spectrometer is nobody's before its reference: a reference goes before every cell.
 PRIORITY: Final = 1_000
@@ -83,7 +80,16 @@ class ReferenceJob:
 
     def action(self, row: OperationRow) -> AcquisitionAction:
         """Give the acquisition."""
-        request = AcquisitionRequest(name=row.operation, sample="1 mol/L LiCl + 1 g/L CuSO4 in water", **EXPERIMENT)
+        asked = self._around.station.reference(self._spectrometer)
+        request = AcquisitionRequest(
+            name=row.operation,
+            sample="1 mol/L LiCl + 1 g/L CuSO4 in water",
+            scans=asked.scans,
+            recycle_delay=asked.recycle_delay,
+            pulse_lengths=(asked.pulse,),
+            pulse_power=asked.power,
+            **EXPERIMENT,
+        )
         return AcquisitionAction(request, self._around.bench.spectrometer(self._spectrometer))
 
     async def ahead(self, row: OperationRow, enter: Callable[[], None]) -> None:

@@ -22,6 +22,8 @@ from labctl.units import show
 #: which a person looks at it.
 _PULSE_WITHIN: Final = 0.05
 _FAR: Final = 1.5
+#: Relative change of a cell's π/2 pulse from one calibration to the next, beside its error, that retuning explains.
+_CHANGED: Final = 0.1
 #: What a ratio may fall short of its target by its own scatter.
 _NEARLY: Final = 0.9
 #: Relative difference of two pulses up to which their electrolyte lines can be compared.
@@ -64,7 +66,7 @@ def judge(
     zero : float or None
         Frequency of 0 ppm in Hz, from the session's reference.
     last : mapping or None
-        Result of the last spectrum of this cell that was taken alike.
+        Result of the last spectrum, or calibration, of this cell that was taken alike.
 
     Raises
     ------
@@ -77,24 +79,24 @@ def judge(
     asked = parameters_of(planned)
     found.result["experiment"] = asked.experiment
     if planned.kind is Kind.NUTATION:
-        _nutation(datasets, asked, found)
+        _nutation(datasets, asked, last, found)
     elif planned.kind is Kind.RECOVERY:
         _recovery(datasets, asked, zero, found)
     else:
         _early_end(datasets[0], fetched, asked, found)
-        if asked.insertion is not None:
-            _insertion(datasets[0], asked, zero, last, found)
+        _insertion(datasets[0], asked, zero, last, found)
     _cut_off(datasets, found)
     _temperature(fetched, asked, found)
     return found
 
 
-def is_alike(result: Mapping[str, Any], asked: Acquisition) -> bool:
-    """Whether an earlier spectrum had this experiment, and its electrolyte's line was read."""
-    return result.get("experiment") == asked.experiment and "electrolyte" in result
+def is_alike(result: Mapping[str, Any], asked: Acquisition, kind: Kind) -> bool:
+    """Whether an earlier result had this experiment, and tells what a new one is held against."""
+    told = "pi_half_s" if kind is Kind.NUTATION else "electrolyte"
+    return result.get("experiment") == asked.experiment and told in result
 
 
-def _nutation(datasets: list[Path], asked: Acquisition, found: Findings) -> None:
+def _nutation(datasets: list[Path], asked: Acquisition, last: Mapping[str, Any] | None, found: Findings) -> None:
     # Here and below, because it brings numpy, which an orchestrator that starts does not need.
     from labctl.analysis import nutation
 
@@ -109,6 +111,13 @@ def _nutation(datasets: list[Path], asked: Acquisition, found: Findings) -> None
     if not nominal / _FAR <= curve.t90_s <= nominal * _FAR:
         told = f"a π/2 pulse of {curve.t90_s * 1e6:.2f} µs is far from the nominal {nominal * 1e6:.2f} µs"
         found.doubt(f"{told}: look at the probe's tuning and at the power", "hold")
+    if last is None:
+        return
+    change = curve.t90_s / float(last["pi_half_s"]) - 1.0
+    found.result["pi_half_change"] = change
+    if abs(change) > _CHANGED + 2.0 * curve.t90_sd_s / curve.t90_s:
+        told = f"the π/2 pulse is {curve.t90_s * 1e6:.2f} µs, {100 * change:+.0f} % against the cell's last one"
+        found.doubt(f"{told} ({100 * _CHANGED:.0f} % allowed): look at the probe's tuning and matching", "hold")
 
 
 def _recovery(datasets: list[Path], asked: Acquisition, zero: float | None, found: Findings) -> None:
@@ -134,12 +143,12 @@ def _insertion(
     from labctl.analysis import insertion
 
     limits = asked.insertion
-    if limits is None:
-        return
     try:
         line = insertion.evaluate(dataset, zero)
     except AnalysisError as error:
-        found.doubt(f"the insertion can't be checked: {error}", limits.else_)
+        # Where nobody asked for it, an experiment may well suppress this line or look elsewhere.
+        if limits is not None:
+            found.doubt(f"the insertion can't be checked: {error}", limits.else_)
         return
     pulse = {"pulse_s": _pulse_of(dataset)}
     found.result["electrolyte"] = asdict(line) | pulse
@@ -150,6 +159,8 @@ def _insertion(
     shift = line.shift_ppm - before["shift_ppm"]
     width, integral = line.width_ppm / before["width_ppm"] - 1.0, line.integral / before["integral"] - 1.0
     found.result["insertion"] = {"shift_ppm": shift, "width": width, "integral": integral}
+    if limits is None:
+        return
     wrong = []
     if abs(shift) > limits.shift:
         wrong.append(f"{shift:+.2f} ppm from where it was ({show(limits.shift, 'ppm')} allowed)")

@@ -151,6 +151,8 @@ def _cell(
         "current_A": values.get("current_A"),
         "capacity_mAh": capacity / 3.6 if capacity is not None else None,
         "temperature_degC": temperature - 273.15 if temperature is not None else None,
+        "scans_done": values.get("scans_done") if current is not None else None,
+        "scans": values.get("scans") if current is not None else None,
         "age_s": _age(seen, now),
         "expected_end": expected,
         "waits_for": waits_for,
@@ -163,8 +165,10 @@ def time_left(kind: str, rows: Sequence[OperationRow], values: Mapping[str, floa
     Of a step that ends by voltage what the same step of this cell took before is expected; nothing the first time. A
     hold is over when its current has died away, so what it passed before says nothing of when. What the instrument's
     driver ``told`` of these, of a series of pulses and of what is measured under current, only says when the next look
-    is due.
+    is due; a driver that knows the end besides says it as ``left_s``.
     """
+    if "left_s" in values and kind in ("nmr", "nutation", "recovery", "reference"):
+        return values["left_s"]
     if kind in ("nutation", "recovery", "operando", "deis"):
         return None
     if kind not in ("charge", "discharge", "hold"):

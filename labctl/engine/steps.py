@@ -235,10 +235,10 @@ class StepJob:
         return next(self._alike(Kind.NUTATION), None)
 
     def _compared(self, row: OperationRow) -> Mapping[str, Any] | None:
-        """Give the last spectrum of this cell that was taken alike, for its electrolyte's line."""
-        asked = parameters_of(self._planned)
-        rows = (one for one in self._done(Kind.NMR) if one.operation != row.operation)
-        return next((one.result for one in rows if is_alike(one.result, asked)), None)
+        """Give the last spectrum or calibration of this cell that was taken alike, for what it said of the probe."""
+        asked, kind = parameters_of(self._planned), self._planned.kind
+        rows = (one for one in self._done(kind) if one.operation != row.operation)
+        return next((one.result for one in rows if is_alike(one.result, asked, kind)), None)
 
     def _pulse(self) -> Pulse:
         parameters = parameters_of(self._planned)
@@ -279,6 +279,9 @@ class StepJob:
                 found = await beside(partial(judge, planned, folder, fetched, zero, self._compared(row)))
                 result |= found.result
                 flags += found.flags
+                if parameters_of(planned).tuned_by_person:
+                    result["tuning"] = self._tuned_by(row)
+                    flags += [] if result["tuning"].get("checklist") else ["nobody was asked to tune and match"]
                 flags += ["no reference in its spectrometer session"] if reference is None else []
         nutation = self._nutation() if planned.kind is Kind.NMR else None
         asked = self.action(row).asked
@@ -326,6 +329,14 @@ class StepJob:
             return None
         return (datetime.fromisoformat(started) - datetime.fromisoformat(str(before.result["ended"]))).total_seconds()
 
+    def _tuned_by(self, row: OperationRow) -> dict[str, Any]:
+        """Say who put the cell where it is, and what they were asked and confirmed to have done."""
+        for one in self._around.journal.backwards(row.campaign, row.cell):
+            if one.kind == "transfer" and one.status is Status.DONE:
+                asked = one.result["request"].get("checklist", [])
+                return {"by": one.result.get("user"), "at": one.result.get("at"), "checklist": asked}
+        return {}
+
     def _transfers(self, row: OperationRow) -> list[dict[str, Any]]:
         """Say how the cell came here since its last step, and between which instants it was out of its clamp."""
         before = self._before(row)
@@ -342,6 +353,7 @@ class StepJob:
                         "asked": one.times[Status.RUNNING],
                         "confirmed": one.result.get("at"),
                         "by": one.result.get("user"),
+                        "checklist": one.result["request"].get("checklist", []),
                     }
                 )
         return moves[::-1]

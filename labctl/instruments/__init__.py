@@ -31,7 +31,7 @@ from labctl.instruments.faults import (
 from labctl.instruments.multiplexer import Multiplexer, SwitchedLead, forbidden, read_leads, rivals
 from labctl.instruments.operator import Confirmation, TransferRequest
 from labctl.instruments.potentiostat import DynamicPotentiostat, DynamicRequest, ImpedanceRequest, Potentiostat
-from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermometer, Spectrometer, Tuning, Watched
+from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermometer, Spectrometer, Tuned, Tuning, Watched
 
 __all__ = [
     "SERIES",
@@ -80,6 +80,7 @@ __all__ = [
     "SwitchedLead",
     "TimedOut",
     "TransferRequest",
+    "Tuned",
     "Tuning",
     "VendorAlarm",
     "Watched",

@@ -223,7 +223,8 @@ class Progress:
         Expected seconds to the end, if that can be told; the engine plans its next look by it.
     values : mapping of str to float
         Live values with their unit in the key: ``voltage_V``, ``current_A``, ``capacity_C``, ``temperature_K``,
-        ``scans_done``, ``frequency_Hz``.
+        ``scans_done`` of ``scans``, ``left_s`` (to the end, where ``remaining`` is only to the next part of a series),
+        ``frequency_Hz``.
     request : mapping, optional
         What a person is asked to do now, where a person fills the role: ``instruction`` (one sentence), ``settings``,
         ``steps``, ``folder``, ``since``, ``differs`` (what is wrong with what was dropped), JSON values only.

@@ -102,15 +102,42 @@ class SampleThermometer(Protocol):
         """Measure it, in K; what that leaves at the spectrometer carries ``token`` in its name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a probe reflects after it was tuned and matched.
+
+    Attributes
+    ----------
+    reflected : float
+        At the transmitter's frequency, as a part of what it reflects far from resonance.
+    at_most : float
+        What it may be.
+    beside_Hz : float or None
+        How far from the transmitter's frequency the probe is in resonance; None where the spectrometer does not tell.
+    """
+
+    reflected: float
+    at_most: float
+    beside_Hz: float | None = None
+
+    @property
+    def well(self) -> bool:
+        """Whether it is tuned."""
+        return self.reflected <= self.at_most
+
+
 @runtime_checkable
 class Tuning(Protocol):
     """A spectrometer that tunes and matches its probe by itself."""
 
-    async def tune(self, token: str, nucleus: str) -> None:
-        """Tune and match for this nucleus with the sample in the probe; gives back when that must be over.
+    async def tune(self, token: str, nucleus: str) -> Tuned | None:
+        """Tune and match for this nucleus with the sample in the probe, and say how it came out.
 
-        Whether it came out well is for the spectra to tell: the strength of the field, the electrolyte's line.
+        None where the spectrometer does not tell: then it is for the spectra to tell.
         """
+
+    async def tuned(self, token: str) -> Tuned | None:
+        """Say again how the tuning for ``token`` came out."""
 
 
 @runtime_checkable

@@ -43,8 +43,8 @@ class Acquisition:
         As in :class:`labctl.instruments.AcquisitionRequest`.
     recycle_delays : tuple of float
         For a saturation recovery only: the delays to try, in s.
-    tuned : bool
-        Whether the probe is tuned and matched before.
+    tuned, tuned_by_person : bool
+        Whether the probe is tuned and matched before: by the spectrometer, or by whoever puts the cell into it.
     sample_temperature, insertion, recovery, enough
         What the protocol asks to be checked, as it stands there.
     """
@@ -74,6 +74,7 @@ class Acquisition:
     dead_time: float | None = None
     recycle_delays: tuple[float, ...] = ()
     tuned: bool = False
+    tuned_by_person: bool = False
     sample_temperature: experiments.SampleTemperature | None = None
     insertion: experiments.Insertion | None = None
     recovery: experiments.Recovery | None = None
@@ -124,6 +125,7 @@ def acquisition_of(name: str, experiment: experiments.Experiment, label: str, me
         recovery=experiment.recovery,
         enough=experiment.enough,
         tuned=experiment.tuning == "automatic",
+        tuned_by_person=experiment.tuning == "operator",
         **_saturation(experiment.presaturation),
     )
 

@@ -165,9 +165,9 @@ class Experiment(Model):
     receiver_gain: ReceiverGain | None = Field(
         default=None, description="Absent: the spectrometer keeps its present gain.", examples=["{from: charged}"]
     )
-    tuning: Literal["none", "automatic"] = Field(
+    tuning: Literal["none", "operator", "automatic"] = Field(
         default="none",
-        description="Whether the probe is tuned and matched before the first acquisition of a state.",
+        description="Who tunes and matches the probe: a person on the way into it, or TopSpin before a state.",
         examples=["automatic"],
     )
     sample_temperature: SampleTemperature | None = Field(

@@ -20,6 +20,20 @@ _EXAMPLE: Final[Mapping[str, str]] = {
     "comb": "'pulses: 20, spacing: 5 ms'",
 }
 
+#: What programs that labctl knows do before the pulse, and whether they make an echo: the vendor's, and those of
+#: docs/drivers/bruker.md. Of others nobody knows.
+_PROGRAMS: Final[Mapping[str, tuple[str, bool]]] = {
+    "zg": ("none", False),
+    "zgpr": ("continuous", False),
+    "zgcomb": ("comb", False),
+    "solidecho": ("none", True),
+}
+_DOES: Final[Mapping[str, str]] = {
+    "none": "saturates nothing",
+    "continuous": "irradiates continuously",
+    "comb": "saturates by a comb",
+}
+
 
 def check_experiments(protocol: Protocol, document: Document) -> Iterator[Mistake]:
     """List the mistakes under ``experiments``."""
@@ -33,6 +47,9 @@ def check_experiments(protocol: Protocol, document: Document) -> Iterator[Mistak
             found += f" the nominal {show(pulse.nominal, 'us')}"
             yield document.mistake((*path, "pulse", key), found, "write shortest < nominal < longest")
         yield from _sequence(experiment, path, document)
+        if experiment.tuning == "operator" and experiment.insertion is None and pulse.calibrate is None:
+            right = "add 'insertion: {else: hold}', or calibrate the pulse"
+            yield document.mistake((*path, "tuning"), "nothing checks how a person's tuning came out", right)
         if experiment.recovery is not None and experiment.recovery.shortest >= experiment.recovery.longest:
             found = f"the delays run from {show(experiment.recovery.shortest, 's')}"
             found += f" to {show(experiment.recovery.longest, 's')}"
@@ -56,16 +73,24 @@ def _sequence(experiment: Experiment, path: Path, document: Document) -> Iterato
         elif asked is not None and asked.kind != kind and value is not None:
             found = f"'{key}' belongs to a {kind} presaturation, not to '{asked.kind}'"
             yield document.mistake((*where, key), found, f"leave it out, or write 'kind: {kind}'")
+    recovery = experiment.recovery
+    if recovery is not None and _PROGRAMS.get(recovery.pulse_program, ("comb", False))[0] != "comb":
+        found = f"the pulse program '{recovery.pulse_program}' has no saturation comb to recover from"
+        yield document.mistake((*path, "recovery", "pulse_program"), found, "name one that has, such as 'zgcomb'")
     program = experiment.pulse_program
-    if asked is not None and asked.kind != "none" and program == "zg":
-        right = "name a program that does, such as 'zgcomb' or 'zgpr', or write 'kind: none'"
-        yield document.mistake(where, "the pulse program 'zg' saturates nothing", right)
-    if asked is not None and asked.kind != "continuous" and program == "zgpr":
-        right = "name another program, or write 'kind: continuous'"
-        yield document.mistake(where, "the pulse program 'zgpr' irradiates continuously", right)
-    if experiment.echo is not None and program in ("zg", "zgpr"):
+    if program not in _PROGRAMS:
+        return
+    done, echoes = _PROGRAMS[program]
+    if asked is not None and asked.kind != done:
+        usual = next(name for name, (kind, _) in _PROGRAMS.items() if kind == asked.kind)
+        right = f"name a program for that, such as '{usual}', or write 'kind: {done}'"
+        yield document.mistake(where, f"the pulse program '{program}' {_DOES[done]}, not '{asked.kind}'", right)
+    if experiment.echo is not None and not echoes:
         found = f"the pulse program '{program}' has no echo"
         yield document.mistake((*path, "echo"), found, "name a program that has one, such as 'solidecho'")
+    if experiment.echo is None and echoes:
+        found = f"the pulse program '{program}' makes an echo, and 'echo' is missing"
+        yield document.mistake((*path, "pulse_program"), found, "add 'echo: 20 us', or name a program without one")
 
 
 def _written(document: Document, path: Path, key: str) -> bool:

@@ -100,6 +100,25 @@ def check_envelopes(protocol: Protocol, station: Station, cells: Cells, ways: Wa
                 found = f"'{step.kind}' asks for {show(volts, 'V')}, outside of what {' and '.join(names)} can do"
                 yield document.mistake(path, found, "choose another voltage, or use another instrument")
         yield from _temperature(protocol, station, step, possible)
+    yield from _powers(protocol, station)
+
+
+def _powers(protocol: Protocol, station: Station) -> Iterator[Mistake]:
+    """Find pulses that no probe of the station bears."""
+    names = sorted({place.instrument for place in station.places.values() if place.instrument is not None})
+    allowed = [limits.power if (limits := station.instruments[name].limits) else None for name in names]
+    most = max((power for power in allowed if power is not None), default=None)
+    if most is None or None in allowed:
+        return
+    for name, experiment in protocol.experiments.items():
+        asked = [(("pulse", "power"), experiment.pulse.power)]
+        if experiment.presaturation is not None and experiment.presaturation.power is not None:
+            asked.append((("presaturation", "power"), experiment.presaturation.power))
+        for path, power in asked:
+            if power > most * (1 + 1e-9):
+                found = f"a pulse of {show(power, 'W')}, {' and '.join(names)} can bear {show(most, 'W')}"
+                right = f"write at most {show(most, 'W')}"
+                yield protocol.document.mistake(("experiments", name, *path), found, right)
 
 
 def _temperature(protocol: Protocol, station: Station, step: Placed, possible: list[Way]) -> Iterator[Mistake]:

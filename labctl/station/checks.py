@@ -45,6 +45,10 @@ def _instruments(station: Station, document: Document, drivers: Collection[str] 
         yield from _credentials(document.data["instruments"][name], path, document)
         if entry.limits is not None:
             yield from check_envelope(entry.limits, (*path, "limits"), document)
+            asked, most = station.reference(name).power, entry.limits.power
+            if most is not None and asked > most:
+                found = f"the LiCl standard gets a pulse of {show(asked, 'W')}, the probe bears {show(most, 'W')}"
+                yield document.mistake(path, found, f"write 'reference: {{pulse: ..., power: {show(most, 'W')}}}'")
         settled = station.settled(name)
         if settled is not None and settled.for_ >= settled.at_most:
             found = f"settled for {show(settled.for_, 'min')} can never be seen within {show(settled.at_most, 'min')}"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from labctl.documents import Document, Model, Path, Quantity, Temperature, Voltage
+from labctl.documents import Document, Model, Path, Power, Quantity, Temperature, Voltage
 from labctl.errors import Mistake
 from labctl.units import show
 
@@ -23,6 +23,9 @@ class Envelope(Model):
     )
     temperature: tuple[Temperature, Temperature] | None = Field(
         default=None, description="Lowest and highest temperature.", examples=["[5 degC, 80 degC]"]
+    )
+    power: Power | None = Field(
+        default=None, description="Largest power of a pulse that a spectrometer's probe bears.", examples=["100 W"]
     )
 
 

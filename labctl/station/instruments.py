@@ -14,6 +14,7 @@ from labctl.documents import (
     Duration,
     Model,
     Numbers,
+    Power,
     Quantity,
     Ratio,
     TemperatureDifference,
@@ -181,6 +182,17 @@ class Maccor(Entry):
     )
 
 
+class ReferenceSpectrum(Model):
+    """How the LiCl standard is measured: what the probe bears is not for labctl to guess."""
+
+    pulse: Duration = Field(default=7e-6, description="Length of its pulse.", examples=["7 us"])
+    power: Power = Field(default=80.0, description="Power of its pulse.", examples=["80 W"])
+    scans: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = Field(
+        default=16, description="Scans added up.", examples=[16]
+    )
+    recycle_delay: Duration = Field(default=2.0, description="Delay before each scan.", examples=["2 s"])
+
+
 class Bruker(Entry):
     """Bruker TopSpin through labctl's gateway."""
 
@@ -193,6 +205,14 @@ class Bruker(Entry):
     parameter_set: Text | None = Field(default=None, description="What a new dataset starts from.", examples=["PROTON"])
     tuning_s: Annotated[float, Field(gt=0, le=3600)] | None = Field(
         default=None, description="Seconds that automatic tuning and matching is given."
+    )
+    tuning_reflected: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        default=None, description="Share that a tuned probe may reflect at its frequency; 0.2.", examples=[0.2]
+    )
+    reference: ReferenceSpectrum = Field(
+        default_factory=ReferenceSpectrum,
+        description="How the LiCl standard is measured.",
+        examples=["{pulse: 7 us, power: 80 W}"],
     )
 
 
@@ -397,6 +417,11 @@ class Assisted(Entry):
     model: Text | None = Field(default=None, description="Model, for the results.", examples=["Avance III HD 300"])
     serial: Text | None = Field(default=None, description="Serial number, for the results.")
     settled: Settled | None = Field(default=None, description="When a chamber counts as settled.")
+    reference: ReferenceSpectrum = Field(
+        default_factory=ReferenceSpectrum,
+        description="How the LiCl standard is measured.",
+        examples=["{pulse: 7 us, power: 80 W}"],
+    )
 
 
 #: Whose files can be read, by the role that a person fills.

@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 from labctl.documents import Area, FileModel, Model, Name, Numbers, Quantity, Ratio, Text, Word
 from labctl.instruments import SwitchedLead
 from labctl.station.hours import WorkingHours
-from labctl.station.instruments import InstrumentEntry, Settled
+from labctl.station.instruments import InstrumentEntry, ReferenceSpectrum, Settled
 
 _Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 _Barcode = Annotated[
@@ -166,6 +166,11 @@ class Station(FileModel):
         """When this instrument counts as settled; None if it has no such thing."""
         settled = getattr(self.instruments[instrument], "settled", None)
         return settled if isinstance(settled, Settled) else None
+
+    def reference(self, instrument: str) -> ReferenceSpectrum:
+        """How the LiCl standard is measured at this spectrometer."""
+        asked = getattr(self.instruments[instrument], "reference", None)
+        return asked if isinstance(asked, ReferenceSpectrum) else ReferenceSpectrum()
 
     def chamber_of(self, place: str) -> str | None:
         """Give the chamber that sets the temperature of a place, None where nothing does."""

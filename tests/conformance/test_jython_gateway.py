@@ -92,6 +92,10 @@ def test_jython_answers_every_operation_byte_by_byte_as_the_other_gateway_does(t
             {},
         ):
             assert (await wire.ask(**nonsense))["code"] == "REQUEST", nonsense
+        with bench.passing():
+            await asyncio.sleep(61)
+        files = [entry["file"] for entry in (await wire.ask(op="list", name="s3", expno=1))["files"]]
+        assert {"pdata/100/1r", "pdata/100/procs"} <= set(files), "the curve that the probe was tuned by"
         assert "+00:00" in (await wire.ask(op="time"))["time"]
         assert (await wire.say(b"\xff\xfe\n"))["code"] == "REQUEST"
         await wire.close()

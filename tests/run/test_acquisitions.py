@@ -1,6 +1,8 @@
 """What a protocol asks around an acquisition is done before it or told after it, in a whole virtual run."""
 
+import asyncio
 import re
+from datetime import datetime
 
 import pytest
 from trouble import Scene, one_cell, play
@@ -34,7 +36,18 @@ def test_a_pulse_is_calibrated_within_a_percent_and_the_result_tells_the_strengt
     laboratory.protocol.write_text(laboratory.protocol.read_text().replace("power: 80 W", calibrated))
 
     async def script(scene: Scene) -> None:
+        told = []
+        for step in ("nutation-charged", "nmr-charged"):
+            await scene.until_running(step, every=60.0)
+            (cell,) = (await scene.ask("status"))["status"]["cells"]
+            words = (await scene.ask("explain", cell="bare-01"))["explain"]["doing"]
+            assert f"{cell['scans_done']:.0f} of {cell['scans']:.0f} scans" in words
+            told.append((cell["scans"], cell["expected_end"]))
         await scene.until_state("finished", every=60.0)
+        assert [scans for scans, _ in told] == [8 * 1024, 1024]
+        for step, (_, expected) in zip(("nutation-charged", "nmr-charged"), told, strict=True):
+            late = datetime.fromisoformat(scene.row(step).result["ended"]) - datetime.fromisoformat(expected)
+            assert abs(late.total_seconds()) < 60, "of the whole series, not of its first spectrum"
         truth = scene.lab.cells["bare-01"].t90_s
         found = scene.row("nutation-charged").result
         assert found["pi_half_s"] == pytest.approx(truth, rel=0.01)
@@ -46,6 +59,8 @@ def test_a_pulse_is_calibrated_within_a_percent_and_the_result_tells_the_strengt
             assert document["summary"]["pulse_us"] == [pytest.approx(found["pi_half_s"] * 1e6, abs=1e-3)]
             assert document["summary"]["receiver_gain"] == 64, "one gain for the whole set, its calibration included"
             assert (document["sent"]["L 20"], document["sent"]["D 20"]) == ("20", "0.005")
+        differs = scene.document(scene.row("nmr-again"))["summary"]["insertion"]
+        assert differs == pytest.approx({"shift_ppm": 0, "width": 0, "integral": 0}, abs=0.05), "told also unasked"
 
     play(laboratory, script)
 
@@ -147,6 +162,10 @@ def test_an_acquisition_ends_early_when_the_metal_stands_out_far_enough(laborato
 
     async def script(scene: Scene) -> None:
         await scene.until_running("nmr-charged")
+        await asyncio.sleep(70)
+        (cell,) = (await scene.ask("status"))["status"]["cells"]
+        left = datetime.fromisoformat(cell["expected_end"]) - scene.clock.now()
+        assert left.total_seconds() > 400, "at the latest; not at the next look"
         await scene.until_state("finished", every=60.0)
         document = scene.document(scene.row("nmr-charged"))
         assert document["summary"]["signal_to_noise"] == pytest.approx(100, rel=0.3)
@@ -159,22 +178,103 @@ def test_an_acquisition_ends_early_when_the_metal_stands_out_far_enough(laborato
     play(laboratory, script)
 
 
-def test_a_detuned_probe_is_tuned_before_the_spectrum_that_asks_for_it(laboratory):
-    asked(laboratory, "nmr: {as: one, experiment: metal}\nnmr: {as: two, experiment: tuned}", "insertion: {}")
-    plain = laboratory.protocol.read_text()
-    head, _, experiment = plain.partition("  metal: ")
+def tuned_automatically(laboratory, steps: str) -> None:
+    """``metal`` as it is, ``tuned`` the same after automatic tuning and matching."""
+    asked(laboratory, steps, "insertion: {}")
+    head, _, experiment = laboratory.protocol.read_text().partition("  metal: ")
     laboratory.protocol.write_text(
         f"{head}  metal: {experiment}  tuned: {experiment.replace('}}', '}, tuning: automatic}', 1)}"
     )
 
+
+def test_a_detuned_probe_is_tuned_before_the_spectrum_that_asks_for_it_and_the_result_says_how_it_came_out(laboratory):
+    tuned_automatically(laboratory, "nmr: {as: one, experiment: metal}\nnmr: {as: two, experiment: tuned}")
+
     async def script(scene: Scene) -> None:
         scene.lab.break_down("topspin", "detuned")
         await scene.until_state("finished", every=60.0)
-        (tuned,) = [one for one in scene.log("topspin", "command") if one["command"] == "atma"]
+        commands = [one for one in scene.log("topspin", "command") if one["command"].startswith("atma")]
+        assert [one["command"] for one in commands] == ["atma storeWobb 100"]
+        (over,) = scene.log("topspin", "tuned")
         acquired = [one for one in scene.log("topspin", "acquiring") if one["sample"] == "bare-01"]
-        assert acquired[1]["t"] - tuned["t"] == pytest.approx(180, abs=20), "it is given the time that the station says"
+        assert 0 <= acquired[1]["t"] - over["t"] < 20, "as soon as the curve is there, not when the time is over"
         one, two = (scene.row(f"nmr-{state}").result["electrolyte"]["integral"] for state in ("one", "two"))
         assert one / two == pytest.approx(0.78, abs=0.04), "less reception, and a pulse that is too short"
+        document = scene.document(scene.row("nmr-two"))
+        assert document["summary"]["tuning"]["reflected"] < 0.05 < document["summary"]["tuning"]["at_most"]
+        assert document["summary"]["tuning"]["beside_Hz"] < 10e3
+        assert "tuning" not in scene.document(scene.row("nmr-one"))["summary"]
+
+    play(laboratory, script)
+
+
+def test_a_probe_that_does_not_come_into_tune_holds_the_cell_before_a_scan_is_taken(laboratory):
+    tuned_automatically(laboratory, "nmr: {as: one, experiment: tuned}")
+
+    async def script(scene: Scene) -> None:
+        scene.lab.break_down("topspin", "jammed")
+        await scene.until_state("held", every=60.0)
+        assert re.search(r"reflects \d\d % at the transmitter's frequency .* 20 % are allowed", scene.reason())
+        assert re.search(r"in resonance 1[789]\d kHz beside it", scene.reason()), "187.5 kHz, by the field that is left"
+        assert [one for one in scene.log("topspin", "acquiring") if one["sample"] == "bare-01"] == []
+        scene.lab.break_down("topspin", "freed")
+        await scene.tell("retry")
+        await scene.until_state("finished", every=60.0)
+        assert len(scene.log("topspin", "tuned")) == 2
+        assert scene.document(scene.row("nmr-one"))["summary"]["tuning"]["reflected"] < 0.05
+
+    play(laboratory, script)
+
+
+def test_a_console_that_stores_no_curve_is_given_its_time_and_the_result_says_that_nobody_checked(laboratory):
+    tuned_automatically(laboratory, "nmr: {as: one, experiment: tuned}")
+    laboratory.replace("station.yaml", "driver: bruker,", "driver: bruker, simulate: {wobble: none},")
+
+    async def script(scene: Scene) -> None:
+        await scene.until_state("finished", every=60.0)
+        (given,) = [one for one in scene.log("topspin", "command") if one["command"].startswith("atma")]
+        acquired = [one for one in scene.log("topspin", "acquiring") if one["sample"] == "bare-01"]
+        assert acquired[0]["t"] - given["t"] == pytest.approx(180, abs=20), "the time that the station says"
+        warnings = scene.document(scene.row("nmr-one"))["warnings"]
+        assert "the spectrometer does not say how tuning and matching came out" in warnings
+
+    play(laboratory, script)
+
+
+def test_what_a_person_confirmed_of_tuning_stands_on_the_result_and_the_next_line_checks_it(laboratory):
+    asked(
+        laboratory,
+        f"nmr: {{as: one, experiment: metal}}\n{CHARGE}\nnmr: {{as: two, experiment: metal}}\nrest: {{duration: 1 h}}",
+        "tuning: operator, insertion: {else: hold}",
+    )
+
+    async def script(scene: Scene) -> None:
+        await scene.until(lambda: scene.find("nmr-one", "bare-01", Status.DONE), every=60.0)
+        scene.lab.break_down("topspin", "detuned")
+        await scene.until_state("held", every=60.0)
+        assert "look at the cell's orientation and the probe's tuning" in scene.reason(), "a person said so; it was not"
+        for state in ("one", "two"):
+            told = scene.document(scene.row(f"nmr-{state}"))["summary"]["tuning"]
+            assert "tune and match" in told["checklist"]
+            assert told["by"] == "operator"
+            assert told["at"] <= scene.document(scene.row(f"nmr-{state}"))["started"]
+
+    play(laboratory, script)
+
+
+def test_a_pulse_that_is_another_one_than_the_cells_last_is_for_a_person_to_accept(laboratory):
+    steps = f"cycle: {{count: 2, steps: [{CHARGE.replace('charge: ', '{charge: ')}}}, SPECTRUM, DISCHARGE]}}"
+    spectrum = "{nmr: {as: charged, experiment: metal}}"
+    discharge = "{discharge: {current: 0.6 mA/cm2, until: {voltage: lower}, at_most: 8 h}}"
+    asked(laboratory, steps.replace("SPECTRUM", spectrum).replace("DISCHARGE", discharge), "")
+    calibrated = "power: 80 W, calibrate: {in: charged, points: 6, scans: 512}"
+    laboratory.protocol.write_text(laboratory.protocol.read_text().replace("power: 80 W", calibrated))
+
+    async def script(scene: Scene) -> None:
+        await scene.until(lambda: scene.find("nmr-charged", "bare-01", Status.DONE), every=60.0)
+        scene.lab.break_down("topspin", "detuned")
+        await scene.until_state("held", every=60.0)
+        assert re.search(r"the π/2 pulse is [\d.]+ µs, \+2\d % against the cell's last one", scene.reason())
 
     play(laboratory, script)
 

@@ -79,7 +79,7 @@ def test_status_shows_live_values_with_their_age(running):
     assert report["orchestrator"] == "running"
     keys = {
         "cell", "state", "cycle", "step", "instrument", "channel", "since", "voltage_V", "current_A", "capacity_mAh",
-        "temperature_degC", "age_s", "expected_end", "waits_for",
+        "temperature_degC", "scans_done", "scans", "age_s", "expected_end", "waits_for",
     }  # fmt: skip
     for cell in report["cells"]:
         assert keys <= set(cell)

@@ -109,3 +109,19 @@ def test_a_spectrum_is_bound_to_the_reference_of_the_session_in_which_it_was_beg
         assert (early["flags"], late["flags"]) == ([], [])
 
     play(laboratory, script)
+
+
+def test_the_standard_gets_the_pulse_that_the_station_says_its_probe_bears(laboratory):
+    one_cell(laboratory, "nmr: {as: pristine, experiment: quick}")
+    laboratory.protocol.write_text(laboratory.protocol.read_text() + QUICK)
+    asked = "limits: {power: 90 W}, reference: {pulse: 9.9 us, power: 40 W, scans: 8, recycle_delay: 3 s}"
+    laboratory.replace("station.yaml", "driver: bruker,", f"driver: bruker, {asked},")
+
+    async def script(scene: Scene) -> None:
+        await scene.until_state("finished", every=10.0)
+        (row,) = (row for row in scene.journal.operations(cell="reference") if row.kind == "reference")
+        sent = scene.document(row)["sent"]
+        assert [float(sent[name]) for name in ("P 1", "PLW 1", "NS", "D 1")] == [9.9, 40.0, 8.0, 3.0]
+        assert scene.document(scene.row("nmr-pristine"))["reference"] == row.token
+
+    play(laboratory, script)

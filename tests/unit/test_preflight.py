@@ -55,6 +55,15 @@ def test_stopping_without_labctl_is_for_instruments_whose_driver_has_a_watchdog(
         assert "maccor does not stop by itself when labctl is gone" in str(mistake)
 
 
+def test_a_pulse_that_the_probe_does_not_bear_is_refused_before_anything_starts() -> None:
+    for power, messages in (("80 W", []), ("50 W", ["a pulse of 80 W, topspin can bear 50 W"])):
+        bears = f"driver: bruker, limits: {{power: {power}}}, reference: {{power: 40 W}},"
+        station = read_station(STATION.read_text().replace("driver: bruker,", bears), "s.yaml")
+        found = check(read_protocol(PROTOCOL.read_text(), "p.yaml"), station, load_cells(CELLS), ROLES)
+        assert [mistake.found for mistake in found] == messages
+        assert all(re.match(r"p\.yaml:\d+:\d+: ", str(mistake)) for mistake in found)
+
+
 # -- what would wait for ever ------------------------------------------------------------------------------------------
 CYCLING = """\
 labctl: 1

@@ -22,7 +22,7 @@ NAMES = {
         "DriverContext DynamicPotentiostat DynamicRequest End Fetched Garbled Handle Hiccup Identity ImpedanceRequest "
         "Inspectable Inspection Instrument Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat "
         "Progress Reading Recording Refused SafetyLimits SampleThermometer Spectrometer State SwitchedLead TimedOut "
-        "TransferRequest Tuning VendorAlarm Watched forbidden read_leads rivals"
+        "TransferRequest Tuned Tuning VendorAlarm Watched forbidden read_leads rivals"
     ),
 }
 

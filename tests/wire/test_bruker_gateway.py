@@ -77,7 +77,11 @@ EXCHANGES: list[tuple[bytes, bytes]] = [
         b'{"id":16,"op":"process","name":"s3","expno":1,"cmds":["efp"]}\n',
         b'{"id":16,"ok":false,"code":"NODATA","msg":"s3/1 is not done"}\n',
     ),
-    (b'{"id":17,"op":"process","name":"s3","expno":1,"cmds":["atma"]}\n', b'{"id":17,"ok":true}\n'),
+    (
+        b'{"id":17,"op":"process","name":"s3","expno":1,"cmds":["atma","zg"]}\n',
+        b'{"id":17,"ok":false,"code":"NODATA","msg":"s3/1 is not done"}\n',
+    ),
+    (b'{"id":17,"op":"process","name":"s3","expno":1,"cmds":["atma storeWobb 100"]}\n', b'{"id":17,"ok":true}\n'),
     (
         b'{"id":18,"op":"setpar","name":"s3","expno":1,"pars":{"PARMODE":"2D"}}\n',
         b'{"id":18,"ok":false,"code":"PAR_REJECTED","msg":"PARMODE is not set here: one EXPNO for each spectrum"}\n',

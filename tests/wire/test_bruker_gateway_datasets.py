@@ -266,7 +266,7 @@ def test_one_spectrum_stays_one_spectrum(tmp_path: Path) -> None:
     on_bench(test, tmp_path)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", ""])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "0", "0.0", "0x0", "::0", "::ffff:0.0.0.0"])
 def test_a_gateway_never_listens_on_all_addresses(tmp_path: Path, host: str) -> None:
     with pytest.raises(ValueError, match="name one"):
         Gateway(object(), token="t", host=host, data_folder=tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ from labctl.instruments import (
     Progress,
     State,
     TimedOut,
+    Tuned,
     VendorAlarm,
 )
 from labctl_drivers.bruker.dataset import ABSENT, DONE, ERROR, PREPARED, RUNNING
@@ -30,7 +32,7 @@ from labctl_drivers.bruker.link import GatewayLink
 from labctl_drivers.bruker.parameters import allowed, duration, first_parameters, parameters_of, taken_step
 from labctl_drivers.bruker.preparing import acquire, make, write
 from labctl_drivers.bruker.sample import sample_temperature
-from labctl_drivers.bruker.tuning import tune
+from labctl_drivers.bruker.tuning import tune, tuned
 from labctl_drivers.bruker.watching import so_far
 
 _NAMES: Final = ("PULPROG", "NUC1", "TD", "SWH", "NS", "DS", "D 1", "P 1", "PLW 1", "O1")
@@ -42,8 +44,9 @@ _LEVEL: Final = ("OVERFLW", "RG")
 _SOON: Final = 2.0
 _WORDS: Final = {ABSENT: "there is no such dataset any more on the spectrometer's PC"}
 _HALT: Final = 30.0
-#: Seconds that automatic tuning and matching is given.
+#: Seconds that automatic tuning and matching is given, and what a tuned probe may reflect.
 _TUNING: Final = 180.0
+_REFLECTED: Final = 0.2
 #: Real seconds that an acquisition may seem longer for want of an answer.
 _ANSWERED_WITHIN: Final = 10.0
 
@@ -53,7 +56,8 @@ class BrukerSpectrometer:
 
     Station settings: ``address`` (``host:port`` of the gateway), ``token`` (``{env: NAME}``), ``data_folder`` (shown
     only; the gateway knows its own), ``parameter_set`` (what datasets are made from, default ``PROTON``), ``tuning_s``
-    (what automatic tuning is given, default 180).
+    (what automatic tuning is given, default 180), ``tuning_reflected`` (the share that a tuned probe may reflect,
+    default 0.2).
 
     Parameters
     ----------
@@ -70,6 +74,7 @@ class BrukerSpectrometer:
         self._link = GatewayLink(context, str(context.settings.get("address", "")), text)
         self._parameter_set = str(context.settings.get("parameter_set", "PROTON"))
         self._tuning_s = float(context.settings.get("tuning_s") or _TUNING)
+        self._reflected = float(context.settings.get("tuning_reflected") or _REFLECTED)
         self._seen: dict[tuple[str, int], datetime] = {}
 
     async def connect(self) -> Identity:
@@ -139,27 +144,29 @@ class BrukerSpectrometer:
         """Look once, and start the next EXPNO of a series where one has ended.
 
         ``remaining`` is the time to the end of the present EXPNO, because that is when the next look is due.
-        ``values``: scans_done, scans, expno; when done also receiver_gain and clipped, from RG and OVERFLW
-        of ``acqus``. An acquisition that takes more than 1.5 times what it should, and a minute, is halted and has
-        failed.
+        ``values``: scans_done, scans, expno, left_s (to the end of the last EXPNO); when done also receiver_gain and
+        clipped, from RG and OVERFLW of ``acqus``. An acquisition that takes more than 1.5 times what it should, and a
+        minute, is halted and has failed.
         """
         status = await self._link.request("status", name=handle.token)
         scans_done = 0
         all_scans = float(sum(int(run["sent"]["NS"]) for run in handle.data["runs"]))
+        ahead = sum(duration(run["sent"]) for run in handle.data["runs"])
         for run in handle.data["runs"]:
             expno, sent = int(run["expno"]), run["sent"]
+            ahead -= duration(sent)
             found = status["expnos"].get(str(expno), {"state": ABSENT, "message": "", "scans": None, "elapsed_s": None})
             scans, asked = found["scans"], int(sent["NS"])
             values = {"scans_done": float(scans_done + (scans or 0)), "scans": all_scans, "expno": float(expno)}
             if found["state"] == RUNNING:
-                return await self._running(handle.token, expno, sent, found, values)
+                return _left(await self._running(handle.token, expno, sent, found, values), ahead)
             if found["state"] == PREPARED and (expno == 1 or (handle.token, expno) in self._seen):
                 # It was started: whoever took it back at the console meant that.
                 why = "nothing of it is there any more: it was stopped at the console, or never began"
                 return Progress(State.FAILED, f"EXPNO {expno}: {why}", values=values)
             if found["state"] == PREPARED:
                 await self._acquire(handle.token, expno, sent)
-                return Progress(State.RUNNING, remaining=duration(sent), values=values)
+                return _left(Progress(State.RUNNING, remaining=duration(sent), values=values), ahead)
             if found["state"] != DONE:
                 why = found["message"] or _WORDS.get(found["state"], found["state"])
                 return Progress(State.FAILED, f"EXPNO {expno}: {why}", values=values)
@@ -288,9 +295,13 @@ class BrukerSpectrometer:
         """
         return await sample_temperature(self._link, token, self._parameter_set)
 
-    async def tune(self, token: str, nucleus: str) -> None:
-        """Tune and match by ``atma``, and wait for ``tuning_s``; see :class:`labctl.instruments.Tuning`."""
-        await tune(self._link, token, nucleus, self._parameter_set, self._tuning_s)
+    async def tune(self, token: str, nucleus: str) -> Tuned | None:
+        """Tune and match by ``atma``, at most for ``tuning_s``; see :class:`labctl.instruments.Tuning`."""
+        return await tune(self._link, token, nucleus, self._parameter_set, self._tuning_s, self._reflected)
+
+    async def tuned(self, token: str) -> Tuned | None:
+        """Read the curve that was stored after tuning."""
+        return await tuned(self._link, token, self._reflected)
 
     async def so_far(self, handle: Handle, folder: Path) -> int | None:
         """Copy the data so far of an acquisition of one EXPNO; see :class:`labctl.instruments.Watched`."""
@@ -356,6 +367,13 @@ class BrukerSpectrometer:
         if any("OVERFLW" not in parameters for parameters in used):
             warnings.append("the console does not say whether the receiver was overloaded")
         return tuple(warnings)
+
+
+def _left(progress: Progress, ahead: float) -> Progress:
+    """Add the time to the end of a series: that of its present EXPNO, and of those ``ahead`` of it."""
+    if progress.state is not State.RUNNING or progress.remaining is None:
+        return progress
+    return replace(progress, values={**progress.values, "left_s": progress.remaining + ahead})
 
 
 def _checked(handle: Handle, sent: Mapping[str, str]) -> dict[str, str]:

@@ -21,7 +21,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime
 from importlib import resources
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -109,10 +109,25 @@ class Gateway:
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self) -> int:
-        """Listen; give the port."""
+        """Listen; give the port.
+
+        Raises
+        ------
+        ValueError
+            The name of the address stands for all addresses of the PC.
+        OSError
+            The address is not this PC's, or the port is taken.
+        """
         self._operations.open()
-        self._server = await asyncio.start_server(self._serve, self._host, self._port, limit=_LINE)
-        return int(self._server.sockets[0].getsockname()[1])
+        server = await asyncio.start_server(self._serve, self._host, self._port, limit=_LINE, start_serving=False)
+        addresses = [one.getsockname() for one in server.sockets]
+        if any(_is_everywhere(str(address[0])) for address in addresses):
+            server.close()
+            self._operations.close()
+            raise ValueError(f"'{self._host}' is every address of this PC; name one")
+        self._server = server
+        await server.start_serving()
+        return int(addresses[0][1])
 
     async def stop(self) -> None:
         """Close every connection and the port; an acquisition goes on. Idempotent."""
@@ -196,9 +211,17 @@ class Gateway:
 
 def _is_everywhere(host: str) -> bool:
     try:
-        return not host or ip_address(host).is_unspecified
+        address = ip_address(host)
     except ValueError:
-        return False  # a name; it stands for one address
+        pass
+    else:
+        inner = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return address.is_unspecified or (inner is not None and inner.is_unspecified)
+    try:
+        # Short forms such as '0' mean the same to the system.
+        return not host or not any(socket.inet_aton(host))
+    except OSError:
+        return False  # a name: what it stands for is seen once it is bound
 
 
 def _wall() -> datetime:

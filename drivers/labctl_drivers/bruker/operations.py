@@ -28,8 +28,8 @@ _MOMENT: Final = 2.0
 CHUNK: Final = 196608
 #: Most bytes of files that a listing carries with it.
 INLINE: Final = 393216
-#: What may be told to a dataset that is not complete: data so far of a running one, tuning before anything runs.
-_EARLY: Final[Mapping[tuple[str, ...], str]] = {("tr",): RUNNING, ("atma",): PREPARED}
+#: What may be told, alone, to a dataset that is not complete: data so far of a running one, tuning of a fresh one.
+_EARLY: Final[Mapping[str, str]] = {"tr": RUNNING, "atma": PREPARED}
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _PARAMETER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,15}( \d{1,2})?")
 #: Written, it would make of one spectrum a series without the files that a series needs.
@@ -213,7 +213,7 @@ class Operations:
         if not isinstance(commands, list):
             raise GatewayError("REQUEST", "'cmds' must be a list")
         checked = [_matching(_COMMAND, command, "command") for command in commands]
-        state = _EARLY.get(tuple(checked), DONE)
+        state = _EARLY.get(checked[0].split()[0], DONE) if len(checked) == 1 else DONE
         if self._occupation.verdict(name, expno).state != state:
             raise GatewayError("NODATA", f"{name}/{expno} is not {state}")
         if state == PREPARED and self._occupation.refresh() is not None:

@@ -25,8 +25,8 @@ class Program:
 
 
 VERSION: Final = "4.1.4"
-#: Basic frequencies in MHz of a 4.7 T magnet (1H at 200.13 MHz).
-BASIC_FREQUENCIES: Final[Mapping[str, float]] = {"1H": 200.13, "7Li": 77.77812, "19F": 188.31, "31P": 81.02}
+#: Basic frequencies of nuclei as parts of the proton's: 77.77812 MHz for 7Li at 200.13 MHz.
+FREQUENCY_RATIOS: Final[Mapping[str, float]] = {"1H": 1.0, "7Li": 0.38863797, "19F": 0.94093, "31P": 0.40483}
 #: Pulse programs, by what comes before and after the exciting pulse.
 PULSE_PROGRAMS: Final[Mapping[str, Program]] = {
     "zg": Program(),
@@ -34,12 +34,36 @@ PULSE_PROGRAMS: Final[Mapping[str, Program]] = {
     "zgcomb": Program(saturation="comb"),
     "solidecho": Program(echo=True),
 }
-#: The digital filter of an Avance III at this DSPFVS, in complex points.
-GROUP_DELAY: Final = 67.98563
 #: Dead time between pulse and first point, microseconds.
 DEAD_TIME_US: Final = 6.5
 #: Highest receiver gain.
 HIGHEST_GAIN: Final = 203.0
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """What a console and its magnet write into every fresh dataset.
+
+    Attributes
+    ----------
+    proton_MHz : float
+        Of the magnet.
+    group_delay : float
+        Of the digital filter, in complex points, as it stands in public datasets of such a console.
+    numbers : str
+        How it writes its numbers.
+    """
+
+    proton_MHz: float
+    group_delay: float
+    numbers: str
+
+
+#: The paper's two spectrometers: 4.7 T and 14.1 T.
+CONSOLES: Final[Mapping[str, Console]] = {
+    "avance-iii": Console(200.13, 67.98563, "int32"),
+    "neo": Console(600.13, 76.0, "float64"),
+}
 
 #: Gains that the receiver has; any other becomes the nearest. A sixth of an octave apart from 16 on; unverified.
 GAINS: Final = (
@@ -57,7 +81,7 @@ _TEXTS: Final = {
 _NUMBERS: Final = {
     "AQ_mod": "3", "BF1": "200.13", "BF2": "200.13", "BYTORDA": "0", "DATE": "0", "DATE_START": "0",
     "DE": f"{DEAD_TIME_US:g}", "DECIM": "1", "DIGMOD": "1", "DIGTYP": "13", "DS": "0", "DSPFIRM": "0", "DSPFVS": "20",
-    "DTYPA": "0", "FnMODE": "0", "GRPDLY": f"{GROUP_DELAY}", "MASR": "0", "NBL": "1", "NC": "0", "NS": "8",
+    "DTYPA": "0", "FnMODE": "0", "GRPDLY": "67.98563", "MASR": "0", "NBL": "1", "NC": "0", "NS": "8",
     "O1": "0", "O2": "0", "OVERFLW": "0", "PARMODE": "0", "RG": "101", "SFO1": "200.13", "SFO2": "200.13",
     "SW": "20", "SW_h": "4002.6", "TD": "16384", "TD0": "1", "TE": "293.15", "YMAX_a": "0", "YMIN_a": "0",
 }  # fmt: skip
@@ -69,9 +93,11 @@ _ENTRY: Final = re.compile(r"^##\$(\w+)= (.*?)(?=^##)", re.MULTILINE | re.DOTALL
 class Parameters:
     """The parameters of one dataset."""
 
-    def __init__(self, values: Mapping[str, Value] | None = None) -> None:
+    def __init__(self, values: Mapping[str, Value] | None = None, console: Console = CONSOLES["avance-iii"]) -> None:
         self._values: dict[str, Value] = {name: ["0"] * size for name, size in _ARRAYS.items()}
         self._values |= _TEXTS | _NUMBERS
+        self._values |= dict.fromkeys(("BF1", "BF2", "SFO1", "SFO2"), f"{console.proton_MHz}")
+        self._values["GRPDLY"] = f"{console.group_delay}"
         for name, preset in _PRESET.items():
             self.put(name, preset)
         for name, value in (values or {}).items():
@@ -106,9 +132,10 @@ class Parameters:
     def offer(self, name: str, value: str) -> bool:
         """Set a value as a user does; False where it is not taken."""
         base, index = _split(name)
-        if base == "NUC1" and value in BASIC_FREQUENCIES:
+        if base == "NUC1" and value in FREQUENCY_RATIOS:
             self.put("NUC1", value)
-            self.put("BF1", BASIC_FREQUENCIES[value])
+            # The second channel is off and stays at the proton's frequency: it says which magnet this is.
+            self.put("BF1", round(self.number("BF2") * FREQUENCY_RATIOS[value], 5))
         elif (base == "PULPROG" and value in PULSE_PROGRAMS) or base in ("SOLVENT", "USERA1"):
             self.put(base, value)
         elif base in _WRITABLE_WHOLE and value.isdigit():

@@ -4,7 +4,8 @@ It stands *below* the gateway, whose wire it knows nothing of. Seen in public co
 the files, the texts of the audit trail, that an acquisition on an existing fid opens a dialog, behind which every call
 waits until somebody closes it, that a rejected write is dropped silently. From nmrglue: the form of the data.
 Guessed: that a second ``zg`` during an acquisition is ignored, two seconds of overhead per acquisition, ``status NS``
-counting up. Left out: processing, tuning, lock, shims, receiver overflow messages, queues.
+counting up, that ``atma`` takes a minute. Left out: processing, ``wobb``, lock, shims, receiver overflow messages,
+queues.
 
 The lines are those of what is in the probe when the acquisition starts and when it ends, half of each: exact for a
 cell that current changes evenly meanwhile, but for the broadening by a line that moves. A sample that was changed
@@ -23,12 +24,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import numpy as np
-
 from labctl_simulators.cell import Line, VirtualCell
-from labctl_simulators.topspin import fid, files
+from labctl_simulators.topspin import fid, files, wobble
 from labctl_simulators.topspin.api import ApiException, TopspinModule
-from labctl_simulators.topspin.parameters import VERSION, Parameters
+from labctl_simulators.topspin.numbers import FORMATS, SPOILS, written
+from labctl_simulators.topspin.parameters import CONSOLES, VERSION, Parameters
 
 #: Seconds that an acquisition takes beside its scans; invented.
 OVERHEAD: Final = 2.0
@@ -38,26 +38,13 @@ REFERENCE_T90_S: Final = 7.0e-6
 _AREAS_AT_K: Final = 293.15
 #: What is left of the probe's field and reception when it was detuned: invented.
 _DETUNED: Final = 0.8
+#: Seconds that automatic tuning takes: invented.
+_ATMA: Final = 60.0
 #: A cell that sits askew: shift of all its lines in ppm, their Gaussian width in its own, reception; invented.
 _ASKEW: Final = (1.5, 1.3, 0.93)
-#: Largest offset of the reference, Hz; invented, a few tenths of a ppm.
+#: Largest offset of the reference at 4.7 T, Hz; invented, a few tenths of a ppm.
 _LARGEST_OFFSET: Final = 60.0
 _PATIENCE: Final = 30.0
-#: What can befall the next acquisition's files, and what becomes of the data's bytes.
-_SPOILS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
-    "truncated": lambda data: data[: len(data) // 3],
-    "unwritten": lambda data: bytes(len(data)),
-    "flat": lambda data: _flat(data),
-    "holed": lambda data: data[: len(data) // 2] + bytes(8192) + data[len(data) // 2 + 8192 :],
-}
-#: How numbers are written: DTYPA, BYTORDA and numpy's name for it.
-_FORMATS: Final = {
-    "int32": (0, 0, "<i4"),
-    "int32-big": (0, 1, ">i4"),
-    "float64": (2, 0, "<f8"),
-    "float64-big": (2, 1, ">f8"),
-}
-
 T = TypeVar("T")
 
 
@@ -84,9 +71,11 @@ class TopspinSimulator:
     name : str
         The station's name of the instrument.
     settings : mapping
-        The station's entry; ``data_folder`` is taken below the laboratory's folder. Under ``simulate``: ``numbers``,
-        ``int32`` (as TopSpin 3 writes), ``float64``, or either with ``-big`` for the byte order of old consoles;
-        ``audit``, ``late`` for a TopSpin that writes the audit trail only at the end; ``clock_ahead_s``, by which its
+        The station's entry; ``data_folder`` is taken below the laboratory's folder. Under ``simulate``: ``console``,
+        ``avance-iii`` at 4.7 T or ``neo`` at 14.1 T; ``numbers``, ``int32`` (as TopSpin 3 writes), ``float64`` (as a
+        Neo does), or either with ``-big`` for the byte order of old consoles;
+        ``audit``, ``late`` for a TopSpin that writes the audit trail only at the end; ``wobble``, ``none`` for one that
+        stores no wobble curve; ``clock_ahead_s``, by which its
         PC's clock is ahead of the laboratory's; ``cooling_s``, the time constant with which a sample takes on the
         temperature around it (600; 0 for at once).
     laboratory : Laboratory
@@ -103,9 +92,13 @@ class TopspinSimulator:
         self.clock_ahead = timedelta(seconds=float(options.get("clock_ahead_s", 0.0)))
         if "cooling_s" in options:
             laboratory.cooling.seconds = float(options["cooling_s"])
+        if (console := str(options.get("console", "avance-iii"))) not in CONSOLES:
+            raise ValueError(f"unknown console {console!r}; known are {', '.join(CONSOLES)}")
+        self._console = CONSOLES[console]
+        ratio = self._console.proton_MHz / CONSOLES["avance-iii"].proton_MHz
         draw = laboratory.rng(name, "spectrometer")
         #: Hz by which 0 ppm lies above the basic frequency: what a reference spectrum finds out.
-        self.reference_offset = float(draw.choice([-1.0, 1.0]) * draw.uniform(0.3, 1.0) * _LARGEST_OFFSET)
+        self.reference_offset = float(draw.choice([-1.0, 1.0]) * draw.uniform(0.3, 1.0) * _LARGEST_OFFSET * ratio)
         #: Phase of the receiver in rad, the same for all spectra of this session.
         self.phase = float(draw.uniform(-math.pi, math.pi))
         #: Name of the spectrometer session, for the gateway.
@@ -114,13 +107,18 @@ class TopspinSimulator:
         self.api = TopspinModule(self)
         #: Field and reception of the probe, as parts of those when it is tuned.
         self.tuning = 1.0
+        self._jammed = False
+        self._stores_curve = options.get("wobble") != "none"
+        self._tuning_ends: asyncio.TimerHandle | None = None
         self._askew: str | None = None
         self._wanted: dict[Path, Parameters] = {}
         self._running: Running | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
-        self._numbers = str(options.get("numbers", "int32"))
+        self._numbers = str(options.get("numbers", self._console.numbers))
+        if self._numbers not in FORMATS:
+            raise ValueError(f"unknown numbers {self._numbers!r}; known are {', '.join(FORMATS)}")
         self._early_audit = options.get("audit") != "late"
         self._spoil: str | None = None
         self._screen_free = threading.Event()
@@ -140,17 +138,21 @@ class TopspinSimulator:
 
         ``dialog``: one opens, and TopSpin answers nobody until ``closed``. ``truncated``, ``unwritten`` (zeros),
         ``holed``, ``flat`` (cut off by a receiver that tells nobody): what becomes of the next acquisition's data.
-        ``detuned``: the probe, until ``atma``. ``askew``: the sample slipped.
+        ``detuned``: the probe, until ``atma``. ``jammed``: its motors too, until ``freed``. ``askew``: the sample
+        slipped.
         """
         commands = {"stopped": "stop", "halted": "halt"}
         if kind == "dialog":
             self._open_dialog("somebody else's")
         elif kind == "closed":
             self.close_dialog()
-        elif kind in _SPOILS:
+        elif kind in SPOILS:
             self._spoil = kind
         elif kind == "detuned":
             self.tuning = _DETUNED
+        elif kind in ("jammed", "freed"):
+            self._jammed = kind == "jammed"
+            self.tuning = _DETUNED if self._jammed else self.tuning
         elif kind == "askew":
             item = self._laboratory.in_probe(self._name)
             if item is None:
@@ -168,6 +170,9 @@ class TopspinSimulator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._tuning_ends is not None:
+            self._tuning_ends.cancel()
+            self._tuning_ends = None
         self.close_dialog()
         self._loop = None
 
@@ -302,7 +307,7 @@ class TopspinSimulator:
     def _create(self, folder: Path) -> bool:
         if folder.exists():
             return False
-        parameters = Parameters()
+        parameters = Parameters(console=self._console)
         files.make(folder, parameters, self._now())
         self._wanted[folder] = parameters
         return True
@@ -325,14 +330,29 @@ class TopspinSimulator:
             self._laboratory.record(self._name, "discarded", dataset=str(running.folder), sample=running.sample)
         elif command == "tr" and self._running is not None and self._running.folder == folder:
             self._write_so_far()
-        elif command == "atma" and self._running is None:
-            self.tuning = 1.0
+        elif command.split()[0] == "atma" and folder is not None and self._running is None:
+            self._atma(folder, command.split()[1:])
         elif command not in ("halt", "stop"):
             self._laboratory.record(self._name, "ignored", command=command, why="unknown to the stand-in")
 
+    def _atma(self, folder: Path, options: list[str]) -> None:
+        """Tune, and store the curve where ``storeWobb PROCNO`` says so."""
+        if self._tuning_ends is None and self._loop is not None:
+            procno = options[1] if options[:1] == ["storeWobb"] and options[1:] and self._stores_curve else None
+            self._tuning_ends = self._loop.call_later(_ATMA, self._tuned, folder, procno)
+
+    def _tuned(self, folder: Path, procno: str | None) -> None:
+        self._tuning_ends = None
+        self.tuning = self.tuning if self._jammed else 1.0
+        if procno is not None and folder.is_dir():
+            rng = self._laboratory.rng("wobble", "/".join(folder.parts[-2:]))
+            wobble.store(folder, procno, self._parameters(folder), self.tuning, rng, f"{self._now():%Y-%m-%d %H:%M:%S}")
+        self._laboratory.record(self._name, "tuned", dataset=str(folder), field=self.tuning)
+
     def _zg(self, folder: Path) -> None:
-        if self._running is not None:
-            self._laboratory.record(self._name, "ignored", command="zg", why="an acquisition is going on")
+        if self._running is not None or self._tuning_ends is not None:
+            why = "an acquisition is going on" if self._running is not None else "the probe is being tuned"
+            self._laboratory.record(self._name, "ignored", command="zg", why=why)
             return
         if (folder / "fid").exists():
             self._open_dialog(f"zg: {folder} has data already; overwrite?")
@@ -354,7 +374,7 @@ class TopspinSimulator:
         scans = parameters.number("NS") + parameters.number("DS")
         repetition = fid.repetition(parameters)
         sample = item.id if item is not None else "empty"
-        kind, order, _ = _FORMATS[self._numbers]
+        kind, order, _ = FORMATS[self._numbers]
         parameters.put("DTYPA", kind)
         parameters.put("BYTORDA", order)
         askew = sample == self._askew
@@ -385,7 +405,7 @@ class TopspinSimulator:
         told = fid.acquisition_of(parameters, running.t90, self.reference_offset, self.phase, running.tuning)
         rng = self._laboratory.rng(running.sample, "/".join(running.folder.parts[-2:]))
         data, exponent, _ = fid.acquire(running.lines, told, rng)
-        (running.folder / "fid").write_bytes(self._written(data, exponent, parameters))
+        (running.folder / "fid").write_bytes(written(data, exponent, parameters, self._numbers))
 
     def _scans_done(self) -> int:
         running = self._running
@@ -414,10 +434,10 @@ class TopspinSimulator:
         told = fid.acquisition_of(parameters, running.t90, self.reference_offset, self.phase, running.tuning)
         data, exponent, overloaded = fid.acquire(self._over_time(running), told, rng)
         parameters.put("OVERFLW", int(overloaded))
-        raw = self._written(data, exponent, parameters)
+        raw = written(data, exponent, parameters, self._numbers)
         spoil, self._spoil = self._spoil, None
         if spoil is not None:
-            raw = _SPOILS[spoil](raw)
+            raw = SPOILS[spoil](raw)
         now = self._now()
         started = self._laboratory.at(running.started) + self.clock_ahead
         parameters.put("DATE", int(now.timestamp()))
@@ -445,18 +465,6 @@ class TopspinSimulator:
         if after == running.lines:
             return running.lines
         return [replace(line, area_mAh=line.area_mAh / 2) for line in (*running.lines, *after)]
-
-    def _written(self, data: np.ndarray[Any, Any], exponent: int, parameters: Parameters) -> bytes:
-        """Give the bytes of a fid; float64 needs no exponent."""
-        kind, _, dtype = _FORMATS[self._numbers]
-        parameters.put("NC", exponent if kind == 0 else 0)
-        return (data if kind == 0 else data * 2.0**exponent).astype(dtype).tobytes()
-
-
-def _flat(data: bytes) -> bytes:
-    values = np.frombuffer(data, dtype="<i4")
-    limit = int(0.6 * np.abs(values).max())
-    return np.clip(values, -limit, limit).astype("<i4").tobytes()
 
 
 def _askew(line: Line) -> Line:

@@ -61,7 +61,7 @@ FORBIDDEN = ("PARMODE",)
 
 ABSENT, PREPARED, RUNNING, DONE, ERROR = u"absent", u"prepared", u"running", u"done", u"error"
 #: What may be told to a data set that is not complete: data so far of a running one, tuning before anything runs.
-EARLY = {("tr",): RUNNING, ("atma",): PREPARED}
+EARLY = {"tr": RUNNING, "atma": PREPARED}
 POINT_BYTES = {u"0": 4, u"2": 8}
 
 
@@ -416,7 +416,7 @@ class Operations(object):
         if not isinstance(commands, list):
             raise Declined("REQUEST", "'cmds' must be a list")
         checked = [matching(COMMAND, command, "command") for command in commands]
-        state = EARLY.get(tuple(checked), DONE)
+        state = EARLY.get(checked[0].split()[0], DONE) if len(checked) == 1 else DONE
         if self.occupation.verdict(name, expno)[0] != state:
             raise Declined("NODATA", "%s/%s is not %s" % (name, expno, state))
         if state == PREPARED and self.occupation.refresh() is not None:
