@@ -49,7 +49,7 @@ class Console:
     proton_MHz : float
         Of the magnet.
     group_delay : float
-        Of the digital filter, in complex points, as it stands in public datasets of such a console.
+        Of the digital filter, in complex points; that of a Neo is unverified.
     numbers : str
         How it writes its numbers.
     """
