@@ -1,0 +1,346 @@
+"""What a few cells can tell: mean and spread, comparison of two groups, loss rates.
+
+Replicates here are two to five cells. The functions say how little that is; planning is in ``design``, the conversion
+factor of all cells in ``control_chart``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labctl.analysis.arrays import column, columns
+from labctl.errors import AnalysisError
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Replicates in three numbers.
+
+    Attributes
+    ----------
+    mean : float
+        Arithmetic.
+    sd : float or None
+        Sample standard deviation, with n - 1; None for a single value.
+    n : int
+        Number of cells.
+    """
+
+    mean: float
+    sd: float | None
+    n: int
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
+        """Give the confidence interval of the mean by Student's t; None for a single value."""
+        if self.sd is None:
+            return None
+        half = quantile_t(confidence, self.n - 1) * self.sd / math.sqrt(self.n)
+        return self.mean - half, self.mean + half
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} (n = 1)" if self.sd is None else f"{self.mean:.4g} ± {self.sd:.2g} (n = {self.n})"
+
+
+def quantile_t(confidence: float, df: float) -> float:
+    """Give the two-sided quantile of Student's t.
+
+    Raises
+    ------
+    AnalysisError
+        If the confidence does not lie between 0 and 1.
+    """
+    from scipy.stats import t
+
+    if not 0.0 < confidence < 1.0:
+        raise AnalysisError(f"the confidence must lie between 0 and 1, found {confidence}")
+    return float(t.ppf(0.5 + 0.5 * confidence, df))
+
+
+def summary(values: Any) -> Summary:
+    """Summarise replicates.
+
+    Raises
+    ------
+    DataError
+        If there are none, or one is no number.
+    """
+    found = column("the column of replicates", values)
+    return Summary(float(found.mean()), float(found.std(ddof=1)) if len(found) > 1 else None, len(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two groups against each other.
+
+    Attributes
+    ----------
+    first, second : Summary
+        The groups.
+    difference, standard_error : float
+        Second less first.
+    low, high : float
+        Its confidence interval.
+    t, df, p : float
+        Welch's statistic, its degrees of freedom (Satterthwaite), and the two-sided probability of a larger one if
+        there were no difference.
+    confidence : float
+        Of the interval; 1 less the significance level.
+    significant : bool
+        Whether p lies below that level.
+    sentence : str
+        What may be said, in words.
+    """
+
+    first: Summary
+    second: Summary
+    difference: float
+    standard_error: float
+    low: float
+    high: float
+    t: float
+    df: float
+    p: float
+    confidence: float
+    significant: bool
+    sentence: str
+
+
+def compare(
+    first: Any, second: Any, *, names: tuple[str, str] = ("first", "second"), confidence: float = 0.95
+) -> Comparison:
+    """Compare the cells of two groups by Welch's t test.
+
+    Parameters
+    ----------
+    first, second : array_like or Summary
+        One value per cell, or what a paper gives of them.
+    names : tuple of str
+        Of the groups, for the sentence.
+    confidence : float
+        Of the interval.
+
+    Raises
+    ------
+    DataError
+        If a value is no number.
+    AnalysisError
+        If a group has fewer than two cells, or neither shows any spread: then there is nothing to judge by.
+
+    Notes
+    -----
+    t = (m2 - m1)/sqrt(s1²/n1 + s2²/n2), degrees of freedom after Welch (Biometrika 1947, 34, 28) and Satterthwaite
+    (Biometrics Bull. 1946, 2, 110). Standard deviations that all cells share, as that of the SOC factor, are not in
+    it and are not averaged down. One comparison is judged; for several see :func:`adjusted`.
+    """
+    from scipy.stats import t as student
+
+    a, b = (one if isinstance(one, Summary) else summary(one) for one in (first, second))
+    if a.sd is None or b.sd is None or min(a.n, b.n) < 2:
+        raise AnalysisError(
+            f"a comparison needs two cells in each group, found {a.n} ({names[0]}) and {b.n} ({names[1]})",
+            hint="one cell tells nothing of the spread",
+        )
+    parts = a.sd**2 / a.n, b.sd**2 / b.n
+    error = math.sqrt(sum(parts))
+    if error <= 1e-12 * max(abs(a.mean), abs(b.mean)):
+        raise AnalysisError("neither group shows any spread: these are not independent measurements of cells")
+    df = sum(parts) ** 2 / (parts[0] ** 2 / (a.n - 1) + parts[1] ** 2 / (b.n - 1))
+    difference = b.mean - a.mean
+    statistic = difference / error
+    p = 2.0 * float(student.sf(abs(statistic), df))
+    half = quantile_t(confidence, df) * error
+    significant = p < 1.0 - confidence
+    sentence = (
+        f"{names[1]} {b} against {names[0]} {a}: a difference of {difference:.3g}, {confidence:.0%} interval "
+        f"{difference - half:.3g} to {difference + half:.3g} (Welch t = {statistic:.2f}, df = {df:.2f}, p = {p:.2g}); "
+    )
+    if significant:
+        sentence += "such a difference is unlikely without a cause"
+    else:
+        sentence += (
+            "the cells do not show that the groups differ, nor that they are equal: "
+            f"a difference up to {max(abs(difference - half), abs(difference + half)):.2g} fits them too"
+        )
+    if min(a.n, b.n) == 2:
+        sentence += ". A standard deviation of two cells is itself uncertain by 60 %"
+    return Comparison(a, b, difference, error, difference - half, difference + half, statistic, df, p, confidence,
+                      significant, sentence)  # fmt: skip
+
+
+def adjusted(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Adjust the probabilities of several comparisons so that all of them together keep the level.
+
+    Notes
+    -----
+    Holm, Scand. J. Statist. 1979, 6, 65.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    found, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        found[index] = largest
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A straight line through points.
+
+    Attributes
+    ----------
+    slope, slope_sd : float
+        Per cycle, and its standard deviation from the residuals; the deviation is not a number with two points.
+    slope_low, slope_high : float
+        95 % interval of the slope.
+    intercept, intercept_sd : float
+        At cycle 0.
+    residual_sd : float
+        Of the points about the line, with n - 2.
+    n : int
+        Number of points.
+    bend_p : float or None
+        Probability of a quadratic term as large as the one found if the points lie on a line; None with fewer than
+        four points or cycles.
+    """
+
+    slope: float
+    slope_sd: float
+    slope_low: float
+    slope_high: float
+    intercept: float
+    intercept_sd: float
+    residual_sd: float
+    n: int
+    bend_p: float | None
+
+
+def line(cycles: Any, values: Any, *, confidence: float = 0.95) -> Line:
+    """Fit a line by ordinary least squares, as the loss rates of the paper's Fig. 3c.
+
+    Raises
+    ------
+    DataError
+        If the columns are not of one table.
+    AnalysisError
+        If there are not two different cycles.
+
+    Notes
+    -----
+    Every point counts the same. The quadratic term is judged by Student's t with n - 3 degrees of freedom.
+    """
+    x, y = columns(2, cycles=cycles, values=values)
+    if len(np.unique(x)) < 2:
+        raise AnalysisError(f"a rate needs two different cycles, found cycle {x[0]:g} alone")
+    n, centre = len(x), float(x.mean())
+    spread = float(np.sum((x - centre) ** 2))
+    slope = float(np.sum((x - centre) * y)) / spread
+    at_centre = float(y.mean())
+    residual = y - at_centre - slope * (x - centre)
+    sd = math.sqrt(float(residual @ residual) / (n - 2)) if n > 2 else math.nan
+    slope_sd = sd / math.sqrt(spread)
+    half = quantile_t(confidence, n - 2) * slope_sd if n > 2 else math.nan
+    return Line(
+        slope, slope_sd, slope - half, slope + half, at_centre - slope * centre,
+        sd * math.sqrt(1.0 / n + centre**2 / spread), sd, n, _bend(x - centre, y),
+    )  # fmt: skip
+
+
+def _bend(x: np.ndarray[Any, np.dtype[np.float64]], y: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
+    from scipy.stats import t as student
+
+    if len(x) < 4 or len(np.unique(x)) < 3:
+        return None
+    basis = np.stack([np.ones_like(x), x, x**2], axis=1)
+    found, *_ = np.linalg.lstsq(basis, y, rcond=None)
+    residual = y - basis @ found
+    variance = float(residual @ residual) / (len(x) - 3) * float(np.linalg.inv(basis.T @ basis)[2, 2])
+    # Numbers without noise lie on the parabola itself, which is a line or is none.
+    rounding = 1e-12 * float(np.max(np.abs(y))) / float(np.max(np.abs(x))) ** 2
+    if math.sqrt(variance) <= rounding:
+        return 0.0 if abs(float(found[2])) > 1e3 * rounding else 1.0
+    return 2.0 * float(student.sf(abs(float(found[2])) / math.sqrt(variance), len(x) - 3))
+
+
+@dataclass(frozen=True, slots=True)
+class LossRates:
+    """Linear loss rates of a group.
+
+    Attributes
+    ----------
+    cells : mapping
+        The line of every cell that has two cycles or more.
+    mean, sd, n : float, float or None, int
+        Of the slopes of these cells; the deviation is that between cells.
+    pooled : Line
+        One line through all points of all cells, as the paper draws it.
+    quoted : str
+        ``cells`` where at least two cells have a line: points of one cell are not independent, so the spread between
+        cells counts. Else ``pooled``: with a cohort per cycle each cell is one point.
+    flags : tuple of str
+        A bend, or what the deviation cannot tell.
+    """
+
+    cells: Mapping[str, Line]
+    mean: float | None
+    sd: float | None
+    n: int
+    pooled: Line
+    quoted: str
+    flags: tuple[str, ...] = ()
+
+    @property
+    def rate(self) -> float:
+        """The rate that may be quoted, per cycle."""
+        return self.pooled.slope if self.quoted == "pooled" or self.mean is None else self.mean
+
+    @property
+    def rate_sd(self) -> float | None:
+        """Its standard deviation: between cells divided by sqrt(n), or that of the pooled slope."""
+        if self.quoted == "pooled" or self.sd is None:
+            return None if math.isnan(self.pooled.slope_sd) else self.pooled.slope_sd
+        return self.sd / math.sqrt(self.n)
+
+
+def loss_rates(cells: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> LossRates:
+    """Give loss rates per cycle, of each cell and of the group.
+
+    Parameters
+    ----------
+    cells : mapping
+        For each cell its cycles and, in any unit, the cumulative losses there.
+
+    Raises
+    ------
+    DataError
+        If columns are not of one table.
+    AnalysisError
+        If there are not two different cycles in the whole group.
+    """
+    if not cells:
+        raise AnalysisError("a loss rate needs at least one cell")
+    points = {name: columns(1, cycles=x, values=y) for name, (x, y) in cells.items()}
+    pooled = line(np.concatenate([x for x, _ in points.values()]), np.concatenate([y for _, y in points.values()]))
+    lines = {name: line(x, y) for name, (x, y) in points.items() if len(np.unique(x)) > 1}
+    slopes = summary([one.slope for one in lines.values()]) if lines else None
+    flags = []
+    if pooled.bend_p is not None and pooled.bend_p < 0.05:
+        flags.append(f"the losses bend (p = {pooled.bend_p:.2g}): one rate does not describe them")
+    if slopes is not None and slopes.n == 1 and len(points) > 1:
+        flags.append("one cell alone was measured at several cycles: the rate is that of all cells together")
+    if math.isnan(pooled.slope_sd):
+        flags.append("two points: the rate has no standard deviation")
+    between = slopes is not None and slopes.n > 1
+    return LossRates(
+        lines,
+        None if slopes is None else slopes.mean,
+        None if slopes is None else slopes.sd,
+        0 if slopes is None else slopes.n,
+        pooled,
+        "cells" if between else "pooled",
+        tuple(flags),
+    )
