@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from labctl.analysis.arrays import positive
+from labctl.analysis.arrays import Array, positive
 from labctl.errors import AnalysisError
 
 #: Nodes of the quadrature in each direction.
@@ -46,7 +46,7 @@ def power(effect: float, sd: float, cells: int, *, sd_other: float | None = None
     the power is the mean of two normal tails over two chi-squared distributions. With many cells it becomes that of
     the noncentral t distribution.
     """
-    from scipy.stats import chi2, norm, t
+    from scipy.special import ndtr, stdtrit
 
     other, others = sd if sd_other is None else sd_other, cells if cells_other is None else cells_other
     positive(standard_deviation=sd, other_standard_deviation=other)
@@ -55,12 +55,12 @@ def power(effect: float, sd: float, cells: int, *, sd_other: float | None = None
         raise AnalysisError(f"a comparison needs two cells in each group, found {cells} and {others}")
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     share, weight = 0.5 * (nodes + 1.0), 0.5 * weights
-    a = sd**2 * chi2.ppf(share, cells - 1)[:, None] / (cells - 1) / cells
-    b = other**2 * chi2.ppf(share, others - 1)[None, :] / (others - 1) / others
+    a = sd**2 * _chi2(share, cells - 1)[:, None] / (cells - 1) / cells
+    b = other**2 * _chi2(share, others - 1)[None, :] / (others - 1) / others
     df = (a + b) ** 2 / (a**2 / (cells - 1) + b**2 / (others - 1))
     error = math.sqrt(sd**2 / cells + other**2 / others)
-    limit = t.isf(0.5 * alpha, df) * np.sqrt(a + b) / error
-    beyond = norm.sf(limit - abs(effect) / error) + norm.cdf(-limit - abs(effect) / error)
+    limit = stdtrit(df, 1.0 - 0.5 * alpha) * np.sqrt(a + b) / error
+    beyond = ndtr(abs(effect) / error - limit) + ndtr(-limit - abs(effect) / error)
     return float(weight @ beyond @ weight)
 
 
@@ -149,12 +149,10 @@ def sd_upper_limit(sd: float, cells: int, *, confidence: float = 0.8) -> float:
     AnalysisError
         If fewer than two cells are given, or the confidence makes no sense.
     """
-    from scipy.stats import chi2
-
     _level("confidence", confidence)
     if cells < 2:
         raise AnalysisError(f"a standard deviation is known from two cells at least, found {cells}")
-    return sd * math.sqrt((cells - 1) / float(chi2.isf(confidence, cells - 1)))
+    return sd * math.sqrt((cells - 1) / float(_chi2(np.array([1.0 - confidence]), cells - 1)[0]))
 
 
 def smallest_effect(
@@ -197,6 +195,12 @@ def _fewest(effect: float, sd: float, other: float, alpha: float, wanted: float)
         else:
             many = middle
     return many
+
+
+def _chi2(share: Array, df: int) -> Array:
+    from scipy.special import gammaincinv
+
+    return np.asarray(2.0 * gammaincinv(0.5 * df, share))
 
 
 def _level(name: str, value: float) -> None:

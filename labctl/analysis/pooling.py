@@ -111,7 +111,7 @@ def pool(values: Any, sds: Any, *, names: Sequence[str] = (), confidence: float 
     A measurement's own value is its best linear prediction, μ + B (y_i - μ) with B = τ²/(τ² + s_i²), and its variance
     B s_i² + (1 - B)² var(μ).
     """
-    from scipy.stats import chi2
+    from scipy.special import chdtrc
 
     y, s = columns(1, values=values, standard_deviations=sds)
     if len(y) < _FEWEST:
@@ -142,7 +142,7 @@ def pool(values: Any, sds: Any, *, names: Sequence[str] = (), confidence: float 
         next_high=None if reach is None else mean + reach,
         spread=math.sqrt(tau2),
         q=q,
-        q_p=float(chi2.sf(q, n - 1)),
+        q_p=float(chdtrc(n - 1, q)),
         measurements=tuple(_shrunk(_name(names, i), float(y[i]), float(s[i]), mean, mean_sd, tau2) for i in range(n)),
         confidence=confidence,
         flags=tuple(flags),

@@ -259,10 +259,12 @@ def _longest_one_way(passed: Array, rising: Array, tolerance: float) -> tuple[in
     """Find the piece with the most charge in which the curve rises, going back by no more than the tolerance."""
     pieces: list[tuple[int, int]] = []
     start, turn, up = 0, 0, True
-    for index, value in enumerate(rising.tolist()):
-        if (value >= rising[turn]) is up:
+    values: list[float] = rising.tolist()
+    for index, value in enumerate(values):
+        beyond = value - values[turn] if up else values[turn] - value
+        if beyond >= 0.0:
             turn = index
-        elif abs(value - rising[turn]) > tolerance:
+        elif -beyond > tolerance:
             if up:
                 pieces.append((start, turn + 1))
             start, turn, up = turn, index, not up
