@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from labctl.analysis.arrays import column, columns
 from labctl.errors import AnalysisError
+
+#: Cells in the smaller group below which unequal spreads upset the test.
+_FEW: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,9 @@ def compare(
     -----
     t = (m2 - m1)/sqrt(s1²/n1 + s2²/n2), degrees of freedom after Welch (Biometrika 1947, 34, 28) and Satterthwaite
     (Biometrics Bull. 1946, 2, 110). Standard deviations that all cells share, as that of the SOC factor, are not in
-    it and are not averaged down. One comparison is judged; for several see :func:`adjusted`.
+    it and are not averaged down. One comparison is judged; for several see :func:`adjusted`. With two cells in each
+    group the test errs on the careful side (2 % false alarms instead of 5 % for equal spreads); with two cells of a
+    wide spread against four or five of a narrow one it alarms twice as often as it says (10 %).
     """
     a, b = (one if isinstance(one, Summary) else summary(one) for one in (first, second))
     if a.sd is None or b.sd is None or min(a.n, b.n) < 2:
@@ -172,7 +177,10 @@ def compare(
             "the cells do not show that the groups differ, nor that they are equal: "
             f"a difference up to {max(abs(difference - half), abs(difference + half)):.2g} fits them too"
         )
-    if min(a.n, b.n) == 2:
+    few, many = sorted((a, b), key=lambda one: one.n)
+    if few.n < many.n and few.n < _FEW and (few.sd or 0.0) > (many.sd or 0.0):
+        sentence += ". The smaller group has the wider spread: the test then alarms up to twice as often as it says"
+    if few.n == 2:
         sentence += ". A standard deviation of two cells is itself uncertain by 60 %"
     return Comparison(a, b, difference, error, difference - half, difference + half, statistic, df, p, confidence,
                       significant, sentence)  # fmt: skip

@@ -127,7 +127,7 @@ class SymmetricCell:
     completed_cycles : int
         Whole cycles before that, or before the record's end.
     cut_off_at : float or None
-        The same with the share of the broken cycle's charge.
+        Cycles until then, with the share of the broken one's charge.
     flags : tuple of str
         Suspected short circuits and ends without a cut-off.
     settings : SymmetricSettings
@@ -179,8 +179,9 @@ def evaluate(time_s: Any, voltage_V: Any, current_A: Any, *, settings: Symmetric
         last = found[-1]
         whole = last.cycle if last.number % 2 == 0 and not last.early else last.cycle - 1
         return SymmetricCell(found, None, whole, None, tuple(flags), settings)
-    shares = [min(1.0, one.capacity_mAh * MAH / usual) for one in found if one.cycle == ended.cycle]
-    at = ended.cycle - 1 + 0.5 * sum(shares[: 2 - ended.number % 2])
+    piece = raw[ended.number - 1]
+    until = float(piece.passed[_reaches(piece.size, settings) or 0])
+    at = 0.5 * (ended.number - 1 + min(1.0, until / usual))
     return SymmetricCell(found, ended.cycle, ended.cycle - 1, at, tuple(flags), settings)
 
 
@@ -232,10 +233,6 @@ def _half_cycle(number: int, piece: _Piece, usual: float, settings: SymmetricSet
     has_last = last - max(plateau, valley) > least
     opening = "" if width is None else "arc" if width > settings.arc_width else "peak"
     ending = "rise" if has_last else ""
-    limit = settings.cut_off_V - settings.cut_off_tolerance_V
-    beyond = piece.size >= limit
-    # A single sample beyond the limit counts where the instrument stopped at it; else it is a glitch.
-    reached = bool(beyond[-1]) or bool(np.any(beyond[1:] & beyond[:-1]))
     return HalfCycle(
         number=number,
         cycle=(number + 1) // 2,
@@ -248,11 +245,18 @@ def _half_cycle(number: int, piece: _Piece, usual: float, settings: SymmetricSet
         last_peak_V=last if has_last else None,
         first_peak_width=width,
         shape=" and ".join(part for part in (opening, ending) if part) or "plateau",
-        reached_cut_off=reached,
+        reached_cut_off=_reaches(piece.size, settings) is not None,
         early=float(piece.passed[-1]) < settings.whole * usual,
         start_s=float(piece.time[0]),
         stop_s=float(piece.time[-1]),
     )
+
+
+def _reaches(size: Array, settings: SymmetricSettings) -> int | None:
+    """Give the first sample at the cut-off. A single one counts where the instrument stopped; else it is a glitch."""
+    beyond = size >= settings.cut_off_V - settings.cut_off_tolerance_V
+    lasting = np.flatnonzero(beyond & np.append(beyond[1:], True))
+    return int(lasting[0]) if len(lasting) else None
 
 
 def _width(curve: Array, top: int, level: float) -> float:

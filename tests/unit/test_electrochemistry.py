@@ -134,6 +134,7 @@ def test_kinetically_limited_capacity_is_less_its_leak():
 
 def deposition(tip, noise=0.0, n=4000, seed=0):
     """Potential of copper against lithium: from 1.5 V down to a tip, then back to a plateau at -30 mV."""
+
     def voltage(x):
         fall = 1.5 * np.exp(-x / 0.001)
         dip = -tip * np.exp(-(((np.log(x + 1e-9) - np.log(0.012)) / 0.45) ** 2))

@@ -4,6 +4,7 @@ contradiction, not a tolerance that hides it; docs/published-numbers.md tells ea
 P1: Wichmann et al., Nat. Commun. 2025. P2: Bela et al., J. Mater. Chem. A 2025, 13, 7476.
 """
 
+# ruff: noqa: SIM300 - what is computed stands on the left, what is printed on the right
 from __future__ import annotations
 
 import math
