@@ -177,8 +177,6 @@ def incremental_capacity(
     Isotonic regression: pool adjacent violators (scipy.optimize.isotonic_regression). Savitzky and Golay, Anal. Chem.
     1964, 36, 1627.
     """
-    from scipy.signal import savgol_filter
-
     passed, voltage = _curve(capacity_mAh, voltage_V)
     positive(step_of_voltage=settings.step_V, window_of_voltage=settings.window_V)
     direction = 1.0 if _one_way(voltage) >= _one_way(-voltage) else -1.0
@@ -199,7 +197,7 @@ def incremental_capacity(
         )
     edges = rising[0] + settings.step_V * np.arange(int(span / settings.step_V) + 1)
     grid = 0.5 * (edges[1:] + edges[:-1])
-    slope = savgol_filter(_cell_means(edges, rising, at), length, settings.order, deriv=1, delta=settings.step_V)
+    slope = _slope(_cell_means(edges, rising, at), length, settings.order, settings.step_V)
     order = slice(None) if direction > 0 else slice(None, None, -1)
     covered = float(passed[stop - 1] - passed[start]) / float(passed[-1] - passed[0])
     return IncrementalCapacity((direction * grid)[order], slope[order], covered, deviation, settings)
@@ -226,8 +224,6 @@ def differential_voltage(
     AnalysisError
         If the window is too short for the polynomial, or longer than the step.
     """
-    from scipy.signal import savgol_filter
-
     passed, voltage = _curve(capacity_mAh, voltage_V)
     length = 2 * round(0.5 * settings.window * settings.points) + 1
     if not settings.order < length <= settings.points:
@@ -236,7 +232,7 @@ def differential_voltage(
     edges = np.linspace(passed[0], passed[-1], settings.points + 1)
     passed, index, count = np.unique(passed, return_inverse=True, return_counts=True)
     means = _cell_means(edges, passed, np.bincount(index, weights=voltage) / count)
-    slope = savgol_filter(means, length, settings.order, deriv=1, delta=float(edges[1] - edges[0]))
+    slope = _slope(means, length, settings.order, float(edges[1] - edges[0]))
     return DifferentialVoltage(0.5 * (edges[1:] + edges[:-1]), slope, settings)
 
 
@@ -279,6 +275,22 @@ def _levels(rising: Array, passed: Array) -> tuple[Array, Array]:
 
     levels, index, count = np.unique(isotonic_regression(rising).x, return_inverse=True, return_counts=True)
     return levels, np.asarray(np.bincount(index, weights=passed) / count)
+
+
+def _slope(values: Array, length: int, order: int, step: float) -> Array:
+    """Differentiate by a Savitzky-Golay filter; at the ends by the polynomials through the first and last window."""
+    # scipy.signal has it, and takes a second to load.
+    half = length // 2
+    place = np.arange(-half, half + 1, dtype=np.float64)
+    fit = np.linalg.pinv(np.vander(place, order + 1, increasing=True))
+    inside = np.lib.stride_tricks.sliding_window_view(values, length) @ fit[1]
+    powers = np.arange(1, order + 1)
+
+    def along(window: Array, where: Array) -> Array:
+        return np.asarray((where[:, None] ** (powers - 1) * powers) @ (fit @ window)[1:])
+
+    first, last = along(values[:length], place[:half]), along(values[-length:], place[half + 1 :])
+    return np.concatenate((first, inside, last)) / step
 
 
 def _cell_means(edges: Array, x: Array, y: Array) -> Array:

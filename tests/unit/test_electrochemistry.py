@@ -261,6 +261,16 @@ def test_a_turning_voltage_is_cut_off_and_said():
     assert found.dQ_dV_mAh_per_V[middle] == pytest.approx(slope_at(found.voltage_V[middle]), rel=0.12)
 
 
+def test_a_parabola_is_differentiated_exactly_to_its_ends():
+    """What a Savitzky-Golay filter of second order must do, whatever its window."""
+    passed_mAh = np.linspace(0.0, 2.0, 5000)
+    for window in (0.01, 0.1, 0.5):
+        found = differential_voltage(
+            passed_mAh, 3.5 + 0.3 * passed_mAh + 0.1 * passed_mAh**2, settings=DerivativeSettings(window=window)
+        )
+        assert found.dV_dQ_V_per_mAh == pytest.approx(0.3 + 0.2 * found.capacity_mAh, rel=1e-4)
+
+
 def test_smoothing_is_a_setting_and_one_that_cannot_be_is_refused():
     curve = sampled()
     wide = incremental_capacity(*curve, settings=DerivativeSettings(window_V=0.2))

