@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.analysis.arrays import Array, charge, fraction_window, positive, record
 from labctl.errors import AnalysisError
 from labctl.units import MAH
+
+Index = NDArray[np.intp]
 
 #: A half cycle's voltage is looked at in so many pieces of equal charge.
 _PIECES: Final = 100
@@ -149,7 +152,8 @@ def evaluate(time_s: Any, voltage_V: Any, current_A: Any, *, settings: Symmetric
     ----------
     time_s, voltage_V, current_A : array_like
         All samples in their order. Half cycles are told by the sign of the current; rests between them, as for
-        impedance, are left out, and a half cycle that was interrupted by a rest is one.
+        impedance, are left out where their samples are in the record, and a half cycle that was interrupted by such a
+        rest is one.
     settings : SymmetricSettings
         Cut-off, windows and what counts as a peak.
 
@@ -163,9 +167,10 @@ def evaluate(time_s: Any, voltage_V: Any, current_A: Any, *, settings: Symmetric
     fraction_window("plateau's window", settings.plateau)
     positive(cut_off_voltage=settings.cut_off_V)
     time, voltage, current = record(time_s, voltage_V, current_A)
-    pieces = _split(current, settings.rest_share)
-    raw = [_Piece(time[index], voltage[index], current[index]) for index in pieces]
-    usual = float(np.median([one.passed[-1] for one in raw]))
+    raw = [_Piece(index, time, voltage, current) for index in _split(current, settings.rest_share)]
+    usual = float(np.median([one.passed[-1] for one in raw])) if raw else 0.0
+    if usual <= 0.0:
+        raise AnalysisError("no half cycle in this record passes charge over two samples or more")
     found = tuple(_half_cycle(number, one, usual, settings) for number, one in enumerate(raw, start=1))
     ended = next((one for one in found if one.reached_cut_off), None)
     flags = _shorts(found, raw, settings)
@@ -186,15 +191,19 @@ def evaluate(time_s: Any, voltage_V: Any, current_A: Any, *, settings: Symmetric
 
 
 class _Piece:
-    """The samples of a half cycle, with the charge in C since its start; pauses pass none."""
+    """The samples of a half cycle, with the charge in C since its start; nothing passes in the rests between them.
 
-    def __init__(self, time: Array, voltage: Array, current: Array) -> None:
-        self.time = time
-        self.size = np.abs(voltage)
-        self.direction = 1 if float(np.median(current)) > 0 else -1
-        pauses = np.diff(time) > 20.0 * max(float(np.median(np.diff(time))) if len(time) > 1 else 0.0, 1e-9)
-        kept = np.concatenate(([0.0], np.where(pauses, 0.0, np.diff(time))))
-        self.passed = np.abs(charge(np.cumsum(kept), current))
+    ``size`` is the voltage in the direction in which it lies in this half cycle, so that a first sample that is still
+    the one before the current was reversed is no peak.
+    """
+
+    def __init__(self, index: Index, time: Array, voltage: Array, current: Array) -> None:
+        self.time = time[index]
+        own = voltage[index]
+        self.size = own if float(np.median(own)) >= 0.0 else -own
+        self.direction = 1 if float(np.median(current[index])) > 0 else -1
+        flowing = np.where(np.diff(index) > 1, 0.0, np.diff(self.time))
+        self.passed = np.abs(charge(np.concatenate(([0.0], np.cumsum(flowing))), current[index]))
 
     def curve(self) -> Array:
         """Give the magnitude of the voltage in pieces of equal charge: means where dense, interpolated where not."""
@@ -207,7 +216,7 @@ class _Piece:
         return np.where(count > 0, total / np.maximum(count, 1), between)
 
 
-def _split(current: Array, rest_share: float) -> list[np.ndarray[Any, np.dtype[np.intp]]]:
+def _split(current: Array, rest_share: float) -> list[Index]:
     """Give the samples of each half cycle; same signs in a row are one, whatever rests lie between."""
     size = np.abs(current)
     flowing = size[size > 0]
@@ -240,7 +249,7 @@ def _half_cycle(number: int, piece: _Piece, usual: float, settings: SymmetricSet
         capacity_mAh=float(piece.passed[-1]) / MAH,
         duration_s=float(piece.time[-1] - piece.time[0]),
         overvoltage_V=plateau,
-        highest_V=float(np.max(piece.size)),
+        highest_V=float(np.max(np.abs(piece.size))),
         first_peak_V=float(curve[first]) if has_first else None,
         last_peak_V=last if has_last else None,
         first_peak_width=width,
@@ -254,7 +263,7 @@ def _half_cycle(number: int, piece: _Piece, usual: float, settings: SymmetricSet
 
 def _reaches(size: Array, settings: SymmetricSettings) -> int | None:
     """Give the first sample at the cut-off. A single one counts where the instrument stopped; else it is a glitch."""
-    beyond = size >= settings.cut_off_V - settings.cut_off_tolerance_V
+    beyond = np.abs(size) >= settings.cut_off_V - settings.cut_off_tolerance_V
     lasting = np.flatnonzero(beyond & np.append(beyond[1:], True))
     return int(lasting[0]) if len(lasting) else None
 

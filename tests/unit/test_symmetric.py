@@ -13,7 +13,7 @@ CURRENT = 1e-3 * AREA  # A, at 1 mA/cm2
 HALF = 1800.0  # s, 0.5 mAh/cm2
 
 
-def cell(half_cycles, *, rest=0.0, step=6.0, noise=1e-4, seed=0, interrupted=()):
+def cell(half_cycles, *, rest=0.0, step=6.0, noise=1e-4, seed=0):
     """A record of half cycles, each a function of the share of its charge that gives volts; None cuts it off there."""
     rng = np.random.default_rng(seed)
     times, volts, currents, now = [], [], [], 0.0
@@ -24,8 +24,7 @@ def cell(half_cycles, *, rest=0.0, step=6.0, noise=1e-4, seed=0, interrupted=())
         end = np.flatnonzero(value >= 1.5)
         stop = end[0] + 1 if len(end) else len(at)
         at, value = at[:stop], value[:stop]
-        shift = np.where(at > HALF / 2, 3600.0, 0.0) if index in interrupted else 0.0
-        times.append(now + at + shift)
+        times.append(now + at)
         volts.append(sign * (value + noise * rng.normal(size=stop)))
         currents.append(np.full(stop, sign * CURRENT))
         now = times[-1][-1] + step
@@ -62,11 +61,22 @@ def test_each_half_cycle_has_its_overvoltage_and_its_charge():
     assert (found.cut_off_cycle, found.completed_cycles, found.flags) == (None, 3, ())
 
 
-@pytest.mark.parametrize("options", [{"rest": 600.0}, {"interrupted": (1, 2)}])
-def test_rests_for_impedance_do_not_count(options):
-    found = evaluate(*cell([flat(0.1)] * 4, **options))
+def test_rests_for_impedance_do_not_count():
+    found = evaluate(*cell([flat(0.1)] * 4, rest=600.0))
     assert len(found.half_cycles) == 4
-    assert [one.capacity_mAh for one in found.half_cycles] == pytest.approx([0.5 * AREA] * 4, rel=0.005)
+    assert [one.capacity_mAh for one in found.half_cycles] == pytest.approx([0.5 * AREA] * 4, rel=1e-9)
+
+
+def test_a_half_cycle_that_was_interrupted_is_one():
+    time, voltage, current = cell([flat(0.1)] * 4)
+    at = 400  # in the second
+    pause = time[at] + 600.0 * np.arange(1, 6)
+    time = np.concatenate((time[: at + 1], pause, time[at + 1 :] + 3600.0))
+    voltage, current = (np.insert(one, at + 1, np.zeros(5)) for one in (voltage, current))
+    found = evaluate(time, voltage, current)
+    assert len(found.half_cycles) == 4
+    # One interval of 6 s is lost to the pause.
+    assert [one.capacity_mAh for one in found.half_cycles] == pytest.approx([0.5 * AREA] * 4, rel=0.0034)
 
 
 @pytest.mark.parametrize(
@@ -105,6 +115,20 @@ def test_the_cut_off_has_its_cycle_and_the_share_of_it(half, completed, at):
     assert found.half_cycles[-1].early
     other = evaluate(*cell([flat(0.3)] * half + [runaway]), settings=SymmetricSettings(cut_off_V=1.0))
     assert other.cut_off_at < found.cut_off_at
+
+
+def test_uneven_sampling_and_a_first_sample_of_the_old_polarity_change_nothing():
+    """Dense where the voltage moves, sparse on the plateau, as cyclers record."""
+    time, voltage, current = cell([flat(0.1)] * 4, step=1.0)
+    since = np.mod(np.arange(len(time)), 1801)
+    kept = (since < 20) | (since % 120 == 0) | (since == 1800)
+    time, voltage, current = time[kept], voltage[kept], current[kept]
+    starts = np.flatnonzero(np.diff(np.sign(current))) + 1
+    voltage[starts] *= -8.0
+    found = evaluate(time, voltage, current)
+    assert [one.shape for one in found.half_cycles] == ["plateau"] * 4
+    assert [one.capacity_mAh for one in found.half_cycles] == pytest.approx([0.5 * AREA] * 4, rel=1e-9)
+    assert evaluate(time, -voltage, current).half_cycles[2].overvoltage_V == pytest.approx(0.1, abs=1e-3)
 
 
 def test_a_single_glitch_is_no_cut_off():
@@ -146,6 +170,8 @@ def test_the_first_deposition_gives_the_nucleation_overvoltage():
 def test_a_record_without_current_has_no_half_cycles():
     with pytest.raises(AnalysisError, match="no current flows"):
         evaluate([0, 1, 2], [0, 0, 0], [0, 0, 0])
+    with pytest.raises(AnalysisError, match="passes charge"):
+        evaluate([0, 0, 0], [0.1, 0.1, 0.1], [1e-3, 1e-3, 1e-3])
 
 
 # -- resistances ---------------------------------------------------------------------------------------------------
