@@ -41,6 +41,9 @@ class Passed:
         Energy over charge; None where no charge passed.
     duration_s : float
         From the first to the last sample.
+    sampling_error_mAh : float
+        How far the capacity may be off because of the sampling: where a current decays between few samples, the
+        trapezoid rule gives too much. The instrument's own integral, where there is one, has no such error.
     flags : tuple of str
         What a reader must know: a current of both signs.
     """
@@ -49,6 +52,7 @@ class Passed:
     energy_mWh: float
     mean_voltage_V: float | None
     duration_s: float
+    sampling_error_mAh: float
     flags: tuple[str, ...] = ()
 
 
@@ -68,7 +72,8 @@ def passed(time_s: Any, voltage_V: Any, current_A: Any) -> Passed:
     Notes
     -----
     Q = ∫I dt and E = ∫U I dt by the trapezoid rule: exact where I (or UI) is linear between samples, so a step must
-    begin and end with samples of its own.
+    begin and end with samples of its own. Its error falls with the square of the interval (Richardson), so it is a
+    third of the change when every second sample is left out.
     """
     time, voltage, current = record(time_s, voltage_V, current_A)
     coulombs = float(charge(time, current)[-1])
@@ -77,11 +82,14 @@ def passed(time_s: Any, voltage_V: Any, current_A: Any) -> Passed:
     there, back = (float(charge(time, np.clip(sign * current, 0.0, None))[-1]) for sign in (1.0, -1.0))
     if min(there, back) > 1e-3 * max(there, back):
         flags.append(f"the current changes its sign: {there / MAH:.4g} mAh in and {back / MAH:.4g} mAh out")
+    half = np.unique(np.append(np.arange(0, len(time), 2), len(time) - 1))
+    coarse = float(charge(time[half], current[half])[-1])
     return Passed(
         capacity_mAh=coulombs / MAH,
         energy_mWh=joules / MAH,
         mean_voltage_V=joules / coulombs if coulombs else None,
         duration_s=float(time[-1] - time[0]),
+        sampling_error_mAh=abs(coarse - coulombs) / 3.0 / MAH,
         flags=tuple(flags),
     )
 
@@ -341,7 +349,7 @@ def nucleation_overvoltage(
     DataError
         If the columns are not of one table, or hold fewer than 20 samples.
     AnalysisError
-        If no charge passed, or the signal is unknown.
+        If no charge passed, the signal is unknown, or it is the cell voltage of a discharge.
 
     Notes
     -----
@@ -354,9 +362,12 @@ def nucleation_overvoltage(
         raise AnalysisError(f"the tip must be sought within a share of the step, found {settings.tip_within}")
     low, high = fraction_window("plateau's window", settings.plateau)
     time, voltage, current = record(time_s, voltage_V, current_A, at_least=20)
-    passed_C = np.abs(charge(time, current))
+    signed = charge(time, current)
+    passed_C = np.abs(signed)
     if passed_C[-1] <= 0.0:
         raise AnalysisError("no charge passed in this step: there is no deposition")
+    if signal == "cell voltage" and signed[-1] < 0:
+        raise AnalysisError("this step discharges the cell: nothing is deposited", hint="charging is positive")
     share = passed_C / passed_C[-1]
     flat = voltage[(share >= low) & (share <= high)]
     if len(flat) < 5:

@@ -53,6 +53,16 @@ def test_a_decaying_hold_is_integrated_to_the_last_microampere():
     assert passed(time, np.full_like(time, 3.0), current).capacity_mAh == pytest.approx(truth, rel=1e-6)
 
 
+@pytest.mark.parametrize("n", [12, 30, 100])
+def test_a_sparsely_sampled_hold_says_how_far_it_may_be_off(n):
+    time = np.linspace(0, 8 * 1800, n)
+    current = -2e-3 * np.exp(-time / 1800)
+    found = passed(time, np.full_like(time, 3.0), current)
+    error = abs(found.capacity_mAh + 2e-3 * 1800 * (1 - np.exp(-8)) / 3.6)
+    assert 0.6 * error < found.sampling_error_mAh < 1.5 * error
+    assert passed(*step(0.2e-3, 10.0, lambda x: 3.6 + x)).sampling_error_mAh == pytest.approx(0.0, abs=1e-12)
+
+
 def test_a_current_of_both_signs_is_flagged():
     time = np.arange(100.0)
     assert "changes its sign" in passed(time, np.full(100, 3.0), np.where(time < 50, 1e-3, -1e-3)).flags[0]
@@ -187,6 +197,8 @@ def test_windows_and_signals_that_make_no_sense_are_refused():
         nucleation_overvoltage(*record, signal="potential")
     with pytest.raises(AnalysisError, match="rising shares"):
         nucleation_overvoltage(*record, signal="cell voltage", settings=NucleationSettings(plateau=(0.4, 0.2)))
+    with pytest.raises(AnalysisError, match="discharges the cell"):
+        nucleation_overvoltage(record[0], record[1], -record[2], signal="cell voltage")
     with pytest.raises(AnalysisError, match="no charge passed"):
         nucleation_overvoltage(record[0], record[1], 0.0 * record[2], signal="cell voltage")
 
