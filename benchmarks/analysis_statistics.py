@@ -13,8 +13,9 @@ from scipy.special import stdtrit
 
 from labctl.analysis.control_chart import chart
 from labctl.analysis.design import power
+from labctl.analysis.loss_rates import line
 from labctl.analysis.pooling import pool
-from labctl.analysis.statistics import compare, line
+from labctl.analysis.statistics import compare
 
 
 def _said(what: str, value: float, low: float, high: float) -> str:

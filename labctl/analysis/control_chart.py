@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from labctl.analysis.arrays import Array, column, positive
-from labctl.errors import AnalysisError
+from labctl.errors import AnalysisError, DataError
 
 #: A range of two normal values is this many standard deviations on average (d2 for n = 2, 2/sqrt(pi)), and in the
 #: median.
@@ -96,6 +96,7 @@ def chart(
     values: Any,
     *,
     names: Sequence[str] = (),
+    sds: Any = None,
     baseline: int | None = None,
     centre: float | None = None,
     estimate: Estimate = "mean",
@@ -109,6 +110,8 @@ def chart(
         In the order in which they were measured.
     names : sequence of str
         Of the measurements.
+    sds : array_like, optional
+        Standard deviation of each measurement itself; where that alone may explain why a value is out, it is said.
     baseline : int, optional
         So many values from the first on fix the limits; all without it.
     centre : float, optional
@@ -122,7 +125,7 @@ def chart(
     Raises
     ------
     DataError
-        If a value is no number.
+        If a value is no number, or a standard deviation is missing.
     AnalysisError
         If there are fewer than three values in the baseline, or they do not differ at all.
 
@@ -133,6 +136,9 @@ def chart(
     one side; a range beyond its limit. A value beyond 2 sigma alone is a warning: one in 22 good ones is.
     """
     y = column("the column of values", values, at_least=3)
+    own = np.zeros(len(y)) if sds is None else column("the column of standard deviations", sds)
+    if len(own) != len(y):
+        raise DataError(f"{len(y)} values and {len(own)} standard deviations: each value needs its own")
     fixed = len(y) if baseline is None else baseline
     if estimate not in ("mean", "median"):
         raise AnalysisError(f"the estimate '{estimate}' is unknown", hint="one of: mean, median")
@@ -158,14 +164,14 @@ def chart(
         action_limits=(middle - 3.0 * sigma, middle + 3.0 * sigma),
         range_limit=limit,
         moving_ranges=tuple(ranges.tolist()),
-        out=tuple(_judged(y, (y - middle) / sigma, ranges, limit, names, run)),
+        out=tuple(_judged(y, (y - middle) / sigma, own / sigma, ranges, limit, names, run)),
         baseline=fixed,
         estimate=estimate,
         flags=tuple(flags),
     )
 
 
-def _judged(y: Array, z: Array, ranges: Array, limit: float, names: Sequence[str], run: int) -> list[Out]:
+def _judged(y: Array, z: Array, own: Array, ranges: Array, limit: float, names: Sequence[str], run: int) -> list[Out]:
     found = []
     side = np.sign(z)
     for index, value in enumerate(z.tolist()):
@@ -181,7 +187,10 @@ def _judged(y: Array, z: Array, ranges: Array, limit: float, names: Sequence[str
             reasons.append(f"{run} in a row lie {where} the centre: a shift")
         if index and ranges[index - 1] > limit:
             reasons.append(f"a step of {ranges[index - 1]:.3g} from the value before it, beyond {limit:.3g}")
-        found += [Out(index, name, float(y[index]), value, reason, False) for reason in reasons]
-        if not reasons and abs(value) > 2.0:
-            found.append(Out(index, name, float(y[index]), value, f"{abs(value):.1f} sigma {where}, beyond 2", True))
+        warning = not reasons
+        if warning and abs(value) > 2.0:
+            reasons.append(f"{abs(value):.1f} sigma {where} the centre, beyond 2")
+        if own[index] > 1.0 and abs(value) < 3.0 * own[index]:
+            reasons = [f"{one}; its own standard deviation is {own[index]:.1f} sigma" for one in reasons]
+        found += [Out(index, name, float(y[index]), value, reason, warning) for reason in reasons]
     return found

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from labctl.analysis.arrays import positive, record
-from labctl.analysis.statistics import Line, line
+from labctl.analysis.loss_rates import Line, line
 from labctl.errors import AnalysisError, DataError
 
 
@@ -148,6 +148,12 @@ def evolution(
         settled_ohm=mean,
         drop_percent=100.0 * (first - mean) / first,
         trend=trend,
-        steady=None if trend is None else trend.slope_low <= 0.0 <= trend.slope_high,
+        steady=_steady(trend),
         settled_after=settled_after,
     )
+
+
+def _steady(trend: Line | None) -> bool | None:
+    if trend is None or trend.slope_low is None or trend.slope_high is None:
+        return None
+    return trend.slope_low <= 0.0 <= trend.slope_high

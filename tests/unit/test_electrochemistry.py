@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from labctl.analysis.electrochemistry import (
-    NucleationSettings,
     cycle_life,
     efficiency,
     kinetically_limited,
-    nucleation_overvoltage,
     passed,
 )
+from labctl.analysis.nucleation import NucleationSettings, nucleation_overvoltage
 from labctl.analysis.profiles import (
     DerivativeSettings,
     differential_voltage,

@@ -146,6 +146,7 @@ def test_the_electrodes_loadings_are_their_capacities():
     assert amounts.per_mass(2.3, 16.5, active=0.95) == pytest.approx(
         amounts.theoretical_capacity("LiNi0.5Mn1.5O4"), rel=1e-3
     )
+    assert amounts.per_mass(2.3, 14.7, active=0.925) == pytest.approx(amounts.theoretical_capacity("LiFePO4"), rel=6e-3)
     assert amounts.per_mass(2.3, 13.5, active=0.95) / amounts.theoretical_capacity(amounts.NMC622) == about(0.65, 2)
 
 

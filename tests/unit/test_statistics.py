@@ -8,8 +8,9 @@ from scipy.special import stdtrit
 
 from labctl.analysis.control_chart import chart
 from labctl.analysis.design import cells_needed, power, sd_upper_limit, smallest_effect
+from labctl.analysis.loss_rates import line, loss_rates
 from labctl.analysis.pooling import pool
-from labctl.analysis.statistics import Summary, adjusted, compare, line, loss_rates, summary
+from labctl.analysis.statistics import Summary, adjusted, compare, summary
 from labctl.errors import AnalysisError, DataError
 
 # -- replicates and comparison -------------------------------------------------------------------------------------
@@ -356,6 +357,18 @@ def test_an_outlier_is_named_with_its_reason():
     assert beyond[0].deviation > 3
     assert any("step" in one.reason and one.index == 13 for one in found.out)
     assert not found.in_control
+
+
+def test_an_outlier_that_its_own_noise_explains_is_said_to_be_one():
+    values = quiet()
+    values[13] = 1.05
+    sds = np.full(20, 0.003)
+    sds[13] = 0.03
+    found = [one for one in chart(values, sds=sds, estimate="median").out if one.index == 13]
+    assert found
+    assert all("its own standard deviation" in one.reason for one in found)
+    with pytest.raises(DataError, match="each value needs its own"):
+        chart(values, sds=sds[:5])
 
 
 def test_a_lasting_shift_is_found_though_no_value_is_beyond_three_sigma():

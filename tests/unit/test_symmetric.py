@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labctl.analysis.electrochemistry import nucleation_overvoltage
+from labctl.analysis.nucleation import nucleation_overvoltage
 from labctl.analysis.resistances import evolution, jumps
 from labctl.analysis.symmetric import SymmetricSettings, evaluate
 from labctl.errors import AnalysisError, DataError
