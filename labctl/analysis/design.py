@@ -52,6 +52,8 @@ def power(effect: float, sd: float, cells: int, *, sd_other: float | None = None
     other, others = sd if sd_other is None else sd_other, cells if cells_other is None else cells_other
     positive(standard_deviation=sd, other_standard_deviation=other)
     _level("significance level", alpha)
+    if not math.isfinite(effect):
+        raise AnalysisError(f"the effect must be a finite number, found {effect}")
     if min(cells, others) < 2:
         raise AnalysisError(f"a comparison needs two cells in each group, found {cells} and {others}")
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)

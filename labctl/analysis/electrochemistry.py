@@ -100,7 +100,7 @@ def efficiency(charging: Passed, discharging: Passed) -> Efficiency:
     Raises
     ------
     AnalysisError
-        If the charge did not charge, or the discharge did not discharge.
+        If the charge did not charge or took no energy, or the discharge did not discharge.
 
     Notes
     -----
@@ -112,6 +112,8 @@ def efficiency(charging: Passed, discharging: Passed) -> Efficiency:
             f"{discharging.capacity_mAh:.4g} mAh",
             hint="charging is positive",
         )
+    if charging.energy_mWh <= 0:
+        raise AnalysisError(f"the charge took {charging.energy_mWh:.4g} mWh: there is no energy to compare with")
     coulombic = -discharging.capacity_mAh / charging.capacity_mAh
     energy = -discharging.energy_mWh / charging.energy_mWh
     return Efficiency(coulombic, energy, energy / coulombic)

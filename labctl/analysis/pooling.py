@@ -206,6 +206,9 @@ class _Model:
 
     def at(self, tau2: Array, omega2: Array) -> _At:
         """Evaluate at variances between cells and within them."""
+        if not self.repeated:
+            # One measurement per cell: what the cell's would share is its own, and nothing cancels.
+            tau2, omega2 = np.zeros_like(tau2), tau2 + omega2
         inverse = 1.0 / (self.s**2 + omega2[:, None])
         by_cell = inverse @ self.member
         shared = 1.0 / (1.0 + tau2[:, None] * by_cell)

@@ -170,7 +170,7 @@ def incremental_capacity(
     DataError
         If the columns are not of one table or the charge goes back.
     AnalysisError
-        If the evaluated part is shorter than the window.
+        If the evaluated part is shorter than the window, or the polynomial has no slope.
 
     Notes
     -----
@@ -222,7 +222,7 @@ def differential_voltage(
     DataError
         If the columns are not of one table or the charge goes back.
     AnalysisError
-        If the window is too short for the polynomial, or longer than the step.
+        If the window is too short for the polynomial or longer than the step, or the polynomial has no slope.
     """
     passed, voltage = _curve(capacity_mAh, voltage_V)
     length = 2 * round(0.5 * settings.window * settings.points) + 1
@@ -280,6 +280,8 @@ def _levels(rising: Array, passed: Array) -> tuple[Array, Array]:
 def _slope(values: Array, length: int, order: int, step: float) -> Array:
     """Differentiate by a Savitzky-Golay filter; at the ends by the polynomials through the first and last window."""
     # scipy.signal has it, and takes a second to load.
+    if order < 1:
+        raise AnalysisError(f"a derivative needs a polynomial of order 1 at least, found {order}")
     half = length // 2
     place = np.arange(-half, half + 1, dtype=np.float64)
     fit = np.linalg.pinv(np.vander(place, order + 1, increasing=True))

@@ -90,12 +90,19 @@ def film_signal(
     with_phase : bool
         Whether the field's lag turns excitation and reception; without it, magnitudes alone are added up.
 
+    Raises
+    ------
+    AnalysisError
+        If a length or resistivity is not positive, the flip angle makes no sense, or the field is unknown.
+
     Notes
     -----
     h'' = (2i/δ²) h with h = 1 at the faces that see the field and ρ h' continuous at the foil. A depth contributes
     sin(θ abs(h)) by excitation and abs(h) by reception (reciprocity), with twice the field's phase.
     """
-    positive(thickness=thickness_m, flip_angle=flip_rad)
+    positive(thickness=thickness_m)
+    if not 0.0 < flip_rad < math.pi:
+        raise AnalysisError(f"the flip angle at the surface must lie between 0 and π, found {flip_rad:.4g} rad")
     inside = np.linspace(0.0, thickness_m, _POINTS)
     k = (1.0 + 1.0j) / skin_depth(frequency_Hz, resistivity_ohm_m)
     if field == "one side":

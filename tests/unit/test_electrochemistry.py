@@ -288,6 +288,9 @@ def test_smoothing_is_a_setting_and_one_that_cannot_be_is_refused():
     assert wide.dQ_dV_mAh_per_V.max() < 0.95 * incremental_capacity(*curve).dQ_dV_mAh_per_V.max()
     with pytest.raises(AnalysisError, match="too few for a polynomial"):
         incremental_capacity(*curve, settings=DerivativeSettings(window_V=1e-3))
+    for derivative in (incremental_capacity, differential_voltage):
+        with pytest.raises(AnalysisError, match="order 1 at least"):
+            derivative(*curve, settings=DerivativeSettings(order=0))
     with pytest.raises(AnalysisError, match="one way over"):
         incremental_capacity(curve[0], 3.7 + 1e-3 * curve[0])
 

@@ -125,6 +125,8 @@ def test_a_thicker_film_lags_more():
     lags = [skin.film_signal(d * 1e-6, 77.8e6, field="one side").lag_deg for d in (2, 5, 10, 20)]
     assert lags == sorted(lags)
     assert skin.film_signal(10e-6, 77.8e6, field="one side", with_phase=False).lag_deg == pytest.approx(0.0)
+    with pytest.raises(AnalysisError, match="flip angle"):
+        skin.film_signal(1e-6, 77.8e6, flip_rad=math.pi)
     with pytest.raises(AnalysisError, match="unknown"):
         skin.film_signal(1e-6, 77.8e6, field="inside")
 

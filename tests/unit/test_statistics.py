@@ -202,6 +202,8 @@ def test_plans_that_make_no_sense_are_refused():
         cells_needed(0.0, 1.0)
     with pytest.raises(AnalysisError, match="wanted power"):
         cells_needed(1.0, 1.0, wanted_power=1.0)
+    with pytest.raises(AnalysisError, match="finite"):
+        power(float("nan"), 1.0, 3)
     with pytest.raises(AnalysisError, match="two cells"):
         power(1.0, 1.0, 1)
     with pytest.raises(AnalysisError, match="more than 100000"):
@@ -269,6 +271,12 @@ def test_equal_cells_pool_to_their_weighted_mean():
     assert found.spread == 0.0 < found.spread_high < 0.1
     assert found.mean_sd == pytest.approx(1 / math.sqrt(2 / 1e-4 + 2 / 4e-4))
     assert "4 cells" in found.flags[0]
+
+
+def test_cells_known_far_better_than_they_agree_pool_to_their_plain_mean_and_spread():
+    found = pool([1.0, 2.0, 3.5], [1e-9, 1e-8, 1e-9])
+    assert (found.mean, found.spread) == pytest.approx((2.1667, np.std([1.0, 2.0, 3.5], ddof=1)), rel=1e-4)
+    assert [one.value for one in found.measurements] == pytest.approx([1.0, 2.0, 3.5])
 
 
 def test_pooling_does_not_depend_on_the_unit():
