@@ -1,0 +1,323 @@
+"""From a spectrum to fractions: what is refused, how the lines' fit is read, and what is said beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labctl.analysis.morphology import voigt
+from labctl.analysis.morphology.checks import (
+    SpectrumLike,
+    check_settings,
+    checked_arrays,
+    checked_correlation,
+    checked_soc,
+    checked_start,
+)
+from labctl.analysis.morphology.line_fit import (
+    Certainty,
+    Problem,
+    baseline_under,
+    certainty,
+    correlation_of,
+    integral_weights,
+    solve,
+)
+from labctl.analysis.morphology.model import BASELINES, Fractions, MorphologySettings, Phases, Window
+from labctl.analysis.morphology.varpro import Optimum
+from labctl.errors import AnalysisError, DataError
+
+_Real = NDArray[np.float64]
+
+_PARAMETERS: Final = 12
+_EDGE: Final = 1e-6
+#: Deviations beyond which χ² or a residual is more than noise.
+_CLEAR: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A spectrum cut to the range and scaled to a height of 1."""
+
+    problem: Problem
+    scale: float
+    noise_sd: float | None
+    correlation: _Real | None
+    state: str
+    soc: float
+    windows: Phases[Window]
+    settings: MorphologySettings
+    flags: tuple[str, ...]
+
+
+def deconvolve(
+    spectrum: SpectrumLike,
+    *,
+    soc: float | None = None,
+    state: str = "charged",
+    width_cap: float | None = None,
+    noise_sd: float | None = None,
+    noise_correlation: ArrayLike | None = None,
+    start: Sequence[Sequence[float]] | None = None,
+    settings: MorphologySettings | None = None,
+) -> Fractions:
+    """Take the metal's signal apart into dense, mossy and dendritic lithium.
+
+    Parameters
+    ----------
+    spectrum : object with ``ppm`` and ``intensity``
+        Phased, referenced, baseline removed, such as :class:`labctl.analysis.nmr.Spectrum`.
+    soc : float, optional
+        State of charge of the NMC, 0 to 1, which the windows are moved for. 1 in the charged state; in any other it has
+        to be said, since the windows hold for the charged state only.
+    state : {"charged", "discharged", "dead"}
+        State of the cell when the spectrum was taken.
+    width_cap : float, optional
+        Largest full width at half height, ppm, in place of that of ``settings``.
+    noise_sd : float, optional
+        Standard deviation of one point; without it ``spectrum.noise_sd``, and without that the residual's.
+    noise_correlation : array of float, optional
+        Autocorrelation of the noise at 0, 1, 2 ... points, for a spectrum that was filled with zeros; without it
+        ``spectrum.noise_correlation``, and without that what the residual shows, which is too little where the points
+        are few.
+    start : sequence of (centre, width, Lorentzian share), optional
+        Where the search begins for each line, in place of the middle of the bounds.
+    settings : MorphologySettings, optional
+        Windows, range, baseline, and what the fractions are parts of.
+
+    Raises
+    ------
+    DataError
+        If the spectrum is no spectrum: shapes differ, values missing, shifts out of order, complex.
+    AnalysisError
+        If it does not cover the windows, shows no metal, is of a state whose state of charge nobody said, or a setting
+        makes no sense.
+
+    Notes
+    -----
+    The lines' areas follow from their shapes by non-negative least squares, the nine shape parameters are sought within
+    their bounds (variable projection). Width of a Voigt line: f = 0.5346 f_L + sqrt(0.2166 f_L² + f_G²).
+    """
+    told = settings or MorphologySettings()
+    if width_cap is not None:
+        told = replace(told, width_cap_ppm=float(width_cap))
+    prepared = prepare(spectrum, soc, state, noise_sd, noise_correlation, told)
+    begin = None if start is None else checked_start(start)
+    return read(prepared, solve(prepared.problem, begin))
+
+
+def prepare(
+    spectrum: SpectrumLike,
+    soc: float | None,
+    state: str,
+    noise_sd: float | None,
+    noise_correlation: ArrayLike | None,
+    settings: MorphologySettings,
+) -> Prepared:
+    """Check a spectrum and what was told, and cut it to the range of the fit."""
+    check_settings(settings)
+    soc = checked_soc(soc, state)
+    ppm, intensity = checked_arrays(spectrum)
+    shift = settings.shift_ppm_per_soc * (1.0 - soc)
+    windows = Phases(*((low + shift, high + shift) for low, high in settings.windows_ppm))
+    edges = [edge for window in windows for edge in window]
+    if ppm[0] > min(edges) or ppm[-1] < max(edges):
+        raise AnalysisError(
+            f"the spectrum covers {ppm[0]:.1f} to {ppm[-1]:.1f} ppm, the windows of the deposits lie from "
+            f"{min(edges):.1f} to {max(edges):.1f} ppm",
+            hint="hand in the whole metal region",
+        )
+    low, high = settings.range_ppm[0] + shift, settings.range_ppm[1] + shift
+    inside = (ppm >= low) & (ppm <= high)
+    order = BASELINES[settings.baseline]
+    fewest = 2 * _PARAMETERS
+    if np.count_nonzero(inside) < fewest:
+        raise AnalysisError(
+            f"{np.count_nonzero(inside)} points between {low:.1f} and {high:.1f} ppm do not tell {_PARAMETERS} "
+            f"parameters; at least {fewest} are needed"
+        )
+    flags = []
+    step = (ppm[-1] - ppm[0]) / (len(ppm) - 1)
+    if ppm[0] > low + 2 * step or ppm[-1] < high - 2 * step:
+        flags.append(f"the spectrum ends inside the range of {low:.1f} to {high:.1f} ppm")
+    x, y = ppm[inside], intensity[inside]
+    scale = float(np.max(np.abs(y)))
+    if scale == 0.0:
+        raise AnalysisError("the spectrum is zero everywhere in the metal's range")
+    given = noise_sd if noise_sd is not None else getattr(spectrum, "noise_sd", None)
+    if given is not None and not (math.isfinite(given) and given > 0.0):
+        raise DataError(f"a noise of {given!r} was given; a standard deviation above 0 is needed, or none")
+    told = noise_correlation if noise_correlation is not None else getattr(spectrum, "noise_correlation", None)
+    bounds = [[edge, settings.width_floor_ppm, 0.0] for edge, _ in windows]
+    caps = [[edge, settings.width_cap_ppm, voigt.LARGEST_LORENTZ_SHARE] for _, edge in windows]
+    return Prepared(
+        problem=Problem(x, y / scale, np.array(bounds), np.array(caps), order),
+        scale=scale,
+        noise_sd=None if given is None else float(given) / scale,
+        correlation=None if told is None else checked_correlation(told, x),
+        state=state,
+        soc=soc,
+        windows=windows,
+        settings=settings,
+        flags=tuple(flags),
+    )
+
+
+def read(prepared: Prepared, best: Optimum) -> Fractions:
+    """Turn an optimum into fractions with their standard deviations and flags."""
+    problem, settings = prepared.problem, prepared.settings
+    lines = voigt.lines(problem.ppm, *best.parameters.T)
+    base = baseline_under(problem, best)
+    rest = problem.data - base - best.areas @ lines
+    correlation = prepared.correlation if prepared.correlation is not None else correlation_of(rest)
+    sure = certainty(problem, best, prepared.noise_sd, correlation)
+    weights = integral_weights(problem.ppm)
+    integral = float(weights @ (problem.data - base))
+    _refuse_no_metal(prepared, best, sure, integral)
+    values, sd = _fractions(prepared, best, sure, float(weights @ rest))
+    areas = best.areas * prepared.scale
+    each = np.sqrt(np.diag(sure.covariance))
+    shapes_sd = each[3:].reshape(3, 3)
+    snr = float(np.max(best.areas @ lines)) / sure.noise_sd
+    bounds = _at_bounds(problem, best)
+    flags = (*prepared.flags, *_flags(prepared, best, sure, snr, values, sd, bounds, correlation))
+    return Fractions(
+        dense=float(values[0]),
+        mossy=float(values[1]),
+        dendritic=float(values[2]),
+        residual=float(values[3]),
+        sd=_phases(sd),
+        residual_sd=float(sd[3]),
+        areas=_phases(areas),
+        areas_sd=_phases(each[:3] * prepared.scale),
+        positions_ppm=_phases(best.parameters[:, 0]),
+        positions_sd_ppm=_phases(shapes_sd[:, 0]),
+        fwhm_ppm=_phases(best.parameters[:, 1]),
+        fwhm_sd_ppm=_phases(shapes_sd[:, 1]),
+        lorentz_share=_phases(best.parameters[:, 2]),
+        fit_sum=float(areas.sum()),
+        data_integral=integral * prepared.scale,
+        baseline=(float(base[0]) * prepared.scale, float(base[-1]) * prepared.scale),
+        snr=snr,
+        noise_sd=sure.noise_sd * prepared.scale,
+        noise_from="residual" if prepared.noise_sd is None else "given",
+        chi_square=sure.chi_square,
+        state=prepared.state,
+        soc=prepared.soc,
+        windows_ppm=prepared.windows,
+        range_ppm=(float(problem.ppm[0]), float(problem.ppm[-1])),
+        at_bound=bounds,
+        evaluations=best.iterations,
+        flags=flags,
+        settings=settings,
+    )
+
+
+def _fractions(prepared: Prepared, best: Optimum, sure: Certainty, left: float) -> tuple[_Real, _Real]:
+    """Give the three fractions and the residual's, and their standard deviations, by the law of propagation."""
+    # What the lines add to the integral over the range, by each of the parameters.
+    weights = integral_weights(prepared.problem.ppm)
+    by_parameter = sure.jacobian @ weights
+    count = len(by_parameter)
+    by_areas = np.zeros((4, count))
+    for line in range(3):
+        by_areas[line, line] = 1.0
+        if prepared.settings.relative_to == "data":
+            own = [line, *range(3 + 3 * line, 6 + 3 * line)]
+            by_areas[line, own] = by_parameter[own]
+    by_left = 1.0 if prepared.settings.relative_to == "data" else 0.0
+    by_total = by_areas.sum(axis=0)
+    values = fractions_of(prepared.settings.relative_to, by_parameter[:3], best.areas, left)
+    total = float(by_total[:3] @ best.areas) + by_left * left
+    slopes = (by_areas - values[:, None] * by_total) / total
+    of_left = (np.array([0.0, 0.0, 0.0, 1.0]) - values * by_left) / total
+    variance = np.einsum("ij,jk,ik->i", slopes, sure.covariance, slopes) + (of_left * sure.residual_integral_sd) ** 2
+    return values, np.sqrt(variance)
+
+
+def fractions_of(relative_to: str, inside: _Real, areas: _Real, left: float) -> _Real:
+    """Give the fractions of the three lines and of what is left.
+
+    Parameters
+    ----------
+    inside : ndarray, shape (3,)
+        Part of each line that lies in the range.
+    areas : ndarray, shape (3,)
+        Of the lines, tails and all.
+    left : float
+        Integral over the range of what no line takes up.
+    """
+    if relative_to == "data":
+        parts = np.append(inside * areas, left)
+        return np.asarray(parts / parts.sum(), dtype=np.float64)
+    return np.asarray(np.append(areas, left) / areas.sum(), dtype=np.float64)
+
+
+def _refuse_no_metal(prepared: Prepared, best: Optimum, sure: Certainty, integral: float) -> None:
+    total = float(best.areas.sum())
+    sd = math.sqrt(float(sure.covariance[:3, :3].sum()))
+    if total >= prepared.settings.detection_sigma * sd and total > 0.0:
+        return
+    negative = integral < 0.0 and total <= 0.0
+    raise AnalysisError(
+        f"no metal line to take apart: the lines' sum is {total * prepared.scale:.3g} ± {sd * prepared.scale:.2g}",
+        hint="the signal is negative: look at the phase" if negative else "a pristine or empty cell has no morphology",
+    )
+
+
+def _flags(
+    prepared: Prepared,
+    best: Optimum,
+    sure: Certainty,
+    snr: float,
+    values: _Real,
+    sd: _Real,
+    bounds: tuple[str, ...],
+    correlation: _Real,
+) -> list[str]:
+    settings = prepared.settings
+    flags = []
+    if not settings.calibrated:
+        flags.append(f"not calibrated with this set-up: {settings.source}")
+    if snr < settings.quotable_snr:
+        flags.append(f"not quotable: signal-to-noise ratio {snr:.0f} is below {settings.quotable_snr:.0f}")
+    if prepared.state != "charged":
+        flags.append(
+            f"windows of the charged state, moved for a state of charge of {prepared.soc:.2f} ({prepared.state})"
+        )
+    flags.extend(bounds)
+    if prepared.noise_sd is not None and sure.chi_square > 1.0 + _CLEAR * sure.chi_square_sd:
+        flags.append(f"three lines do not describe the spectrum: χ² {sure.chi_square:.2g} times the noise's")
+    if abs(values[3]) > _CLEAR * sd[3] and abs(values[3]) > 0.01:
+        flags.append(f"{100 * values[3]:.1f} % of the signal is in no line")
+    if prepared.correlation is None and len(correlation) > 1:
+        flags.append("the residual is not white: correlated noise, a baseline, or more than three lines")
+    if not best.converged:
+        flags.append("the search was cut off before it converged")
+    return flags
+
+
+def _at_bounds(problem: Problem, best: Optimum) -> tuple[str, ...]:
+    """Name centres at the edge of their window and widths at a bound, of lines that are there."""
+    found = []
+    for line, name in enumerate(Phases._fields):
+        if best.areas[line] <= 1e-3 * best.areas.sum():
+            continue
+        centre, width, _ = best.parameters[line]
+        low, high = problem.low[line], problem.high[line]
+        if min(centre - low[0], high[0] - centre) < _EDGE:
+            found.append(f"centre of {name} at the edge of its window ({centre:.1f} ppm)")
+        if high[1] - width < _EDGE:
+            found.append(f"width of {name} at its cap ({width:.1f} ppm)")
+        if width - low[1] < _EDGE:
+            found.append(f"width of {name} at its floor ({width:.1f} ppm)")
+    return tuple(found)
+
+
+def _phases(values: _Real) -> Phases[float]:
+    return Phases(float(values[0]), float(values[1]), float(values[2]))
