@@ -36,7 +36,7 @@ _Real = NDArray[np.float64]
 
 _PARAMETERS: Final = 12
 _EDGE: Final = 1e-6
-#: Deviations beyond which χ² or a residual is more than noise.
+#: Deviations beyond which χ² is more than noise.
 _CLEAR: Final = 4.0
 
 
@@ -171,6 +171,11 @@ def prepare(
 def read(prepared: Prepared, best: Optimum) -> Fractions:
     """Turn an optimum into fractions with their standard deviations and flags."""
     problem, settings = prepared.problem, prepared.settings
+    if not np.any(best.areas > 0.0):
+        raise AnalysisError(
+            "no metal line to take apart: the signal in the windows is not positive",
+            hint="a pristine or empty cell has no morphology; of a charged cell look at the phase",
+        )
     lines = voigt.lines(problem.ppm, *best.parameters.T)
     base = baseline_under(problem, best)
     rest = problem.data - base - best.areas @ lines
@@ -178,7 +183,7 @@ def read(prepared: Prepared, best: Optimum) -> Fractions:
     sure = certainty(problem, best, prepared.noise_sd, correlation)
     weights = integral_weights(problem.ppm)
     integral = float(weights @ (problem.data - base))
-    _refuse_no_metal(prepared, best, sure, integral)
+    _refuse_no_metal(prepared, best, sure)
     values, sd = _fractions(prepared, best, sure, float(weights @ rest))
     areas = best.areas * prepared.scale
     each = np.sqrt(np.diag(sure.covariance))
@@ -258,16 +263,14 @@ def fractions_of(relative_to: str, inside: _Real, areas: _Real, left: float) -> 
     return np.asarray(np.append(areas, left) / areas.sum(), dtype=np.float64)
 
 
-def _refuse_no_metal(prepared: Prepared, best: Optimum, sure: Certainty, integral: float) -> None:
+def _refuse_no_metal(prepared: Prepared, best: Optimum, sure: Certainty) -> None:
     total = float(best.areas.sum())
     sd = math.sqrt(float(sure.covariance[:3, :3].sum()))
-    if total >= prepared.settings.detection_sigma * sd and total > 0.0:
-        return
-    negative = integral < 0.0 and total <= 0.0
-    raise AnalysisError(
-        f"no metal line to take apart: the lines' sum is {total * prepared.scale:.3g} ± {sd * prepared.scale:.2g}",
-        hint="the signal is negative: look at the phase" if negative else "a pristine or empty cell has no morphology",
-    )
+    if total < prepared.settings.detection_sigma * sd:
+        raise AnalysisError(
+            f"no metal line to take apart: the lines' sum is {total * prepared.scale:.3g} ± {sd * prepared.scale:.2g}",
+            hint="a pristine or empty cell has no morphology",
+        )
 
 
 def _flags(
@@ -293,8 +296,8 @@ def _flags(
     flags.extend(bounds)
     if prepared.noise_sd is not None and sure.chi_square > 1.0 + _CLEAR * sure.chi_square_sd:
         flags.append(f"three lines do not describe the spectrum: χ² {sure.chi_square:.2g} times the noise's")
-    if abs(values[3]) > _CLEAR * sd[3] and abs(values[3]) > 0.01:
-        flags.append(f"{100 * values[3]:.1f} % of the signal is in no line")
+    if abs(values[3]) > settings.residual_limit:
+        flags.append(f"{100 * values[3]:.1f} ± {100 * sd[3]:.1f} % of the signal is in no line")
     if prepared.correlation is None and len(correlation) > 1:
         flags.append("the residual is not white: correlated noise, a baseline, or more than three lines")
     if not best.converged:

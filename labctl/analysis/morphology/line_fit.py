@@ -23,6 +23,7 @@ _NEW_CENTRES: Final = (np.arange(6) + 0.5) / 6
 _NEW_WIDTHS: Final = (0.0, 0.2, 0.5, 1.0)
 _NEW_SHARES: Final = (0.0, 0.7)
 _BETTER: Final = 1e-7
+_AT_BOUND: Final = 1e-9
 #: Where every search begins, as parts of the bounds: the middle of the window, half the cap, mostly Gaussian.
 _START: Final = (0.5, 0.5, 0.3)
 
@@ -109,27 +110,34 @@ def solve(problem: Problem, start: _Real | None = None) -> Optimum:
     best = varpro.minimise(shapes, data, first, problem.low, problem.high)
     evaluations = best.iterations
     for _ in range(_ROUNDS):
-        improved = False
-        for line in range(len(problem.low)):
+        before = best.cost
+        for line in _doubtful(problem, basis, best):
             for anew in _elsewhere(problem, basis, data, best, line):
                 found = varpro.minimise(shapes, data, anew, problem.low, problem.high)
                 evaluations += found.iterations
                 if found.cost < best.cost * (1.0 - _BETTER):
-                    best, improved = found, True
-        if not improved:
+                    best = found
+        if best.cost == before:
             break
     return replace(best, iterations=evaluations)
 
 
+def _doubtful(problem: Problem, basis: _Real, best: Optimum) -> list[int]:
+    """Name the lines whose removal would hardly be seen."""
+    columns = voigt.lines(problem.ppm, *best.parameters.T)
+    columns = columns - (columns @ basis) @ basis.T
+    freedom = max(len(problem.data) - 4 * len(columns), 1)
+    # What the cost rises by when one of several columns goes.
+    rise = best.areas**2 / np.maximum(np.diag(np.linalg.pinv(columns @ columns.T, hermitian=True)), 1e-300)
+    return [line for line in range(len(columns)) if rise[line] < _DOUBTFUL * best.cost / freedom]
+
+
 def _elsewhere(problem: Problem, basis: _Real, data: _Real, best: Optimum, line: int) -> list[_Real]:
-    """Give starts with a doubtful line moved to where it takes up most of what the others leave; none if it is sure."""
+    """Give starts with one line moved to where it takes up most of what the others leave."""
     others = [other for other in range(len(best.areas)) if other != line and best.areas[other] > 0.0]
     kept = voigt.lines(problem.ppm, *best.parameters[others].T).T if others else np.empty((len(data), 0))
     span = np.linalg.qr(np.hstack([basis, kept]))[0]
     rest = data - span @ (span.T @ data)
-    freedom = max(len(data) - 4 * len(best.areas), 1)
-    if float(rest @ rest) - best.cost > _DOUBTFUL * best.cost / freedom:
-        return []
     grid = np.array([(c, w, s) for w in _NEW_WIDTHS for c in _NEW_CENTRES for s in _NEW_SHARES])
     tried = problem.low[line] + (problem.high[line] - problem.low[line]) * grid
     columns = voigt.lines(problem.ppm, *tried.T)
@@ -171,13 +179,13 @@ def certainty(problem: Problem, best: Optimum, noise_sd: float | None, correlati
     span = problem.high - problem.low
     place = (best.parameters - problem.low) / span
     # Only what can move both ways takes up noise.
-    moving = jacobian[
-        np.append(best.areas > 0.0, ((place > 0.0) & (place < 1.0) & (best.areas > 0.0)[:, None]).ravel())
-    ]
-    gram, meat = _grams(moving, correlation)
-    freedom = max(
-        len(problem.data) - float(np.trace(np.linalg.pinv(gram, hermitian=True) @ meat)) - basis.shape[1], 1.0
-    )
+    there = best.areas > 0.0
+    inside = (np.abs(place - 0.5) < 0.5 - _AT_BOUND) & there[:, None]
+    moving = jacobian[np.append(there, inside.ravel())]
+    moving = moving / np.linalg.norm(moving, axis=1)[:, None]
+    unmoved = np.linalg.pinv(moving @ moving.T, hermitian=True)
+    taken = len(moving) if len(correlation) < 2 else float(np.sum(unmoved * _grams(moving, correlation)[1]))
+    freedom = max(len(problem.data) - taken - basis.shape[1], 1.0)
     found = float(residual @ residual) / freedom
     variance = found if noise_sd is None else noise_sd**2
     if variance <= 0.0:  # a made spectrum without noise that the lines describe to the last digit
@@ -191,7 +199,7 @@ def certainty(problem: Problem, best: Optimum, noise_sd: float | None, correlati
     covariance = inverse @ (meat / counted + np.diag(prior)) @ inverse
     weights = integral_weights(problem.ppm)
     outside = weights - basis @ (basis.T @ weights)
-    outside = outside - moving.T @ np.linalg.lstsq(moving.T, outside, rcond=None)[0]
+    outside = outside - moving.T @ (unmoved @ (moving @ outside))
     spread = float(_grams(outside[None, :], correlation)[1][0, 0])
     squares = 1.0 + 2.0 * float(np.sum(correlation[1:] ** 2))
     return Certainty(

@@ -54,6 +54,8 @@ class MorphologySettings:
         Ratio of peak height to noise below which fractions are flagged as not quotable.
     detection_sigma : float
         A sum of lines below so many of its standard deviations is refused as no metal.
+    residual_limit : float
+        Part of the signal in no line from which on that is flagged.
     calibrated : bool
         Whether windows and cap were measured with this set-up.
     source : str
@@ -69,6 +71,7 @@ class MorphologySettings:
     relative_to: Literal["fit", "data"] = "fit"
     quotable_snr: float = 100.0
     detection_sigma: float = 5.0
+    residual_limit: float = 0.02
     calibrated: bool = False
     source: str = "windows: Wichmann et al. 2025; width cap: assumed"
 

@@ -1,7 +1,7 @@
 """Least squares for sums of lines: what is linear is solved for exactly, what is not is sought inside bounds.
 
 Variable projection: for any shapes the best areas follow from a small linear problem, so that only shapes are sought.
-Its author's note on the Jacobian: G. Golub, V. Pereyra, Inverse Problems 19 (2003) R1; L. Kaufman, BIT 15 (1975) 49.
+G. Golub, V. Pereyra, Inverse Problems 19 (2003) R1; L. Kaufman, BIT 15 (1975) 49.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ _Real = NDArray[np.float64]
 #: From the free parameters to the columns (m, n) and their derivatives (m, p, n) by the p parameters of each.
 Shapes = Callable[[_Real], tuple[_Real, _Real]]
 
-_FIRST_DAMPING: Final = 1e-3
+_FIRST_DAMPING: Final = 1e-2
 _LARGEST_DAMPING: Final = 1e10
 #: A parameter that a column of no area does not feel still has to have a scale.
 _LEAST_SCALE: Final = 1e-9
+#: A step of this part of the bounds' span is none.
+_SHORTEST: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +50,41 @@ class Optimum:
     converged: bool
 
 
-def nonnegative(columns: _Real, data: _Real) -> _Real:
+@dataclass(frozen=True, slots=True)
+class _Projection:
+    """The best areas for given columns, which of them are above 0, and the inverse of those columns' Gram matrix."""
+
+    areas: _Real
+    present: NDArray[np.bool_]
+    inverse: _Real
+    residual: _Real
+    cost: float
+
+
+def _projected(columns: _Real, data: _Real) -> _Projection:
     """Find the areas, none negative, with which ``columns`` (m, n) come closest to ``data`` (n,)."""
-    gram = columns @ columns.T
-    right = columns @ data
-    return _nonnegative(gram, right)
+    gram, right = columns @ columns.T, columns @ data
+    inverse = _inverse(gram)
+    areas = inverse @ right
+    present = areas > 0.0
+    if not present.all():
+        areas = _nonnegative(gram, right)
+        present = areas > 0.0
+        inverse = _inverse(gram[np.ix_(present, present)])
+    residual = data - areas @ columns
+    return _Projection(areas, present, inverse, residual, float(residual @ residual))
+
+
+def _inverse(gram: _Real) -> _Real:
+    try:
+        return np.asarray(np.linalg.inv(gram), dtype=np.float64)
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.pinv(gram, hermitian=True), dtype=np.float64)
 
 
 def _nonnegative(gram: _Real, right: _Real) -> _Real:
     from scipy.optimize import nnls
 
-    try:
-        areas = np.linalg.solve(gram, right)
-    except np.linalg.LinAlgError:
-        areas = np.full(len(right), -1.0)
-    if np.all(areas >= 0.0):
-        return np.asarray(areas, dtype=np.float64)
     # The same problem in as many rows as there are columns.
     values, vectors = np.linalg.eigh(gram)
     root = np.sqrt(np.maximum(values, 1e-14 * values[-1]))
@@ -71,7 +92,7 @@ def _nonnegative(gram: _Real, right: _Real) -> _Real:
 
 
 def minimise(
-    shapes: Shapes, data: _Real, start: _Real, low: _Real, high: _Real, *, tolerance: float = 1e-10, most: int = 200
+    shapes: Shapes, data: _Real, start: _Real, low: _Real, high: _Real, *, tolerance: float = 1e-9, most: int = 200
 ) -> Optimum:
     """Fit a sum of columns to data, from one start to the optimum that lies downhill of it.
 
@@ -97,54 +118,45 @@ def minimise(
     place = np.clip((start - low) / span, 0.0, 1.0)
     damping, growth = _FIRST_DAMPING, 2.0
     columns, slopes = shapes(low + span * place)
-    areas, residual = _areas(columns, data)
-    cost = float(residual @ residual)
+    now = _projected(columns, data)
     iterations, converged, fresh = 1, False, True
-    curve = pull = np.empty(0)
+    curve = pull = scale = np.empty(0)
     while iterations < most:
         if fresh:
-            jacobian = _jacobian(columns, slopes * span[:, :, None], areas)
-            curve, pull = jacobian @ jacobian.T, jacobian @ residual
+            jacobian = _jacobian(columns, slopes * span[:, :, None], now)
+            curve, pull = jacobian @ jacobian.T, jacobian @ now.residual
+            scale = curve.diagonal()
+            scale = np.maximum(scale, _LEAST_SCALE * max(float(scale.max()), 1e-300))
         flat = place.ravel()
-        free = ~(((flat <= 0.0) & (pull < 0.0)) | ((flat >= 1.0) & (pull > 0.0)))
-        scale = np.diag(curve)
-        matrix = curve + np.diag(damping * np.maximum(scale, _LEAST_SCALE * max(float(scale.max()), 1e-300)))
-        step = np.zeros_like(flat)
-        step[free] = np.linalg.solve(matrix[np.ix_(free, free)], pull[free])
-        reached = np.clip(flat + step, 0.0, 1.0)
+        free = np.flatnonzero(~(((flat <= 0.0) & (pull < 0.0)) | ((flat >= 1.0) & (pull > 0.0))))
+        matrix = curve[free[:, None], free]
+        matrix.flat[:: len(free) + 1] += damping * scale[free]
+        reached = flat.copy()
+        reached[free] = np.clip(flat[free] + np.linalg.solve(matrix, pull[free]), 0.0, 1.0)
         moved = reached - flat
         promised = float(2.0 * moved @ pull - moved @ curve @ moved)
-        if float(np.abs(moved).max()) < 1e-9 or 0.0 <= promised < tolerance * cost:
+        if float(np.abs(moved).max()) < _SHORTEST or 0.0 <= promised < tolerance * now.cost:
             converged = True
             break
         tried = shapes(low + span * reached.reshape(place.shape))
         iterations += 1
-        new_areas, new_residual = _areas(tried[0], data)
-        new_cost = float(new_residual @ new_residual)
-        fresh = new_cost < cost
+        then = _projected(tried[0], data)
+        fresh = then.cost < now.cost
         if fresh:
-            gain = (cost - new_cost) / promised if promised > 0 else 0.0
+            gain = (now.cost - then.cost) / promised if promised > 0.0 else 0.0
             damping *= max(1.0 / 3.0, 1.0 - (2.0 * min(gain, 1.0) - 1.0) ** 3)
             growth = 2.0
-            place, cost = reached.reshape(place.shape), new_cost
-            (columns, slopes), areas, residual = tried, new_areas, new_residual
+            place, now, (columns, slopes) = reached.reshape(place.shape), then, tried
         else:
             damping, growth = damping * growth, 2.0 * growth
             if damping > _LARGEST_DAMPING:
                 converged = True
                 break
-    return Optimum(low + span * place, areas, cost, iterations, converged)
+    return Optimum(low + span * place, now.areas, now.cost, iterations, converged)
 
 
-def _areas(columns: _Real, data: _Real) -> tuple[_Real, _Real]:
-    areas = nonnegative(columns, data)
-    return areas, data - areas @ columns
-
-
-def _jacobian(columns: _Real, slopes: _Real, areas: _Real) -> _Real:
+def _jacobian(columns: _Real, slopes: _Real, now: _Projection) -> _Real:
     """Derivatives (m p, n) of the model with the areas following along, in Kaufman's approximation."""
-    moved = (areas[:, None, None] * slopes).reshape(-1, columns.shape[1])
-    present = columns[areas > 0.0]
-    if not len(present):
-        return np.asarray(moved, dtype=np.float64)
-    return np.asarray(moved - np.linalg.solve(present @ present.T, present @ moved.T).T @ present, dtype=np.float64)
+    moved = (now.areas[:, None, None] * slopes).reshape(-1, columns.shape[1])
+    present = columns[now.present]
+    return np.asarray(moved - ((moved @ present.T) @ now.inverse) @ present, dtype=np.float64)

@@ -91,14 +91,17 @@ def lines_and_slopes(ppm: _Real, centre: _Real, width: _Real, share: _Real) -> t
     second = -2.0 * (w + z * first)
     unit = scale * math.sqrt(math.pi)
     values = w.real / unit
-    by_centre = first.real / (-unit * scale)
-    by_gamma = first.imag / (-unit * scale)
-    by_variance = second.real / (2.0 * unit * scale**2)
+    by_gamma = first.imag
+    by_variance = second.real
     width, share = width[:, None], share[:, None]
     slope2 = 2.0 * (_A**2 - _B) * share - 2.0 * _A
-    by_width = 0.5 * share * by_gamma + 2.0 * width * gauss2 / _FWHM2 * by_variance
-    by_share = 0.5 * width * by_gamma + width**2 * slope2 / _FWHM2 * by_variance
-    return values, np.stack([by_centre, by_width, by_share], axis=1)
+    # What stands before ∂V/∂γ and ∂V/∂σ² is one number a line.
+    of_gamma, of_variance = -0.5 / (unit * scale), 0.5 / (unit * scale**2 * _FWHM2)
+    slopes = np.empty((len(values), 3, len(ppm)))
+    slopes[:, 0] = first.real * (2.0 * of_gamma)
+    slopes[:, 1] = (of_gamma * share) * by_gamma + (2.0 * of_variance * width * gauss2) * by_variance
+    slopes[:, 2] = (of_gamma * width) * by_gamma + (of_variance * width**2 * slope2) * by_variance
+    return values, slopes
 
 
 def _scaled(ppm: _Real, centre: _Real, width: _Real, share: _Real) -> tuple[_Real, _Real, NDArray[np.complex128]]:
