@@ -67,13 +67,11 @@ def errors_and_honesty(snr: int) -> list[str]:
     for name, column in zip(Phases._fields, within.T, strict=True):
         one, two = int(np.sum(column < 1.0)), int(np.sum(column < 2.0))
         band1, band2 = (binom.interval(0.999, SPECTRA, part) for part in (0.683, 0.954))
-        # Where bounds on the shapes are felt, the tails are no longer those of a normal distribution: by 3 points.
-        floor = band2[0] - 0.03 * SPECTRA
         lines.append(
             said(
                 f"{name} at SNR {snr} within 1 SD {one / SPECTRA:.3f} ({band1[0] / SPECTRA:.3f} to "
-                f"{band1[1] / SPECTRA:.3f}), within 2 SD {two / SPECTRA:.3f} (at least {floor / SPECTRA:.3f})",
-                band1[0] <= one <= band1[1] and two >= floor,
+                f"{band1[1] / SPECTRA:.3f}), within 2 SD {two / SPECTRA:.3f} (at least {band2[0] / SPECTRA:.3f})",
+                band1[0] <= one <= band1[1] and two >= band2[0],
             )
         )
     return lines
@@ -108,7 +106,7 @@ def bootstrap_against_sd() -> list[str]:
 
 
 def speed() -> list[str]:
-    """Side by side, one after the other on the same spectra; each the best of three where it is short."""
+    """Side by side, one after the other on the same spectra; each the best of three."""
     try:
         import lmfit
     except ImportError:
@@ -122,10 +120,14 @@ def speed() -> list[str]:
             began = time.perf_counter()
             found = deconvolve(made)
             mine = min(mine, time.perf_counter() - began)
-        began = time.perf_counter()
-        fitted = lmfit.minimize(_lmfit_residual, _lmfit_parameters(lmfit), args=(made.intensity,), method="leastsq")
-        theirs.append(time.perf_counter() - began)
+        fitted, other = None, np.inf
+        for _ in range(3):
+            start = _lmfit_parameters(lmfit)
+            began = time.perf_counter()
+            fitted = lmfit.minimize(_lmfit_residual, start, args=(made.intensity,), method="leastsq")
+            other = min(other, time.perf_counter() - began)
         ours.append(mine)
+        theirs.append(other)
         area = np.array([fitted.params[f"a{line}"].value for line in range(3)])
         apart = max(apart, float(np.max(np.abs(area / area.sum() - np.array(found.fractions)))))
         cost = found.noise_sd**2 * (PPM.size - 12)

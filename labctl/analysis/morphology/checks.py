@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labctl.analysis.morphology.model import BASELINES, MorphologySettings
+from labctl.analysis.morphology.voigt import Kernel
 from labctl.errors import AnalysisError, DataError
 
 _Real = NDArray[np.float64]
@@ -18,7 +19,10 @@ STATES: Final = ("charged", "discharged", "dead")
 
 
 class SpectrumLike(Protocol):
-    """Anything with shifts and intensities; ``noise_sd`` and ``noise_correlation`` are used where it has them."""
+    """Anything with shifts and intensities.
+
+    ``noise_sd``, ``noise_correlation`` and ``line_kernel`` are used where it has them: ``deconvolve`` explains them.
+    """
 
     @property
     def ppm(self) -> Any:
@@ -72,6 +76,14 @@ def checked_correlation(told: ArrayLike, ppm: _Real) -> _Real:
     if len(found) > 1 and steps.max() > 1.01 * steps.min():
         raise DataError("a noise's autocorrelation in points needs shifts at equal distances")
     return np.asarray(found[: len(ppm)], dtype=np.float64)
+
+
+def checked_kernel(copies: Sequence[tuple[float, float]]) -> Kernel:
+    """Give the copies of a line as plain numbers."""
+    found = np.asarray(copies, dtype=np.float64)
+    if found.ndim != 2 or found.shape[1] != 2 or not np.all(np.isfinite(found)) or abs(found[:, 1].sum() - 1.0) > 1e-3:
+        raise DataError("a line's kernel is a list of (offset in ppm, weight) whose weights add up to 1")
+    return tuple((float(offset), float(weight)) for offset, weight in found)
 
 
 def check_settings(settings: MorphologySettings) -> None:

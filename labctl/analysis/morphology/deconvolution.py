@@ -16,6 +16,7 @@ from labctl.analysis.morphology.checks import (
     check_settings,
     checked_arrays,
     checked_correlation,
+    checked_kernel,
     checked_soc,
     checked_start,
 )
@@ -63,6 +64,7 @@ def deconvolve(
     width_cap: float | None = None,
     noise_sd: float | None = None,
     noise_correlation: ArrayLike | None = None,
+    line_kernel: Sequence[tuple[float, float]] | None = None,
     start: Sequence[Sequence[float]] | None = None,
     settings: MorphologySettings | None = None,
 ) -> Fractions:
@@ -85,6 +87,10 @@ def deconvolve(
         Autocorrelation of the noise at 0, 1, 2 ... points, for a spectrum that was filled with zeros; without it
         ``spectrum.noise_correlation``, and without that what the residual shows, which is too little where the points
         are few.
+    line_kernel : sequence of (offset, weight), optional
+        What the spectrum's apodisation makes of a line, where that is no Voigt line any more: copies of it, moved by
+        offsets in ppm. cos² over an acquisition time T: ½ at 0 and ¼ at ±1/(2T). Without it ``spectrum.line_kernel``,
+        and without that the line alone. Exponential and Gaussian apodisation need none.
     start : sequence of (centre, width, Lorentzian share), optional
         Where the search begins for each line, in place of the middle of the bounds.
     settings : MorphologySettings, optional
@@ -106,18 +112,19 @@ def deconvolve(
     told = settings or MorphologySettings()
     if width_cap is not None:
         told = replace(told, width_cap_ppm=float(width_cap))
-    prepared = prepare(spectrum, soc, state, noise_sd, noise_correlation, told)
+    prepared = prepare(spectrum, told, soc, state, noise_sd, noise_correlation, line_kernel)
     begin = None if start is None else checked_start(start)
     return read(prepared, solve(prepared.problem, begin))
 
 
 def prepare(
     spectrum: SpectrumLike,
-    soc: float | None,
-    state: str,
-    noise_sd: float | None,
-    noise_correlation: ArrayLike | None,
     settings: MorphologySettings,
+    soc: float | None = None,
+    state: str = "charged",
+    noise_sd: float | None = None,
+    noise_correlation: ArrayLike | None = None,
+    line_kernel: Sequence[tuple[float, float]] | None = None,
 ) -> Prepared:
     """Check a spectrum and what was told, and cut it to the range of the fit."""
     check_settings(settings)
@@ -153,10 +160,12 @@ def prepare(
     if given is not None and not (math.isfinite(given) and given > 0.0):
         raise DataError(f"a noise of {given!r} was given; a standard deviation above 0 is needed, or none")
     told = noise_correlation if noise_correlation is not None else getattr(spectrum, "noise_correlation", None)
+    copies = line_kernel if line_kernel is not None else getattr(spectrum, "line_kernel", None)
+    kernel = ((0.0, 1.0),) if copies is None else checked_kernel(copies)
     bounds = [[edge, settings.width_floor_ppm, 0.0] for edge, _ in windows]
     caps = [[edge, settings.width_cap_ppm, voigt.LARGEST_LORENTZ_SHARE] for _, edge in windows]
     return Prepared(
-        problem=Problem(x, y / scale, np.array(bounds), np.array(caps), order),
+        problem=Problem(x, y / scale, np.array(bounds), np.array(caps), order, kernel),
         scale=scale,
         noise_sd=None if given is None else float(given) / scale,
         correlation=None if told is None else checked_correlation(told, x),
@@ -176,7 +185,7 @@ def read(prepared: Prepared, best: Optimum) -> Fractions:
             "no metal line to take apart: the signal in the windows is not positive",
             hint="a pristine or empty cell has no morphology; of a charged cell look at the phase",
         )
-    lines = voigt.lines(problem.ppm, *best.parameters.T)
+    lines = problem.lines(best.parameters)
     base = baseline_under(problem, best)
     rest = problem.data - base - best.areas @ lines
     correlation = prepared.correlation if prepared.correlation is not None else correlation_of(rest)
@@ -215,6 +224,7 @@ def read(prepared: Prepared, best: Optimum) -> Fractions:
         state=prepared.state,
         soc=prepared.soc,
         windows_ppm=prepared.windows,
+        line_kernel=problem.kernel,
         range_ppm=(float(problem.ppm[0]), float(problem.ppm[-1])),
         at_bound=bounds,
         evaluations=best.iterations,

@@ -40,6 +40,8 @@ class Problem:
         Bounds of centre (ppm), full width at half height (ppm) and Lorentzian share of each line.
     baseline_order : int
         Of the polynomial that is fitted along; -1 for none.
+    kernel : tuple of (offset, weight)
+        Of the copies that the spectrum's apodisation makes of each line, ppm.
     """
 
     ppm: _Real
@@ -47,6 +49,17 @@ class Problem:
     low: _Real
     high: _Real
     baseline_order: int = -1
+    kernel: voigt.Kernel = ((0.0, 1.0),)
+
+    def lines(self, parameters: _Real) -> _Real:
+        """Give lines of unit area (m, n) with parameters (m, 3)."""
+        centre, width, share = parameters.T
+        return voigt.smeared(self.ppm, centre, width, share, self.kernel)
+
+    def lines_and_slopes(self, parameters: _Real) -> tuple[_Real, _Real]:
+        """Give lines (m, n) and their derivatives (m, 3, n)."""
+        centre, width, share = parameters.T
+        return voigt.smeared_and_slopes(self.ppm, centre, width, share, self.kernel)
 
     def baseline(self) -> _Real:
         """Give an orthonormal basis (n, k) of the baseline."""
@@ -101,7 +114,7 @@ def solve(problem: Problem, start: _Real | None = None) -> Optimum:
     data = problem.data - basis @ (basis.T @ problem.data)
 
     def shapes(parameters: _Real) -> tuple[_Real, _Real]:
-        values, slopes = voigt.lines_and_slopes(problem.ppm, *parameters.T)
+        values, slopes = problem.lines_and_slopes(parameters)
         if basis.shape[1]:
             return values - (values @ basis) @ basis.T, slopes - (slopes @ basis) @ basis.T
         return values, slopes
@@ -124,7 +137,7 @@ def solve(problem: Problem, start: _Real | None = None) -> Optimum:
 
 def _doubtful(problem: Problem, basis: _Real, best: Optimum) -> list[int]:
     """Name the lines whose removal would hardly be seen."""
-    columns = voigt.lines(problem.ppm, *best.parameters.T)
+    columns = problem.lines(best.parameters)
     columns = columns - (columns @ basis) @ basis.T
     freedom = max(len(problem.data) - 4 * len(columns), 1)
     # What the cost rises by when one of several columns goes.
@@ -135,12 +148,12 @@ def _doubtful(problem: Problem, basis: _Real, best: Optimum) -> list[int]:
 def _elsewhere(problem: Problem, basis: _Real, data: _Real, best: Optimum, line: int) -> list[_Real]:
     """Give starts with one line moved to where it takes up most of what the others leave."""
     others = [other for other in range(len(best.areas)) if other != line and best.areas[other] > 0.0]
-    kept = voigt.lines(problem.ppm, *best.parameters[others].T).T if others else np.empty((len(data), 0))
+    kept = problem.lines(best.parameters[others]).T if others else np.empty((len(data), 0))
     span = np.linalg.qr(np.hstack([basis, kept]))[0]
     rest = data - span @ (span.T @ data)
     grid = np.array([(c, w, s) for w in _NEW_WIDTHS for c in _NEW_CENTRES for s in _NEW_SHARES])
     tried = problem.low[line] + (problem.high[line] - problem.low[line]) * grid
-    columns = voigt.lines(problem.ppm, *tried.T)
+    columns = problem.lines(tried)
     columns = columns - (columns @ span) @ span.T
     taken = np.maximum(columns @ rest, 0.0) ** 2 / np.maximum(np.sum(columns**2, axis=1), 1e-300)
     starts = []
@@ -171,7 +184,7 @@ def certainty(problem: Problem, best: Optimum, noise_sd: float | None, correlati
     parameters that the data don't tell from having no or an endless standard deviation, and does not count where they
     do. Where χ² exceeds 1, the covariance grows with it.
     """
-    values, slopes = voigt.lines_and_slopes(problem.ppm, *best.parameters.T)
+    values, slopes = problem.lines_and_slopes(best.parameters)
     plain = np.vstack([values, (best.areas[:, None, None] * slopes).reshape(-1, values.shape[1])])
     basis = problem.baseline()
     jacobian = plain - (plain @ basis) @ basis.T
@@ -221,7 +234,7 @@ def integral_weights(ppm: _Real) -> _Real:
 def baseline_under(problem: Problem, best: Optimum) -> _Real:
     """Give the fitted baseline at the points of the data."""
     basis = problem.baseline()
-    model = best.areas @ voigt.lines(problem.ppm, *best.parameters.T)
+    model = best.areas @ problem.lines(best.parameters)
     return np.asarray(basis @ (basis.T @ (problem.data - model)), dtype=np.float64)
 
 

@@ -46,7 +46,9 @@ class MorphologySettings:
     range_ppm : tuple of float
         What part of the spectrum is fitted, at full state of charge.
     baseline : {"none", "constant", "linear"}
-        What is fitted along with the lines; the spectrum's own baseline has been taken out before.
+        What is fitted along with the lines. A baseline that was drawn through parts where the lines still have tails
+        has taken these for its own: with a polynomial of third order from 80 to 200 and 320 to 395 ppm, fractions come
+        out wrong by up to 6 points, and right within 1 with ``linear``, at the price of twice the standard deviation.
     relative_to : {"fit", "data"}
         What the fractions are parts of: the sum of the lines, tails and all, or the integral of the data over the
         range. In the second case a line counts with what lies in the range, and fractions and residual add up to 1.
@@ -115,6 +117,8 @@ class Fractions:
         State of charge of the NMC that the windows were moved for, 0 to 1.
     windows_ppm : Phases of tuple of float
         As they were used.
+    line_kernel : tuple of (offset, weight)
+        What the spectrum's apodisation makes of a line; widths and their cap are those of the line itself.
     range_ppm : tuple of float
         As it was used.
     at_bound : tuple of str
@@ -150,6 +154,7 @@ class Fractions:
     state: str
     soc: float
     windows_ppm: Phases[Window]
+    line_kernel: voigt.Kernel
     range_ppm: Window
     at_bound: tuple[str, ...]
     evaluations: int
@@ -163,11 +168,12 @@ class Fractions:
 
     def lines(self, ppm: ArrayLike) -> Phases[NDArray[np.float64]]:
         """Give each fitted line at the shifts ``ppm``, for a figure."""
-        unit = voigt.lines(
+        unit = voigt.smeared(
             np.asarray(ppm, dtype=np.float64),
             np.array(self.positions_ppm),
             np.array(self.fwhm_ppm),
             np.array(self.lorentz_share),
+            self.line_kernel,
         )
         dense, mossy, dendritic = np.array(self.areas)[:, None] * unit
         return Phases(dense, mossy, dendritic)

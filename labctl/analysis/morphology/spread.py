@@ -8,7 +8,6 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labctl.analysis.morphology import voigt
 from labctl.analysis.morphology.checks import SpectrumLike
 from labctl.analysis.morphology.deconvolution import deconvolve, fractions_of, prepare
 from labctl.analysis.morphology.line_fit import baseline_under, correlation_of, integral_weights, solve
@@ -123,18 +122,12 @@ def bootstrap(
     if not 0.0 < level < 1.0:
         raise AnalysisError(f"an interval of {level!r} was asked for", hint="between 0 and 1, such as 0.95")
     nominal = deconvolve(spectrum, settings=settings, **told)
-    prepared = prepare(
-        spectrum,
-        told.get("soc"),
-        told.get("state", "charged"),
-        told.get("noise_sd"),
-        told.get("noise_correlation"),
-        nominal.settings,
-    )
+    told = {name: value for name, value in told.items() if name not in ("width_cap", "start")}
+    prepared = prepare(spectrum, nominal.settings, **told)
     problem = prepared.problem
     places = np.column_stack([nominal.positions_ppm, nominal.fwhm_ppm, nominal.lorentz_share])
     best = solve(problem, places)
-    model = best.areas @ voigt.lines(problem.ppm, *best.parameters.T) + baseline_under(problem, best)
+    model = best.areas @ problem.lines(best.parameters) + baseline_under(problem, best)
     residual = problem.data - model
     correlation = prepared.correlation if prepared.correlation is not None else correlation_of(residual)
     sd = nominal.noise_sd * max(1.0, nominal.chi_square) ** 0.5 / prepared.scale
@@ -149,7 +142,7 @@ def bootstrap(
             noise = _blocks(residual, block, generator)
         again = replace(problem, data=model + noise)
         other = solve(again, best.parameters)
-        lines = voigt.lines(problem.ppm, *other.parameters.T)
+        lines = problem.lines(other.parameters)
         left = float(weights @ (again.data - baseline_under(again, other) - other.areas @ lines))
         found.append(fractions_of(nominal.settings.relative_to, lines @ weights, other.areas, left)[:3])
     drawn = np.array(found)

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Real = NDArray[np.float64]
+#: Offset in ppm and weight of each copy of a line.
+Kernel = tuple[tuple[float, float], ...]
 
 #: f_V = A f_L + sqrt(B f_L² + f_G²): J. J. Olivero, R. L. Longbothum, J. Quant. Spectrosc. Radiat. Transfer 17 (1977)
 #: 233; right within 0.02 % of the width.
@@ -101,6 +103,25 @@ def lines_and_slopes(ppm: _Real, centre: _Real, width: _Real, share: _Real) -> t
     slopes[:, 0] = first.real * (2.0 * of_gamma)
     slopes[:, 1] = (of_gamma * share) * by_gamma + (2.0 * of_variance * width * gauss2) * by_variance
     slopes[:, 2] = (of_gamma * width) * by_gamma + (of_variance * width**2 * slope2) * by_variance
+    return values, slopes
+
+
+def smeared(ppm: _Real, centre: _Real, width: _Real, share: _Real, kernel: Kernel) -> _Real:
+    """Evaluate lines as an apodisation shows them: :func:`lines`, each the sum of moved and weighted copies."""
+    return np.asarray(
+        sum(weight * lines(ppm - offset, centre, width, share) for offset, weight in kernel), dtype=np.float64
+    )
+
+
+def smeared_and_slopes(ppm: _Real, centre: _Real, width: _Real, share: _Real, kernel: Kernel) -> tuple[_Real, _Real]:
+    """Evaluate lines as an apodisation shows them, and their derivatives as :func:`lines_and_slopes` gives them."""
+    (offset, weight), *others = kernel
+    values, slopes = lines_and_slopes(ppm - offset, centre, width, share)
+    if weight != 1.0:
+        values, slopes = weight * values, weight * slopes
+    for offset, weight in others:
+        more, steeper = lines_and_slopes(ppm - offset, centre, width, share)
+        values, slopes = values + weight * more, slopes + weight * steeper
     return values, slopes
 
 
