@@ -51,10 +51,15 @@ def checked_soc(soc: float | None, state: str) -> float:
 
 def checked_arrays(spectrum: SpectrumLike) -> tuple[_Real, _Real]:
     """Give shifts, ascending, and intensities."""
-    if np.iscomplexobj(spectrum.intensity):
+    told: list[Any] = [getattr(spectrum, "ppm", None), getattr(spectrum, "intensity", None)]
+    if any(one is None for one in told):
+        raise DataError(f"a {type(spectrum).__name__} is no spectrum", hint="it needs ppm and intensity")
+    if np.iscomplexobj(told[1]):
         raise DataError("the spectrum is complex", hint="phase it and hand in the real part")
-    ppm = np.asarray(spectrum.ppm, dtype=np.float64)
-    intensity = np.asarray(spectrum.intensity, dtype=np.float64)
+    try:
+        ppm, intensity = (np.asarray(one, dtype=np.float64) for one in told)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"shifts and intensities are not numbers ({error})") from error
     if ppm.ndim != 1 or ppm.shape != intensity.shape or len(ppm) < 2:
         raise DataError(f"shifts of shape {ppm.shape} and intensities of shape {intensity.shape} are no spectrum")
     bad = ~(np.isfinite(ppm) & np.isfinite(intensity))
