@@ -310,7 +310,7 @@ def test_a_spectrum_that_ends_inside_the_range_says_so():
     [
         ({"width_cap_ppm": 3.0}, "leave no width"),
         ({"range_ppm": (250.0, 310.0)}, "does not hold the windows"),
-        ({"baseline": "spline"}, "no baseline 'spline'; known are none, constant, linear"),
+        ({"baseline": "spline"}, "no baseline 'spline'; known are none, constant, linear, quadratic, cubic"),
         ({"relative_to": "peak"}, "known are fit, data"),
         ({"windows_ppm": ((244.0, 256.0), (254.0, 259.0), (264.0, 269.0))}, "overlap"),
     ],
@@ -368,6 +368,33 @@ def test_sensitivity_shows_what_windows_and_cap_decide():
     held = sensitivity(spectrum(snr=5000.0, shift=2.5))
     assert max(held.largest) > 0.02  # dense lies outside its window
     assert held.largest.dense == max(abs(one.change.dense) for one in held.variations)
+
+
+def test_sensitivity_says_what_a_degree_of_phase_does():
+    made = spectrum(snr=2000.0)
+    told = sensitivity(made, phase_deg=2.0)
+    # The same by hand: dispersion is the Hilbert transform of absorption, here on a range where both have ended.
+    wide = np.linspace(-2000.0, 2500.0, 18001)
+    spectral = np.fft.fft(signal(shares(14), wide))
+    partner = np.imag(np.fft.ifft(spectral * (1.0 + np.sign(np.fft.fftfreq(wide.size)))))
+    changes = []
+    for turn in np.radians([2.0, -2.0]):
+        turned = SimpleNamespace(ppm=GRID, intensity=made.intensity + turn * np.interp(GRID, wide, partner))
+        changes.append(np.abs(np.array(deconvolve(turned).fractions) - np.array(told.nominal.fractions)))
+    assert told.phase == pytest.approx(np.max(changes, axis=0), rel=0.05)
+    assert told.phase_deg == 2.0
+    assert max(told.phase) > 0.01
+
+
+def test_a_baseline_that_has_swallowed_the_tails_is_undone_by_fitting_it_along():
+    ppm = np.linspace(80.0, 395.0, 1160)
+    made = spectrum(snr=8000.0, ppm=ppm)
+    free = (ppm < 200.0) | (ppm > 320.0)
+    scaled = (ppm - 237.5) / 157.5
+    made.intensity = made.intensity - np.polyval(np.polyfit(scaled[free], made.intensity[free], 3), scaled)
+    along = MorphologySettings(baseline="cubic", range_ppm=(80.0, 395.0))
+    assert deconvolve(made, settings=along).fractions == pytest.approx(shares(14), abs=0.005)
+    assert max(abs(np.array(deconvolve(made).fractions) - shares(14))) > 0.02
 
 
 def test_a_result_is_plain_data_on_demand():

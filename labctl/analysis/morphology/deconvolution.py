@@ -1,59 +1,33 @@
-"""From a spectrum to fractions: what is refused, how the lines' fit is read, and what is said beside it."""
+"""From a spectrum to fractions with their standard deviations."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labctl.analysis.morphology import voigt
 from labctl.analysis.morphology.checks import (
     SpectrumLike,
-    check_settings,
-    checked_arrays,
-    checked_correlation,
-    checked_kernel,
-    checked_soc,
     checked_start,
 )
 from labctl.analysis.morphology.line_fit import (
     Certainty,
-    Problem,
     baseline_under,
     certainty,
     correlation_of,
     integral_weights,
     solve,
 )
-from labctl.analysis.morphology.model import BASELINES, Fractions, MorphologySettings, Phases, Window
+from labctl.analysis.morphology.model import Fractions, MorphologySettings, Phases
+from labctl.analysis.morphology.prepared import Prepared, prepare
+from labctl.analysis.morphology.remarks import at_bounds, remarks
 from labctl.analysis.morphology.varpro import Optimum
-from labctl.errors import AnalysisError, DataError
+from labctl.errors import AnalysisError
 
 _Real = NDArray[np.float64]
-
-_PARAMETERS: Final = 12
-_EDGE: Final = 1e-6
-#: Deviations beyond which χ² is more than noise.
-_CLEAR: Final = 4.0
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A spectrum cut to the range and scaled to a height of 1."""
-
-    problem: Problem
-    scale: float
-    noise_sd: float | None
-    correlation: _Real | None
-    state: str
-    soc: float
-    windows: Phases[Window]
-    settings: MorphologySettings
-    flags: tuple[str, ...]
 
 
 def deconvolve(
@@ -117,66 +91,6 @@ def deconvolve(
     return read(prepared, solve(prepared.problem, begin))
 
 
-def prepare(
-    spectrum: SpectrumLike,
-    settings: MorphologySettings,
-    soc: float | None = None,
-    state: str = "charged",
-    noise_sd: float | None = None,
-    noise_correlation: ArrayLike | None = None,
-    line_kernel: Sequence[tuple[float, float]] | None = None,
-) -> Prepared:
-    """Check a spectrum and what was told, and cut it to the range of the fit."""
-    check_settings(settings)
-    soc = checked_soc(soc, state)
-    ppm, intensity = checked_arrays(spectrum)
-    shift = settings.shift_ppm_per_soc * (1.0 - soc)
-    windows = Phases(*((low + shift, high + shift) for low, high in settings.windows_ppm))
-    edges = [edge for window in windows for edge in window]
-    if ppm[0] > min(edges) or ppm[-1] < max(edges):
-        raise AnalysisError(
-            f"the spectrum covers {ppm[0]:.1f} to {ppm[-1]:.1f} ppm, the windows of the deposits lie from "
-            f"{min(edges):.1f} to {max(edges):.1f} ppm",
-            hint="hand in the whole metal region",
-        )
-    low, high = settings.range_ppm[0] + shift, settings.range_ppm[1] + shift
-    inside = (ppm >= low) & (ppm <= high)
-    order = BASELINES[settings.baseline]
-    fewest = 2 * _PARAMETERS
-    if np.count_nonzero(inside) < fewest:
-        raise AnalysisError(
-            f"{np.count_nonzero(inside)} points between {low:.1f} and {high:.1f} ppm do not tell {_PARAMETERS} "
-            f"parameters; at least {fewest} are needed"
-        )
-    flags = []
-    step = (ppm[-1] - ppm[0]) / (len(ppm) - 1)
-    if ppm[0] > low + 2 * step or ppm[-1] < high - 2 * step:
-        flags.append(f"the spectrum ends inside the range of {low:.1f} to {high:.1f} ppm")
-    x, y = ppm[inside], intensity[inside]
-    scale = float(np.max(np.abs(y)))
-    if scale == 0.0:
-        raise AnalysisError("the spectrum is zero everywhere in the metal's range")
-    given = noise_sd if noise_sd is not None else getattr(spectrum, "noise_sd", None)
-    if given is not None and not (math.isfinite(given) and given > 0.0):
-        raise DataError(f"a noise of {given!r} was given; a standard deviation above 0 is needed, or none")
-    told = noise_correlation if noise_correlation is not None else getattr(spectrum, "noise_correlation", None)
-    copies = line_kernel if line_kernel is not None else getattr(spectrum, "line_kernel", None)
-    kernel = ((0.0, 1.0),) if copies is None else checked_kernel(copies)
-    bounds = [[edge, settings.width_floor_ppm, 0.0] for edge, _ in windows]
-    caps = [[edge, settings.width_cap_ppm, voigt.LARGEST_LORENTZ_SHARE] for _, edge in windows]
-    return Prepared(
-        problem=Problem(x, y / scale, np.array(bounds), np.array(caps), order, kernel),
-        scale=scale,
-        noise_sd=None if given is None else float(given) / scale,
-        correlation=None if told is None else checked_correlation(told, x),
-        state=state,
-        soc=soc,
-        windows=windows,
-        settings=settings,
-        flags=tuple(flags),
-    )
-
-
 def read(prepared: Prepared, best: Optimum) -> Fractions:
     """Turn an optimum into fractions with their standard deviations and flags."""
     problem, settings = prepared.problem, prepared.settings
@@ -198,8 +112,8 @@ def read(prepared: Prepared, best: Optimum) -> Fractions:
     each = np.sqrt(np.diag(sure.covariance))
     shapes_sd = each[3:].reshape(3, 3)
     snr = float(np.max(best.areas @ lines)) / sure.noise_sd
-    bounds = _at_bounds(problem, best)
-    flags = (*prepared.flags, *_flags(prepared, best, sure, snr, values, sd, bounds, correlation))
+    bounds = at_bounds(problem, best)
+    flags = (*prepared.flags, *remarks(prepared, best, sure, snr, values, sd, bounds, correlation))
     return Fractions(
         dense=float(values[0]),
         mossy=float(values[1]),
@@ -281,55 +195,6 @@ def _refuse_no_metal(prepared: Prepared, best: Optimum, sure: Certainty) -> None
             f"no metal line to take apart: the lines' sum is {total * prepared.scale:.3g} ± {sd * prepared.scale:.2g}",
             hint="a pristine or empty cell has no morphology",
         )
-
-
-def _flags(
-    prepared: Prepared,
-    best: Optimum,
-    sure: Certainty,
-    snr: float,
-    values: _Real,
-    sd: _Real,
-    bounds: tuple[str, ...],
-    correlation: _Real,
-) -> list[str]:
-    settings = prepared.settings
-    flags = []
-    if not settings.calibrated:
-        flags.append(f"not calibrated with this set-up: {settings.source}")
-    if snr < settings.quotable_snr:
-        flags.append(f"not quotable: signal-to-noise ratio {snr:.0f} is below {settings.quotable_snr:.0f}")
-    if prepared.state != "charged":
-        flags.append(
-            f"windows of the charged state, moved for a state of charge of {prepared.soc:.2f} ({prepared.state})"
-        )
-    flags.extend(bounds)
-    if prepared.noise_sd is not None and sure.chi_square > 1.0 + _CLEAR * sure.chi_square_sd:
-        flags.append(f"three lines do not describe the spectrum: χ² {sure.chi_square:.2g} times the noise's")
-    if abs(values[3]) > settings.residual_limit:
-        flags.append(f"{100 * values[3]:.1f} ± {100 * sd[3]:.1f} % of the signal is in no line")
-    if prepared.correlation is None and len(correlation) > 1:
-        flags.append("the residual is not white: correlated noise, a baseline, or more than three lines")
-    if not best.converged:
-        flags.append("the search was cut off before it converged")
-    return flags
-
-
-def _at_bounds(problem: Problem, best: Optimum) -> tuple[str, ...]:
-    """Name centres at the edge of their window and widths at a bound, of lines that are there."""
-    found = []
-    for line, name in enumerate(Phases._fields):
-        if best.areas[line] <= 1e-3 * best.areas.sum():
-            continue
-        centre, width, _ = best.parameters[line]
-        low, high = problem.low[line], problem.high[line]
-        if min(centre - low[0], high[0] - centre) < _EDGE:
-            found.append(f"centre of {name} at the edge of its window ({centre:.1f} ppm)")
-        if high[1] - width < _EDGE:
-            found.append(f"width of {name} at its cap ({width:.1f} ppm)")
-        if width - low[1] < _EDGE:
-            found.append(f"width of {name} at its floor ({width:.1f} ppm)")
-    return tuple(found)
 
 
 def _phases(values: _Real) -> Phases[float]:

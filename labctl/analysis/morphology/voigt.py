@@ -113,6 +113,17 @@ def smeared(ppm: _Real, centre: _Real, width: _Real, share: _Real, kernel: Kerne
     )
 
 
+def dispersion(ppm: _Real, centre: _Real, width: _Real, share: _Real, kernel: Kernel) -> _Real:
+    """Evaluate what a phase that is off by a right angle makes of :func:`smeared`."""
+    from scipy.special import wofz
+
+    parts = []
+    for offset, weight in kernel:
+        scale, _, shifted = _scaled(ppm - offset, centre, width, share)
+        parts.append(weight * wofz(shifted / scale).imag / (scale * math.sqrt(math.pi)))
+    return np.asarray(sum(parts), dtype=np.float64)
+
+
 def smeared_and_slopes(ppm: _Real, centre: _Real, width: _Real, share: _Real, kernel: Kernel) -> tuple[_Real, _Real]:
     """Evaluate lines as an apodisation shows them, and their derivatives as :func:`lines_and_slopes` gives them."""
     (offset, weight), *others = kernel
