@@ -17,7 +17,6 @@ Formulas as of Barsoukov and Macdonald, Impedance Spectroscopy (2005), section 2
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ KINDS: Final[dict[str, tuple[str, ...]]] = {
     "Ws": ("R", "tau"),
     "Wo": ("R", "tau"),
 }
+_DEEPEST: Final = 20
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ELEMENT: Final = re.compile(r"(CPE|Ws|Wo|R|C|L|W)(\d*|_\w+)")
 
@@ -125,7 +125,7 @@ class Circuit:
         inner = np.array(values, dtype=np.float64)
         logarithmic = ~self.exponents
         inner[logarithmic] = np.log(inner[logarithmic])
-        return self.evaluate(2 * np.pi * np.asarray(frequency, dtype=np.float64), inner[None, :])[0][0]
+        return np.asarray(self.evaluate(2 * np.pi * np.asarray(frequency, dtype=np.float64), inner[None, :])[0][0])
 
     def evaluate(self, omega: Floats, inner: Floats) -> Value:
         """Impedances and their derivatives of several sets of parameters at once.
@@ -240,7 +240,7 @@ class _Parser:
     """One pass over the string."""
 
     def __init__(self, text: str) -> None:
-        self._text, self._at = text, 0
+        self._text, self._at, self._depth = text, 0, 0
         self._elements: list[Element] = []
         self._places = 0
 
@@ -267,6 +267,9 @@ class _Parser:
             raise self._mistake("cannot stand here", "an element or p(…)")
         name = found[0]
         if name == "p" and self._text[found.end() :].lstrip().startswith("("):
+            self._depth += 1
+            if self._depth > _DEEPEST:
+                raise self._mistake(f"more than {_DEEPEST} levels", "a flatter circuit", shown=True)
             self._at = found.end()
             self._next("(")
             parts = [self._series()]
@@ -274,6 +277,7 @@ class _Parser:
                 parts.append(self._series())
             if not self._next(")"):
                 raise self._mistake("cannot stand here", "',' or ')'")
+            self._depth -= 1
             if len(parts) == 1:
                 self._at = begin
                 raise self._mistake("p(…) of one part", "two parts or more, such as p(R1,CPE1)")
@@ -281,8 +285,8 @@ class _Parser:
             return Parallel(tuple(parts))
         kind = _ELEMENT.fullmatch(name)
         if kind is None:
-            close = difflib.get_close_matches(name, KINDS, 1, 0.4)
-            nearest = f"; is {close[0]} meant?" if close else ""
+            close = [one for one in KINDS if one.lower() == name.rstrip("0123456789").lower()]
+            nearest = f", perhaps {close[0]}," if close else ""
             raise self._mistake(
                 f"{name!r} is no element", f"one of {', '.join(KINDS)} and a number, or p(…){nearest}", shown=True
             )
@@ -299,6 +303,7 @@ class _Parser:
         for part in parts:
             if isinstance(part, Element) and part.kind in ("R", "C", "L", "W"):
                 if part.kind in kinds:
+                    self._at = self._text.rindex(part.name)
                     raise self._mistake(
                         f"{kinds[part.kind]} and {part.name} lie so that only one value of both shows",
                         "one of them",

@@ -24,8 +24,11 @@ _TAIL: Final = re.compile(r"^(?P<name>.+)[_ ](?P<unit>[^_ ]+)$")
 #: What a bracket without a unit belongs to: ``Re(Z)``.
 _FUNCTIONS: Final = ("re", "im", "phase", "abs", "real", "imag")
 
-_ELECTRODES: Final = {"we": "working", "working": "working", "ce": "counter", "counter": "counter"}
-_ELECTRODES |= {"we-ce": "cell", "wece": "cell", "cell": "cell"}
+_ELECTRODES: Final = {
+    **dict.fromkeys(("we", "working"), "working"),
+    **dict.fromkeys(("ce", "counter"), "counter"),
+    **dict.fromkeys(("we-ce", "wece", "cell"), "cell"),
+}
 
 _QUANTITIES: Final = {
     "frequency": ("f", "freq", "frequency", "frequenz", "nu"),

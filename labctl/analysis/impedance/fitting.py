@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,10 +186,7 @@ def fit(
         )
     omega = 2 * np.pi * f
     low, high = bounds(parsed, omega, np.abs(z), alpha_bounds)
-    if start is None:
-        begin = starting_values(parsed, omega, z, starts)
-    else:
-        begin = _inner(parsed, start)[None, :]
+    begin = starting_values(parsed, omega, z, starts) if start is None else _inner(parsed, start)[None, :]
     problem = _Problem(parsed, omega, z, weights)
     found, costs = minimise(problem, begin, low, high)
     best = int(np.argmin(costs))
@@ -388,7 +386,7 @@ def _arc_flags(
                 f"arc of {arc.resistor} is not resolved: resistance or time constant is known to "
                 f"{100 * relative[arc.resistor]:.0f} % only"
             )
-    for fast, slow in zip(arcs, arcs[1:], strict=False):
+    for fast, slow in itertools.pairwise(arcs):
         pair = abs(correlation[names.index(fast.resistor), names.index(slow.resistor)])
         if slow.time_constant_s < _CLOSE * fast.time_constant_s and pair > _CORRELATED:
             found.append(

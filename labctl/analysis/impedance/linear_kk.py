@@ -78,7 +78,7 @@ class Choices:
             raise UsageError(f"cut_off {self.cut_off!r} is unknown; automatic, fixed or none is right")
         if self.representation not in ("impedance", "admittance"):
             raise UsageError(f"representation {self.representation!r} is unknown; impedance or admittance is right")
-        if not (0 < self.limit and 0 < self.per_decade <= self.most_per_decade):
+        if not (self.limit > 0 and 0 < self.per_decade <= self.most_per_decade):
             raise UsageError("limit and per_decade must be above 0, and most_per_decade no less than per_decade")
 
 
@@ -317,9 +317,7 @@ def _noise(residual: Complexes) -> float:
     return float(_MAD * np.median(np.abs(values - np.median(values))))
 
 
-def _flags(
-    frequency: Floats, whole: _Chain, part: _Chain | None, noise: float, choices: Choices
-) -> tuple[str, ...]:
+def _flags(frequency: Floats, whole: _Chain, part: _Chain | None, noise: float, choices: Choices) -> tuple[str, ...]:
     found = []
     if part is None:
         worst = int(np.argmax(np.maximum(np.abs(whole.residual.real), np.abs(whole.residual.imag))))

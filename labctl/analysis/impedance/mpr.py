@@ -30,7 +30,9 @@ def read_mpr(path: Path) -> list[Sweep]:
     try:
         data = module.BioLogic.MPRfile(str(path)).data
     except (NotImplementedError, ValueError, KeyError, AssertionError, EOFError) as error:
-        raise DataError(f"{path}: galvani cannot read it ({error})", hint="export it as text (.mpt) in EC-Lab") from error
+        raise DataError(
+            f"{path}: galvani cannot read it ({error})", hint="export it as text (.mpt) in EC-Lab"
+        ) from error
     names = list(data.dtype.names or ())
     found = {name: column for name in names if (column := columns.understand(name)) is not None}
     values = {name: np.asarray(data[name], dtype=np.float64) for name in names if data.dtype[name].kind in "fiu"}

@@ -116,11 +116,11 @@ def _shape(block: Node, omega: Floats, tau: float) -> Complexes:
     s = 1j * omega
     if isinstance(block, Element):
         if block.kind == "R":
-            return np.ones_like(s)
+            return np.ones(len(s), dtype=np.complex128)
         if block.kind == "L":
-            return s
+            return np.asarray(s, dtype=np.complex128)
         if block.kind == "C":
-            return 1 / s
+            return np.asarray(1 / s, dtype=np.complex128)
         if block.kind == "CPE":
             return np.asarray(s**-_ALPHA)
         if block.kind == "W":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -121,7 +122,7 @@ def sweeps(
     if passes is not None:
         changes = np.union1d(changes, np.flatnonzero(np.diff(passes) != 0) + 1)
     bounds = [0, *(int(one) for one in changes), len(frequency)]
-    parts = [slice(first, last) for first, last in zip(bounds, bounds[1:], strict=False) if last > first]
+    parts = [slice(first, last) for first, last in itertools.pairwise(bounds) if last > first]
     return [_sweep(number, part, frequency, made, tracks, course) for number, part in enumerate(parts, 1)]
 
 
