@@ -14,8 +14,9 @@ from labctl.analysis.impedance.files import read, read_series
 from labctl.analysis.impedance.spectrum import STATIONARY_ABOVE_HZ, ImpedanceSpectrum, Sweep
 
 if TYPE_CHECKING:
+    from labctl.analysis.impedance.arcs import Arc
     from labctl.analysis.impedance.circuit import Circuit, parse
-    from labctl.analysis.impedance.fitting import TWO_ARCS, Arc, CircuitFit, fit
+    from labctl.analysis.impedance.fitting import TWO_ARCS, CircuitFit, fit
     from labctl.analysis.impedance.linear_kk import KramersKronig, kramers_kronig
     from labctl.analysis.impedance.relaxation import Distribution, distribution
     from labctl.analysis.impedance.series import STATES, Evolution, Placed, by_state, follow
@@ -48,8 +49,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Arc": "arcs",
     **dict.fromkeys(("Circuit", "parse"), "circuit"),
-    **dict.fromkeys(("TWO_ARCS", "Arc", "CircuitFit", "fit"), "fitting"),
+    **dict.fromkeys(("TWO_ARCS", "CircuitFit", "fit"), "fitting"),
     **dict.fromkeys(("KramersKronig", "kramers_kronig"), "linear_kk"),
     **dict.fromkeys(("Distribution", "distribution"), "relaxation"),
     **dict.fromkeys(("STATES", "Evolution", "Placed", "by_state", "follow"), "series"),

@@ -141,7 +141,7 @@ class Circuit:
         value, filled = _evaluate(self.root, np.atleast_2d(omega), inner)
         for place, one in filled:
             derivative[..., place] = one
-        return value, derivative
+        return np.broadcast_to(value, derivative.shape[:2]), derivative
 
 
 _Filled = list[tuple[int, Complexes]]
@@ -169,7 +169,8 @@ def _evaluate(node: Node, omega: Floats, x: Floats) -> tuple[Complexes, _Filled]
 
 
 def _of_r(omega: Floats, x: Floats, p: int) -> tuple[Complexes, _Filled]:
-    value = np.broadcast_to(np.exp(x[:, p, None]).astype(np.complex128), (len(x), omega.shape[-1]))
+    # Alike at all frequencies: one column, which what it is joined with widens.
+    value = np.exp(x[:, p, None]).astype(np.complex128)
     return value, [(p, value)]
 
 

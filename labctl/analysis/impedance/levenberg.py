@@ -22,7 +22,7 @@ Model = Callable[[Floats, "np.ndarray[tuple[int], np.dtype[np.intp]]"], tuple[Fl
 
 
 def minimise(
-    model: Model, start: Floats, low: Floats, high: Floats, *, most: int = 80, relative: float = 1e-10
+    model: Model, start: Floats, low: Floats, high: Floats, *, most: int = 80, relative: float = 1e-9
 ) -> tuple[Floats, Floats]:
     """Find the least sum of squares from each start.
 
