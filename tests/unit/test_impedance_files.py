@@ -64,6 +64,7 @@ def test_a_table_in_rising_order_and_latin_letters_reads_the_same(tmp_path):
         ("", "found none"),
         ("f/Hz,Re/ohm,Im/ohm\n1,2,x\n", "line 2 is not complete"),
         ("f/Hz,Re/ohm,Im/ohm\n1,2,nan\n", "no impedance"),
+        ("f/Hz,Re/ohm,Im/ohm\n1,2,3,4\n", "line 2 has 4 values, where there are 3 columns"),
     ],
 )
 def test_a_table_that_is_none_is_refused_with_what_was_found(tmp_path, text, said):
@@ -237,6 +238,11 @@ def test_both_electrodes_are_read_as_passive_ones_and_add_up_to_the_cell(tmp_pat
         (ec_lab_text(("time/s", "Ewe/V"), [(1.0, 2.0)]), "columns frequency_Hz"),
         (ec_lab_text(("freq/Hz", "Re(Z)/Ohm", "-Im(Z)/Ohm"), [(0.0, 2.0, 1.0)]), "no point of a spectrum"),
         (ec_lab_text(("freq/Hz", "Re(Z)/Ohm", "-Im(Z)/Ohm"), [(1.0, 2.0)]), "line 5 is not complete"),
+        # A column taken out of the heading alone: all behind it would be misread.
+        (
+            ec_lab_text(("freq/Hz", "|Z|/Ohm", "Phase(Z)/deg"), [(1.0, 2.0, 3.0, 4.0)]),
+            "has 4 values, where there are 3",
+        ),
     ],
 )
 def test_a_spoilt_text_export_is_refused_by_name(tmp_path, text, said):

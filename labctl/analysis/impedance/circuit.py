@@ -1,43 +1,23 @@
 """Equivalent circuits from their strings: ``R0-p(R1,CPE1)-p(R2,CPE2)``. Parses and evaluates; fits nothing.
 
-A minus joins in series, ``p(a,b,…)`` in parallel, also nested. Elements, with omega = 2 pi f and s = j omega:
-
-========  ======================  ==========================================================================
-``R``     R                       resistor, Z = R (ohm)
-``C``     C                       capacitor, Z = 1/(s C) (F)
-``L``     L                       inductor, Z = s L (H)
-``CPE``   Q, alpha                constant-phase element, Z = 1/(Q s^alpha) (ohm^-1 s^alpha)
-``W``     sigma                   half-infinite diffusion, Z = sigma (1 - j)/sqrt(omega) (ohm s^-1/2)
-``Ws``    R, tau                  finite length, transmitting end, Z = R tanh(sqrt(s tau))/sqrt(s tau) (ohm, s)
-``Wo``    R, tau                  finite space, reflecting end, Z = R coth(sqrt(s tau))/sqrt(s tau) (ohm, s)
-========  ======================  ==========================================================================
-
-Formulas as of Barsoukov and Macdonald, Impedance Spectroscopy (2005), section 2.1.
+A minus joins in series, ``p(a,b,…)`` in parallel, also nested. The elements and
+their parameters are in :mod:`labctl.analysis.impedance.elements`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.analysis.impedance.elements import ELEMENTS, KINDS, Filled
 from labctl.analysis.impedance.spectrum import Complexes, Floats
 from labctl.errors import UsageError
 
-#: Parameters of each kind, behind the element's name; an element of one parameter gives it its own name.
-KINDS: Final[dict[str, tuple[str, ...]]] = {
-    "R": ("R",),
-    "C": ("C",),
-    "L": ("L",),
-    "CPE": ("Q", "alpha"),
-    "W": ("sigma",),
-    "Ws": ("R", "tau"),
-    "Wo": ("R", "tau"),
-}
 _DEEPEST: Final = 20
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _ELEMENT: Final = re.compile(r"(CPE|Ws|Wo|R|C|L|W)(\d*|_\w+)")
@@ -144,12 +124,9 @@ class Circuit:
         return np.broadcast_to(value, derivative.shape[:2]), derivative
 
 
-_Filled = list[tuple[int, Complexes]]
-
-
-def _evaluate(node: Node, omega: Floats, x: Floats) -> tuple[Complexes, _Filled]:
+def _evaluate(node: Node, omega: Floats, x: Floats) -> tuple[Complexes, Filled]:
     if isinstance(node, Element):
-        return _ELEMENTS[node.kind](omega, x, node.first)
+        return ELEMENTS[node.kind](omega, x, node.first)
     results = [_evaluate(part, omega, x) for part in node.parts]
     if isinstance(node, Series):
         total = results[0][0]
@@ -160,69 +137,12 @@ def _evaluate(node: Node, omega: Floats, x: Floats) -> tuple[Complexes, _Filled]
     for value, _ in results[1:]:
         total = total + 1 / value
     total = 1 / total
-    made: _Filled = []
+    made: Filled = []
     for value, filled in results:
         share = total / value
         share = share * share
         made += [(place, share * one) for place, one in filled]
     return total, made
-
-
-def _of_r(omega: Floats, x: Floats, p: int) -> tuple[Complexes, _Filled]:
-    # Alike at all frequencies: one column, which what it is joined with widens.
-    value = np.exp(x[:, p, None]).astype(np.complex128)
-    return value, [(p, value)]
-
-
-def _of_c(omega: Floats, x: Floats, p: int) -> tuple[Complexes, _Filled]:
-    value = -1j * np.exp(-x[:, p, None]) / omega
-    return value, [(p, -value)]
-
-
-def _of_l(omega: Floats, x: Floats, p: int) -> tuple[Complexes, _Filled]:
-    value = 1j * np.exp(x[:, p, None]) * omega
-    return value, [(p, value)]
-
-
-def _of_cpe(omega: Floats, x: Floats, p: int) -> tuple[Complexes, _Filled]:
-    logarithm = np.log(omega) + 0.5j * np.pi
-    value = np.exp(-x[:, p, None] - x[:, p + 1, None] * logarithm)
-    return value, [(p, -value), (p + 1, -value * logarithm)]
-
-
-def _of_w(omega: Floats, x: Floats, p: int) -> tuple[Complexes, _Filled]:
-    value = np.exp(x[:, p, None]) * (1 - 1j) / np.sqrt(omega)
-    return value, [(p, value)]
-
-
-def _of_ws(omega: Floats, x: Floats, p: int) -> tuple[Complexes, _Filled]:
-    return _finite(omega, x, p, 1.0)
-
-
-def _of_wo(omega: Floats, x: Floats, p: int) -> tuple[Complexes, _Filled]:
-    return _finite(omega, x, p, -1.0)
-
-
-def _finite(omega: Floats, x: Floats, p: int, sign: float) -> tuple[Complexes, _Filled]:
-    """R tanh(u)/u (sign 1) or R coth(u)/u (sign -1) with u = sqrt(j omega tau)."""
-    u = np.sqrt(1j * omega * np.exp(x[:, p + 1, None]))
-    decaying = np.exp(-2 * u)
-    ratio = ((1 - decaying) / (1 + decaying)) ** sign
-    value = np.exp(x[:, p, None]) * ratio / u
-    # d tanh/du = 1 - tanh^2, d coth/du = 1 - coth^2, du/dln(tau) = u/2.
-    slope = 0.5 * np.exp(x[:, p, None]) * ((1 - ratio * ratio) - ratio / u)
-    return value, [(p, value), (p + 1, slope)]
-
-
-_ELEMENTS: Final[dict[str, Callable[[Floats, Floats, int], tuple[Complexes, _Filled]]]] = {
-    "R": _of_r,
-    "C": _of_c,
-    "L": _of_l,
-    "CPE": _of_cpe,
-    "W": _of_w,
-    "Ws": _of_ws,
-    "Wo": _of_wo,
-}
 
 
 def parse(text: str) -> Circuit:

@@ -107,7 +107,8 @@ def fit(
     impedance : array of complex
         Ohm; capacitive is negative.
     circuit : str
-        As :mod:`labctl.analysis.impedance.circuit` describes.
+        A minus joins in series, ``p(a,b)`` in parallel; R, C, L, CPE, W, Ws and Wo with a number each, as
+        :mod:`labctl.analysis.impedance.elements` describes them.
     weights : str
         ``modulus``: residuals relative to abs(Z), for noise that grows with it. ``proportional``: real and imaginary
         part each relative to itself. ``unit``: in ohm, for noise that does not.

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from scipy.optimize import nnls
 
-from labctl.analysis.impedance.circuit import KINDS, Circuit, Element, Node, Parallel
+from labctl.analysis.impedance.circuit import Circuit, Element, Node, Parallel
+from labctl.analysis.impedance.elements import KINDS
 from labctl.analysis.impedance.spectrum import Complexes, Floats
 
 #: Exponent that arcs and constant-phase elements start with.

@@ -201,6 +201,8 @@ def _numbers(
     for index, (number, row) in enumerate(body):
         if len(row) < len(titles):
             raise DataError(f"{where}: line {number} is not complete ({len(row)} of {len(titles)} values)")
+        if any(part.strip() for part in row[len(titles) :]):
+            raise DataError(f"{where}: line {number} has {len(row)} values, where there are {len(titles)} columns")
         for column, place in enumerate(places):
             text = row[place].strip()
             try:
