@@ -120,6 +120,16 @@ def test_unit_weights_give_the_right_deviations_where_noise_does_not_grow_with_t
     assert misses <= 2
 
 
+def test_deviations_hold_where_the_noise_is_not_as_the_weights_say():
+    truth, values = two_arcs(5)
+    hits, cases = 0, 15
+    for seed in range(cases):
+        random = np.random.default_rng(seed)
+        found = fit(FREQUENCY, values + 0.02 * (random.normal(size=66) + 1j * random.normal(size=66)))
+        hits += sum(abs(found.parameters[name] - truth[name]) <= 2 * found.sd[name] for name in NAMES)
+    assert hits >= 0.9 * cases * len(NAMES)
+
+
 def test_alike_arcs_are_ordered_by_their_time_constants():
     truth, values = two_arcs(7)
     swapped = {**truth, "R1": truth["R2"], "CPE1_Q": truth["CPE2_Q"], "CPE1_alpha": truth["CPE2_alpha"]}

@@ -37,8 +37,8 @@ class CircuitFit:
         As given.
     parameters, sd : dict
         Value and standard deviation by name, such as ``R1`` in ohm, ``CPE1_Q`` in ohm^-1 s^alpha, ``CPE1_alpha``.
-        Standard deviations are from the curvature and the size of the residuals: they hold if the circuit is right
-        and the noise is as the weights say.
+        Standard deviations are from the curvature and the residuals, the larger of two estimates: they hold if the
+        circuit is right, also where the noise is not as the weights say.
     correlation : ndarray
         Between the parameters, in the order of ``parameters``.
     arcs : tuple of Arc
@@ -197,7 +197,7 @@ def _described(
     names, exponents = circuit.parameters, circuit.exponents
     residual, jacobian = (one[0] for one in problem(x[None, :], np.zeros(1, dtype=np.intp)))
     chi_square = float(residual @ residual) / (len(residual) - len(x))
-    covariance = _covariance(jacobian) * chi_square
+    covariance = _covariance(jacobian, residual)
     deviations = np.sqrt(np.diag(covariance))
     safe = np.where(deviations > 0, deviations, 1.0)
     correlation = covariance / safe[:, None] / safe
@@ -231,11 +231,22 @@ def _described(
     )
 
 
-def _covariance(jacobian: Floats) -> Floats:
-    """Inverse of J'J; what the data do not determine gets a huge variance, not none."""
+def _covariance(jacobian: Floats, residual: Floats) -> Floats:
+    """Covariance of the parameters, with the larger standard deviation of two estimates.
+
+    The curvature with the mean square of the residuals is sharp where the weights are right; the residuals of each
+    point by themselves hold whatever the noise, with some scatter (MacKinnon and White, J. Econometrics 29 (1985) 305,
+    HC3). What the data do not determine gets a huge variance, not none.
+    """
     size = np.linalg.norm(jacobian, axis=0)
     size = np.where(size > 0, size, 1.0)
-    _, singular, directions = np.linalg.svd(jacobian / size, full_matrices=False)
-    floor = max(float(singular.max()), 1.0) * 1e-12
-    spread = directions.T / np.maximum(singular, floor)
-    return np.asarray(spread @ spread.T / size[:, None] / size)
+    left, singular, directions = np.linalg.svd(jacobian / size, full_matrices=False)
+    spread = directions.T / np.maximum(singular, max(float(singular.max()), 1.0) * 1e-12) / size[:, None]
+    leverage = np.minimum(np.einsum("mp,mp->m", left, left), 1 - 1e-6)
+    scaled = left * (residual / (1 - leverage))[:, None]
+    robust = spread @ (scaled.T @ scaled) @ spread.T
+    mean_square = float(residual @ residual) / (len(residual) - jacobian.shape[1])
+    plain = np.sqrt(np.diag(spread @ spread.T) * mean_square)
+    own = np.sqrt(np.diag(robust))
+    factor = np.maximum(1.0, plain / np.where(own > 0, own, np.inf))
+    return np.asarray(robust * factor[:, None] * factor)
