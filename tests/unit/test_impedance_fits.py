@@ -202,6 +202,15 @@ def test_a_fit_that_makes_no_sense_is_refused_in_words(how, error, said):
         fit(FREQUENCY, np.full(66, np.nan))
 
 
+@pytest.mark.parametrize("seed", [0, 3, 50])
+def test_a_spectrum_of_nonsense_still_ends_in_a_fit_with_flags(seed):
+    random = np.random.default_rng(seed)
+    frequency = 10 ** random.uniform(-3, 6, 31)
+    values = random.normal(size=31) * 10 ** random.uniform(-3, 3, 31) + 1j * random.normal(size=31)
+    found = fit(frequency, values, "L0-R0-p(R1-Ws1,CPE1)-Wo1", weights="proportional", starts=2)
+    assert found.flags and np.isfinite(list(found.sd.values())).all()
+
+
 # -- series ------------------------------------------------------------------------------------------------------------
 
 

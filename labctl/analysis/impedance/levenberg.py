@@ -14,6 +14,8 @@ _DAMPING: Final = 1e-2
 _GOOD: Final = 0.2
 _BAD: Final = 4.0
 _MOST_DAMPING: Final = 1e8
+#: Keeps equations solvable in which two parameters do the same.
+_LEAST_DAMPING: Final = 1e-12
 #: No step is longer, in logarithms.
 _LONGEST: Final = 3.0
 
@@ -80,6 +82,6 @@ def minimise(
         j, r = new_jacobian[better], new_residual[better]
         normal[won] = np.matmul(j.transpose(0, 2, 1), j)
         gradient[won] = np.einsum("bmp,bm->bp", j, r)
-        damping[active] = np.where(better, damping[active] * _GOOD, damping[active] * _BAD)
+        damping[active] = np.where(better, np.maximum(damping[active] * _GOOD, _LEAST_DAMPING), damping[active] * _BAD)
         active = active[(calm[active] < 2) & (damping[active] < _MOST_DAMPING) & (cost[active] > 0)]
     return x, cost
