@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis.recipe import Recipe, Window
-from labctl.analysis.transform import Axis, Complex, Grid, Real, adjoint, axis_of, coverage, inside
+from labctl.analysis.transform import Axis, Complex, Grid, Real, adjoint, axis_of, coverage, inside, norm
 from labctl.errors import AnalysisError
 
 
@@ -105,7 +105,7 @@ def functional(grid: Grid, mask: Mask, window: Window) -> Functional:
     weights = adjoint((direct - below) * unit, axis)
     weights.setflags(write=False)
     drawn = adjoint(below * unit, axis)
-    return Functional(weights, float(np.linalg.norm(weights)), float(np.linalg.norm(drawn)))
+    return Functional(weights, norm(weights), norm(drawn))
 
 
 def subtracted(values: Complex | Real, axis: Axis, fit: Fit) -> tuple[NDArray[np.generic], NDArray[np.generic]]:

@@ -23,7 +23,7 @@ from labctl.analysis.baseline import functional, legendre, mask_of
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.noise import noise
 from labctl.analysis.recipe import METAL, Phase, Recipe
-from labctl.analysis.transform import Complex, adjoint, axis_of, grid_of, inside, transform
+from labctl.analysis.transform import Complex, adjoint, axis_of, grid_of, inside, norm, transform
 from labctl.errors import AnalysisError
 
 #: A line must stand out so many deviations for a phase to be taken from it.
@@ -94,7 +94,7 @@ def line_phase(data: Dataset, zero_Hz: float, recipe: Recipe = METAL, *, name: s
     # How the angle moves with the noise of each point: the derivative of the closed form.
     moved = np.zeros(len(axis.ppm), dtype=np.complex128)
     moved[flank] = rest / power
-    deviation = sigma * float(np.linalg.norm(adjoint(moved, axis)))
+    deviation = sigma * norm(adjoint(moved, axis))
     unit = 1.0 / (data.scans * data.receiver_gain)
     angle = wrapped(angle if value > 0 else angle + math.pi)
     return LinePhase(angle, deviation, abs(value) * unit, sigma * whole.norm * unit)
