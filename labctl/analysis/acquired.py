@@ -95,12 +95,8 @@ class Acquired:
             order: Literal["<", ">"] = ">" if value == 1.0 else "<"
             self.note("byte order", "big" if order == ">" else "little", "", "dataset", "BYTORDA")
             return order
-        letter = "f8" if kind == 2 else "i4"
-        with np.errstate(all="ignore"):
-            # Read the wrong way round, small whole numbers become huge and doubles take any magnitude.
-            spread = {one: np.frombuffer(content, one + letter).astype(np.float64) for one in ("<", ">")}
-            size = {one: float(np.mean(np.log1p(np.abs(np.nan_to_num(values, nan=1e300)))))
-                    for one, values in spread.items()}  # fmt: skip
+        # Read the wrong way round, whole numbers become huge, and doubles get any exponent that there is.
+        size = {one: _magnitude(content, one + ("f8" if kind == 2 else "i4")) for one in ("<", ">")}
         order = "<" if size["<"] <= size[">"] else ">"
         self.note(
             "byte order", "big" if order == ">" else "little", "", "found", "BYTORDA is missing; from the numbers"
@@ -212,3 +208,10 @@ class Acquired:
 
     def _missing(self, key: str) -> DataError:
         return DataError(f"{self._file}: parameter {key} is missing")
+
+
+def _magnitude(content: bytes, form: str) -> float:
+    """Give how far from 1 numbers read in this form are on the whole, as a logarithm."""
+    with np.errstate(all="ignore"):
+        sizes = np.abs(np.frombuffer(content, form).astype(np.float64))
+        return float(np.mean(np.abs(np.log(np.nan_to_num(sizes[sizes != 0], nan=np.finfo(np.float64).max)))))
