@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from labctl.analysis import dead_time, phase
-from labctl.analysis.baseline import fit_of, functional, mask_of, subtracted
+from labctl.analysis.baseline import Fit, fit_of, functional, mask_of, subtracted
 from labctl.analysis.bruker import Dataset, read_loose
 from labctl.analysis.noise import noise
 from labctl.analysis.provenance import Origin, Source
@@ -63,11 +63,11 @@ def process(fid: Dataset, recipe: Recipe = METAL) -> Spectrum:
     grid = grid_of(used, zero, chosen)
     axis = axis_of(grid)
     mask = mask_of(recipe)
+    fit = fit_of(grid, mask)
     values = transform(used.fid, axis)
     sigma = noise(fid)
-    turned, settled = _phased(used, zero, values, axis, chosen)
+    turned, settled = _phased(used, zero, values, axis, fit, chosen)
     unit = 2.0 / (axis.length * axis.step_ppm * fid.scans * fid.receiver_gain)
-    fit = fit_of(grid, mask)
     flat, drawn = subtracted(turned * unit, axis, fit)
     kept = slice(None) if recipe.shown == "all" else _cut(axis, recipe.span if recipe.shown == "span" else recipe.shown)
     flat, drawn = flat[kept], drawn[kept]
@@ -167,7 +167,9 @@ def _completed(fid: Dataset, recipe: Recipe) -> tuple[Dataset, Recipe]:
     return counted, replace(recipe, dead_time_s=None, pulse_share=0.0)
 
 
-def _phased(data: Dataset, zero: float, values: Complex, axis: Axis, recipe: Recipe) -> tuple[Complex, Phase | None]:
+def _phased(
+    data: Dataset, zero: float, values: Complex, axis: Axis, fit: Fit, recipe: Recipe
+) -> tuple[Complex, Phase | None]:
     if recipe.phase == "magnitude":
         return values, None
     if isinstance(recipe.phase, Phase):
@@ -178,7 +180,8 @@ def _phased(data: Dataset, zero: float, values: Complex, axis: Axis, recipe: Rec
     else:
         looked = _cut(axis, recipe.span)
         pivot = 0.5 * (recipe.metal[0] + recipe.metal[1])
-        start, linear = phase.automatic(axis.ppm[looked], values[looked], pivot)
+        flat, _ = subtracted(values, axis, fit)
+        start, linear = phase.automatic(axis.ppm[looked], flat[looked], pivot)
         across = float(axis.frequency_Hz[looked][-1] - axis.frequency_Hz[looked][0])
         settled = replace(start, shift_s=linear / (2.0 * np.pi * across))
     if settled.shift_s == 0.0:
