@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from labctl.analysis import bruker, nmr, nutation, reference
+from labctl.analysis import bruker, nmr, nutation, phase, reference
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.bundles import Campaign, Operation
 from labctl.analysis.cycling import CycleCapacities
@@ -99,12 +99,14 @@ def measure(
         return Measured({})
     recipe = session.settings.recipe
     try:
-        phase = nmr.phase_of(raw["charged"].data, raw["charged"].zero_ppm, recipe)
+        # The charged state first: it has the most metal, and its phase stands where nothing else is told.
+        order = ["charged", *(label for label in raw if label != "charged")]
+        phases = phase.of_cell({label: (raw[label].data, raw[label].zero_ppm) for label in order}, recipe)
     except AnalysisError as error:
         flag(f"shares not evaluated: {error}")
         return Measured({})
     bundle, curve = _nutation(session, raw["charged"], nutations, flag)
-    states = {label: _state(one, phase, curve, session.settings) for label, one in raw.items()}
+    states = {label: _state(one, phases[label].angle_rad, curve, session.settings) for label, one in raw.items()}
     found = Measured(
         states,
         reference_token=raw["charged"].operation.document.get("reference"),
@@ -196,8 +198,8 @@ def _nutation(
         return bundle, None
 
 
-def _state(raw: _Raw, phase: float, curve: Nutation | None, settings: Settings) -> State:
-    integral = nmr.metal_integral(raw.data, raw.zero_ppm, phase, settings.recipe)
+def _state(raw: _Raw, angle: float, curve: Nutation | None, settings: Settings) -> State:
+    integral = nmr.metal_integral(raw.data, raw.zero_ppm, angle, settings.recipe)
     if curve is not None and raw.data.pulse_s > 0:
         flip = math.sin(0.5 * math.pi * raw.data.pulse_s / curve.t90_s)
         integral = integral.scaled(1.0 / flip) if flip > 0.1 else integral
@@ -205,7 +207,7 @@ def _state(raw: _Raw, phase: float, curve: Nutation | None, settings: Settings) 
     return State(
         token=raw.operation.token,
         integral=integral,
-        spectrum=nmr.spectrum(raw.data, raw.zero_ppm, phase, settings.recipe),
+        spectrum=nmr.spectrum(raw.data, raw.zero_ppm, angle, settings.recipe),
         scans=raw.data.scans,
         temperature_K=None if temperature is None else float(temperature),
     )
