@@ -129,17 +129,29 @@ class ZahnerRig(Started):
     def starts(self) -> int:
         return sum(entry["event"] == "sweep" for entry in self.laboratory.records("zahner"))
 
+    def came_to_its_end(self) -> bool:
+        return self.swept() == 1
+
+    def swept(self) -> int:
+        return sum(entry["event"] == "swept" for entry in self.laboratory.records("zahner"))
+
 
 class ZahnerSeriesRig(ZahnerRig):
-    """A series of spectra under a direct current, which flows between them, too."""
+    """A series of spectra under a direct current, which flows between them, too.
+
+    It charges: a fresh cell stays within its limits for as long as a potentiostat that starts anew leaves it alone.
+    """
 
     series = DynamicRequest(
-        name="camp/bare-01/c001/04-deis/a1", current=-5e-5, amplitude=6.5e-5, frequency_start=1e4, frequency_end=10.0,
-        points_per_decade=5, periods=4, spectra=2, cutoff=1.2, voltage_min=1.0, voltage_max=4.4,
+        name="camp/bare-01/c001/04-deis/a1", current=5e-5, amplitude=6.5e-5, frequency_start=1e4, frequency_end=10.0,
+        points_per_decade=5, periods=4, spectra=2, cutoff=4.3, voltage_min=1.0, voltage_max=4.4,
     )  # fmt: skip
 
     async def command(self) -> None:
         self.handle = await self.driver.start_dynamic(self.token, self.series)
+
+    def came_to_its_end(self) -> bool:
+        return self.swept() == self.series.spectra
 
     async def ended(self) -> State:
         while (progress := await self.driver.poll(self.handle)).state is State.RUNNING:
@@ -160,8 +172,8 @@ class ZahnerSeriesRig(ZahnerRig):
             self.doubts.append(f"{len(spectra)} spectra of {self.series.spectra}, and nothing says so")
         stamps = (self.folder / "bundle" / "spectra.csv").read_text(encoding="utf-8").splitlines()[1:]
         charges = [float(line.split(",")[6]) for line in stamps]
-        if any(after >= before for before, after in pairwise([0.0, *charges])):
-            self.doubts.append(f"charges of a discharge: {charges}")
+        if any(after <= before for before, after in pairwise([0.0, *charges])):
+            self.doubts.append(f"charges of a charge: {charges}")
 
     def starts(self) -> int:
         return min(1, super().starts()) if super().starts() <= self.series.spectra else super().starts()

@@ -205,6 +205,10 @@ class Started(Rig):
     def starts(self) -> int:
         raise NotImplementedError
 
+    def came_to_its_end(self) -> bool:
+        """Whether the instrument was done before anything could break it off, so that it is no failure."""
+        return False
+
     async def abort(self) -> None:
         """Break it off; whoever is told that it is must find every source off."""
         await self.driver.abort(self.handle)
@@ -223,7 +227,7 @@ class Started(Rig):
         if phase == "abort":
             await self.abort()
         self.failed = await self.ended() is State.FAILED
-        if phase == "abort" and not (failed or self.failed):
+        if phase == "abort" and not (failed or self.failed or self.came_to_its_end()):
             self.doubts.append("broken off, and not told so")
         try:
             await self.fetch()
