@@ -25,7 +25,7 @@ _MORE: Final[Mapping[Status, tuple[str, ...]]] = {
     Status.LEASED: ("resources", "fence"),
     Status.RUNNING: ("handle",),
     Status.FETCHED: ("bundle", "result"),
-    Status.FAILED: ("error",),
+    Status.FAILED: ("error", "result"),
     Status.ABORTED: ("error", "result"),
     Status.NEEDS_OPERATOR: ("error",),
 }

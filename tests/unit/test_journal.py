@@ -89,6 +89,21 @@ def test_a_lease_outlives_the_process_that_took_it(tmp_path):
     second.close()
 
 
+@pytest.mark.parametrize("end", ["failed", "aborted"])
+def test_what_a_broken_off_operation_brought_outlives_the_process(tmp_path, end):
+    first = Journal(tmp_path / "labctl.sqlite", WallClock())
+    request(first)
+    for status in ("leased", "intent", "running"):
+        enter(first, status)
+    getattr(first, end)("c/x/01/a1", "why", {"capacity_C": 4.5})
+    kept = first.operation("c/x/01/a1")
+    first.close()
+    second = Journal(tmp_path / "labctl.sqlite", WallClock())
+    assert second.operation("c/x/01/a1") == kept
+    assert kept.result == {"capacity_C": 4.5}
+    second.close()
+
+
 def test_a_transfer_moves_its_cell_in_the_commit_that_ends_it(journal):
     row = CampaignRow("c", "simulated", {}, {}, journal.now(), None)
     journal.begin_campaign(row, {"x": "cabinet/1"})
