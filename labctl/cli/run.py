@@ -51,7 +51,7 @@ def run_campaign(
     for line in outcome.outbox:
         say(line)
     if outcome.outbox:
-        say("the next 'labctl run' with the same files goes on delivering")
+        say("'labctl deliver' goes on with that, and so does the next 'labctl run'")
     return code
 
 

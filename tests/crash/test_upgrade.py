@@ -6,7 +6,7 @@ import sys
 from contextlib import closing
 
 import pytest
-from version_one import unpack, write_journal
+from version_one import VERSION_TWO, unpack, write_journal
 
 from labctl.engine.clock import WallClock
 from labctl.errors import JournalError
@@ -72,6 +72,27 @@ def test_everything_that_an_old_journal_knew_is_known_after_the_upgrade(old):
     assert journal.events()[: len(lines)] == lines
     assert "schema version 1 to 3" in journal.events()[-1].message
     journal.close()
+
+
+def test_a_journal_of_the_second_version_loses_nothing_and_has_an_empty_outbox(tmp_path):
+    path = tmp_path / "labctl.sqlite"
+    write_journal(path, VERSION_TWO)
+    before, old = LastWord(path, WallClock()), dump(path)
+    known = [before.campaigns(), before.operations(), before.places(), before.cell_rows("short-1")]
+    said, alarms, lines = before.command("k1"), before.alarms(standing=False), before.events()
+    assert before.waiting() == []
+    journal = Journal(path, WallClock())
+    assert [journal.campaigns(), journal.operations(), journal.places(), journal.cell_rows("short-1")] == known
+    assert {row.status for row in journal.held()} == {Status.FETCHED, Status.INTENT}
+    assert journal.cell("short-1", "bare-02").state == "held"
+    assert (journal.command("k1"), journal.alarms(standing=False)) == (said, alarms)
+    assert journal.events()[: len(lines)] == lines
+    assert journal.waiting() == []
+    journal.close()
+    assert dump(path.with_name("labctl.sqlite.v2.bak")) == old
+    new = tmp_path / "new.sqlite"
+    Journal(new, WallClock()).close()
+    assert ask(path, "PRAGMA table_info(outbox)") == ask(new, "PRAGMA table_info(outbox)")
 
 
 def test_cells_that_were_on_their_way_are_under_way_after_the_upgrade(old):

@@ -68,21 +68,22 @@ class Receiver:
         Status and operation of every request.
     """
 
-    def __init__(self, *, token: str | None = TOKEN, tls: bool = False) -> None:
+    def __init__(self, *, token: str | None = TOKEN, tls: bool = False, port: int = 0) -> None:
         self.token = token
         self.moods: deque[int | str] = deque()
         self.stored: dict[str, bytes] = {}
         self.answered: list[tuple[int | str, str]] = []
         self.headers: list[dict[str, str]] = []
         self.awake = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", port), _handler(self))
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(TLS / "receiver.pem")
             self._server.socket = context.wrap_socket(
                 self._server.socket, server_side=True, do_handshake_on_connect=False
             )
-        self.address = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_address[1]}/labctl"
+        self.port: int = self._server.server_address[1]
+        self.address = f"http{'s' if tls else ''}://127.0.0.1:{self.port}/labctl"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
 
     def __enter__(self) -> Receiver:
@@ -146,9 +147,10 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             content = self.rfile.read(length)
             if mood == "late":
                 receiver.awake.wait()
-            status, answer = receiver.judge(self.path, self.headers.get("Authorization"), content)
-            if isinstance(mood, int):
-                status, answer = mood, {"error": "told to"}
+            if mood in (None, "late", "lost"):
+                status, answer = receiver.judge(self.path, self.headers.get("Authorization"), content)
+            else:
+                status, answer = mood if isinstance(mood, int) else 0, {"error": "told to"}
             receiver.answered.append((mood if isinstance(mood, str) else status, operation))
             if mood == "lost":
                 self.connection.shutdown(socket.SHUT_RDWR)

@@ -8,6 +8,7 @@ from receiver import TOKEN, Receiver
 from trouble import one_cell
 
 from labctl import analysis
+from labctl.cli.delivering import deliver_waiting
 from labctl.cli.running import RunRequest, run
 from labctl.cli.status import print_status, read_status
 from labctl.engine.clock import WallClock
@@ -80,6 +81,7 @@ def test_what_nobody_took_waits_while_the_cells_go_on_and_goes_with_the_next_run
     one_cell(laboratory, STEPS)
     with Receiver() as receiver:
         deliver_to(laboratory, [http(receiver, name="lims")])
+        port = receiver.port
     outcome = campaign(laboratory)
     assert outcome.states == {"bare-01": "finished"}
     assert outcome.analysis is None
@@ -91,12 +93,20 @@ def test_what_nobody_took_waits_while_the_cells_go_on_and_goes_with_the_next_run
     assert (waiting["target"], waiting["waiting"], waiting["refused"]) == ("lims", 3, 0)
     assert waiting["tries"] > 3
     assert any("delivery to lims waits" in alarm["message"] for alarm in report["alarms"])
+    with Receiver(port=port) as receiver:
+        receiver.moods.extend([413])
+        told = []
+        again = campaign(laboratory, told.append)
+    assert any("has ended" in message for message in told)
+    assert len(receiver.stored) == 2
+    assert "1 refused" in again.outbox[0]
+    arrived = receiver.operations()
     with Receiver() as receiver:
         # It has moved: the file at hand says where.
         deliver_to(laboratory, [http(receiver, name="lims")])
-        again = campaign(laboratory)
-    assert again.outbox == []
-    assert receiver.operations() == {outcome.campaign, *operations(laboratory).values()}
+        assert deliver_waiting(laboratory.folder, laboratory.folder / "station.yaml") == 0
+    assert len(receiver.stored) == 1
+    assert receiver.operations() | arrived == {outcome.campaign, *operations(laboratory).values()}
     report = read_status(laboratory.folder)
     assert (report["outbox"], report["alarms"]) == ([], [])
 
