@@ -52,7 +52,7 @@ def run_campaign(
         say(line)
     if outcome.outbox:
         say("'labctl deliver' goes on with that, and so does the next 'labctl run'")
-    return code
+    return max(code, int(outcome.unevaluated))
 
 
 def _follow(request: RunRequest, locked: Locked) -> int:

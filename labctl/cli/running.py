@@ -31,7 +31,7 @@ from labctl.errors import LabctlError, UsageError
 from labctl.instruments import Hiccup
 from labctl.journal import FILE_NAME, Journal
 from labctl.results import Core
-from labctl.station import Station
+from labctl.station import CORE, Station
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ class Outcome:
         Of a simulated laboratory.
     outbox : sequence of str
         What could not be delivered so far, for a person.
+    unevaluated : bool
+        Whether the built-in core could not evaluate a campaign.
     """
 
     campaign: str
@@ -99,6 +101,7 @@ class Outcome:
     truth: Mapping[str, Any] | None = None
     violations: list[dict[str, Any]] = field(default_factory=list)
     outbox: Sequence[str] = ()
+    unevaluated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +336,7 @@ class _Run:
         states = {cell: row.state for cell, row in self._journal.cell_rows(mine.name).items()} | orchestrator.states
         self._outcome.states = {cell.id: states[cell.id] for cell in asked.cells.cells}
         self._outcome.outbox = still_waiting(self._journal)
+        self._outcome.unevaluated = bool(self._journal.outbox.of(CORE)) and not self._outcome.detached
 
     def _people(self, port: int, token: str) -> Sequence[asyncio.Task[Any]]:
         return self._simulation.people(lambda: (port, token)) if self._simulation is not None else ()

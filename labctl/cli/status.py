@@ -107,7 +107,9 @@ def outbox_lines(outbox: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _waits(one: Mapping[str, Any]) -> str:
-    how_many = f"{one['waiting']} bundle{'s' if one['waiting'] > 1 else ''}"
+    # What is delivered to the built-in core are whole campaigns.
+    what = "campaign" if one["target"] == "core" else "bundle"
+    how_many = f"{one['waiting']} {what}{'s' if one['waiting'] > 1 else ''}"
     refused = f", {one['refused']} refused" if one["refused"] else ""
     again = f", next try {_clock(one['next_try'])}" if one["next_try"] else ""
     why = f": {one['error']}" if one["error"] else ""

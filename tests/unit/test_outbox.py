@@ -7,6 +7,7 @@ import json
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,9 +16,18 @@ from receiver import TLS, TOKEN, Receiver, check
 
 from labctl.engine.clock import WallClock, run_virtual
 from labctl.engine.outbox import LONGEST, TOLD_AFTER, Outbox, wait_after
-from labctl.errors import UsageError
+from labctl.errors import AnalysisError, UsageError
 from labctl.journal import Journal, LastWord, Posting
-from labctl.results import DropFolder, HttpEndpoint, bundle_folder, document_hash, write_bundle, write_campaign
+from labctl.results import (
+    Core,
+    DropFolder,
+    HttpEndpoint,
+    bundle_folder,
+    delivery,
+    document_hash,
+    write_bundle,
+    write_campaign,
+)
 from labctl.results.dropfolder import MARKER, OWNER, SUPERSEDED
 from labctl.results.parcel import open_parcel, pack
 
@@ -57,6 +67,10 @@ class Laboratory:
 
     def journal(self, clock=None):
         return Journal(self.folder / "labctl.sqlite", clock or WallClock())
+
+    def word(self):
+        """What the journal says after a run."""
+        return LastWord(self.folder / "labctl.sqlite", WallClock())
 
     def post(self, journal, *operations, target="there"):
         for operation in operations:
@@ -120,7 +134,7 @@ def test_a_bundle_that_is_not_what_was_posted_is_not_sent(laboratory, receiver):
     (bundle_folder(laboratory.results, touched) / "impedance.csv").write_text("other\n")
     assert [row.operation for row in laboratory.deliver(endpoint(receiver), settled, touched, fine)] == [touched]
     assert receiver.operations() == {fine}
-    (alarm,) = laboratory.journal().alarms()
+    (alarm,) = laboratory.word().alarms()
     assert "impedance.csv is not what operation.json says" in alarm.message
 
 
@@ -236,7 +250,7 @@ def test_who_refuses_everything_is_not_asked_again_before_a_restart(laboratory, 
     assert "nothing more is sent there" in message
     assert laboratory.deliver(endpoint(receiver), settled) == []
     assert receiver.operations() == set(operations)
-    assert laboratory.journal().alarms() == []
+    assert laboratory.word().alarms() == []
 
 
 @pytest.mark.parametrize("token", ["wrong-token", "two words", "line\r\nbreak", None])
@@ -251,9 +265,7 @@ def test_a_token_that_does_not_do_is_told_and_never_written_down(laboratory, rec
     target = HttpEndpoint("there", receiver.address, give, None, "lab-1")
     assert [row.tries for row in laboratory.deliver(target, settled, operation)] == [1]
     assert receiver.stored == {}
-    journal = laboratory.journal()
-    assert len(journal.alarms()) == 1
-    journal.close()
+    assert len(laboratory.word().alarms()) == 1
     written = b"".join(path.read_bytes() for path in laboratory.folder.glob("labctl.sqlite*"))
     assert token is None or token.encode() not in written
 
@@ -284,7 +296,7 @@ def test_letting_go_does_not_wait_for_a_receiver_that_does_not_answer(laboratory
 
     laboratory.deliver(endpoint(receiver, patience=60.0), script, operation)
     assert (receiver.answered, receiver.awake.is_set()) == ([], False)
-    assert len(laboratory.journal().waiting()) == 1
+    assert len(laboratory.word().waiting()) == 1
 
 
 # -- a folder --------------------------------------------------------------------------------------------------------
@@ -343,7 +355,7 @@ def test_nothing_of_others_is_overwritten(laboratory, tmp_path):
     assert json.loads((share / "c-1" / OWNER).read_text())["laboratory"] == "lab-1"
     other = drop(laboratory, share, owner="lab-2")
     assert len(laboratory.deliver(other, settled, laboratory.bundle(3))) == 2
-    assert any("another laboratory (lab-1)" in alarm.message for alarm in laboratory.journal().alarms())
+    assert any("another laboratory (lab-1)" in alarm.message for alarm in laboratory.word().alarms())
 
 
 def test_results_are_never_delivered_into_themselves(laboratory):
@@ -362,6 +374,33 @@ def test_a_newer_bundle_of_an_operation_takes_its_place_and_the_older_one_is_kep
     assert (share / operation / "impedance.csv").read_text() == "two\n"
     (older,) = (share / SUPERSEDED / operation).iterdir()
     assert (older / "impedance.csv").read_text() == "one\n"
+
+
+# -- the built-in core -----------------------------------------------------------------------------------------------
+def test_a_campaign_that_cannot_be_evaluated_ends_all_the_same_and_is_evaluated_after_a_restart(
+    laboratory, monkeypatch
+):
+    core = Core(laboratory.results)
+    told = []
+
+    def analyze(folders):
+        if not told:
+            raise AnalysisError("no charge was ever measured")
+        return SimpleNamespace(to_json=lambda: {"schema": "labctl.analysis/1"})
+
+    monkeypatch.setattr(delivery, "analysis", SimpleNamespace(analyze=analyze))
+
+    async def end(journal, outbox):
+        await outbox.end("c-1")
+        told.extend(alarm.message for alarm in journal.alarms())
+        return [(row.operation, row.target) for row in journal.waiting()]
+
+    assert laboratory.deliver(core, end) == [("c-1", "core")]
+    assert "no charge was ever measured" in told[0]
+    assert laboratory.deliver(core, settled) == []
+    assert json.loads((laboratory.results / "c-1" / "analysis.json").read_text()) == {"schema": "labctl.analysis/1"}
+    assert list(core.evaluated) == ["c-1"]
+    assert laboratory.word().alarms() == []
 
 
 # -- what the journal says of it ---------------------------------------------------------------------------------------
