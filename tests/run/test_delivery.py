@@ -1,19 +1,24 @@
 """A campaign's results go where the station file says, and no receiver can hold a cell up."""
 
+import asyncio
 import hashlib
 import json
 
+import polars
 import pytest
 from receiver import TOKEN, Receiver
-from trouble import one_cell
+from trouble import one_cell, play
 
 from labctl import analysis
 from labctl.cli.delivering import deliver_waiting
 from labctl.cli.running import RunRequest, run
 from labctl.cli.status import print_status, read_status
+from labctl.engine import orchestrator
 from labctl.engine.clock import WallClock
+from labctl.engine.outbox import Outbox
 from labctl.errors import UsageError
 from labctl.journal import Journal
+from labctl.results import DropFolder
 
 STEPS = """
 charge: {current: 2 mA/cm2, until: {voltage: upper}, at_most: 16 h}
@@ -109,6 +114,27 @@ def test_what_nobody_took_waits_while_the_cells_go_on_and_goes_with_the_next_run
     assert receiver.operations() | arrived == {outcome.campaign, *operations(laboratory).values()}
     report = read_status(laboratory.folder)
     assert (report["outbox"], report["alarms"]) == ([], [])
+
+
+def test_what_was_measured_before_an_abort_is_delivered_too(laboratory, tmp_path, monkeypatch):
+    one_cell(laboratory, STEPS)
+
+    def outbox(journal, targets, results, clock, log):
+        return Outbox(journal, [DropFolder("out", tmp_path / "out", "lab", results, make=True)], results, clock, log)
+
+    monkeypatch.setattr(orchestrator, "Outbox", outbox)
+
+    async def script(scene):
+        row = await scene.until_running("charge")
+        await asyncio.sleep(3600)
+        await scene.tell("abort")
+        await scene.until_state("aborted")
+        await scene.until(lambda: not scene.journal.waiting())
+        return row.operation
+
+    dropped = tmp_path / "out" / play(laboratory, script)
+    assert json.loads((dropped / "operation.json").read_text())["status"] == "aborted"
+    assert polars.read_parquet(dropped / "records.parquet")["Test Time / s"][-1] > 3000
 
 
 def test_a_campaign_does_not_begin_without_the_credential_of_its_endpoint(laboratory, monkeypatch):
