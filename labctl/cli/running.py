@@ -330,8 +330,10 @@ class _Run:
         try:
             await orchestrator.run(self._people)
         except asyncio.CancelledError:
-            # Ctrl-C: the instruments hold their own limits and go on; this process only lets go.
-            self._outcome.detached = True
+            # Ctrl-C: the instruments hold their own limits and go on; this process only lets go. Where all campaigns
+            # have ended, it was about what is still to be delivered.
+            ended = {row.campaign for row in self._journal.campaigns() if row.ended is not None}
+            self._outcome.detached = not {campaign.name for campaign in self._running} <= ended
             self._outcome.attached = self._simulation is None
         states = {cell: row.state for cell, row in self._journal.cell_rows(mine.name).items()} | orchestrator.states
         self._outcome.states = {cell.id: states[cell.id] for cell in asked.cells.cells}

@@ -286,7 +286,7 @@ class Outbox:
         due = max(line.due[row.operation], line.free)
         self._journal.outbox.tried(row, error, due.isoformat(timespec="milliseconds"))
         if line.late is None and (told or max(line.failures, row.tries + 1) >= TOLD_AFTER):
-            words = f"{line.delay}{error}; it is tried again, half an hour apart at most"
+            words = f"{line.delay}it is tried again, half an hour apart at most; first seen: {error}"
             line.late = self._journal.alarm("warning", words)
 
     def _refused(self, line: _Line, row: OutboxRow, error: str, *, everything: bool) -> None:

@@ -115,7 +115,8 @@ def outbox_report(waiting: Sequence[OutboxRow]) -> list[dict[str, Any]]:
                 "refused": len(tried) - len(due),
                 "since": min(row.since for row in rows),
                 "tries": max(row.tries for row in rows),
-                "next_try": min(due, default=None),
+                # While nobody answers, bundles take turns: nothing is tried before the one that was tried last.
+                "next_try": max(due, default=None),
                 "error": tried[-1].error if tried else None,
             }
         )
