@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import socket
 
 import polars
 import pytest
@@ -48,9 +49,9 @@ def campaign(laboratory, warn=lambda message: None):
     )
 
 
-def http(receiver, **more):
+def http(address, **more):
     options = "".join(f", {key}: {value}" for key, value in more.items())
-    return f'{{to: http, address: "{receiver.address}", token: {{env: LABCTL_TESTS_TOKEN}}{options}}}'
+    return f'{{to: http, address: "{address}", token: {{env: LABCTL_TESTS_TOKEN}}{options}}}'
 
 
 def operations(laboratory):
@@ -67,7 +68,7 @@ def token(monkeypatch):
 def test_every_bundle_reaches_the_core_the_folder_and_the_endpoint(laboratory, tmp_path, token):
     one_cell(laboratory, STEPS)
     with Receiver() as receiver:
-        deliver_to(laboratory, ["{to: core}", "{to: folder, path: dropped}", http(receiver)])
+        deliver_to(laboratory, ["{to: core}", "{to: folder, path: dropped}", http(receiver.address)])
         # One answer too late and one refusal in passing: the campaign knows nothing of them.
         receiver.moods.extend([503, "cut"])
         outcome = campaign(laboratory)
@@ -84,10 +85,12 @@ def test_every_bundle_reaches_the_core_the_folder_and_the_endpoint(laboratory, t
 
 def test_what_nobody_took_waits_while_the_cells_go_on_and_goes_with_the_next_run(laboratory, token):
     one_cell(laboratory, STEPS)
-    with Receiver() as receiver:
-        deliver_to(laboratory, [http(receiver, name="lims")])
-        port = receiver.port
-    outcome = campaign(laboratory)
+    with socket.socket() as reserved:
+        # A port where nobody listens, and where nobody else can meanwhile.
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        deliver_to(laboratory, [http(f"http://127.0.0.1:{port}/labctl", name="lims")])
+        outcome = campaign(laboratory)
     assert outcome.states == {"bare-01": "finished"}
     assert outcome.analysis is None
     (line,) = outcome.outbox
@@ -108,7 +111,7 @@ def test_what_nobody_took_waits_while_the_cells_go_on_and_goes_with_the_next_run
     arrived = receiver.operations()
     with Receiver() as receiver:
         # It has moved: the file at hand says where.
-        deliver_to(laboratory, [http(receiver, name="lims")])
+        deliver_to(laboratory, [http(receiver.address, name="lims")])
         assert deliver_waiting(laboratory.folder, laboratory.folder / "station.yaml") == 0
     assert len(receiver.stored) == 1
     assert receiver.operations() | arrived == {outcome.campaign, *operations(laboratory).values()}
