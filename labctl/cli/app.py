@@ -308,6 +308,14 @@ def simulate(
 
 
 @app.command()
+def deliver(station: Station = None, lab: Lab = HERE) -> None:
+    """Deliver results that are still waiting, as the station file says now; exit 1 where some still wait."""
+    from labctl.cli.delivering import deliver_waiting
+
+    raise typer.Exit(deliver_waiting(lab, _default(station, lab, "station.yaml")))
+
+
+@app.command()
 def analyze(
     paths: Annotated[list[Path], typer.Argument(help="Laboratory, results, campaign or cell folders.")],
     report: Annotated[Path | None, typer.Option(help="Write figures and report.html into this folder.")] = None,

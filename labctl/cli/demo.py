@@ -39,6 +39,8 @@ def demo_run(folder: Path, seed: int, progress: Any = lambda cell, step: None) -
         raise LabctlError(f"{folder}: not every cell finished: {unfinished}", hint=f"labctl status --lab {folder}")
     if outcome.violations:
         raise LabctlError(f"{folder}: the laboratory saw what must not happen: {outcome.violations[0]}")
+    if outcome.analysis is None:
+        raise LabctlError(f"{folder}: nothing could be evaluated", hint="; ".join(outcome.outbox) or None)
     # Only now, after the analysis has ended, is the truth put beside it.
     return outcome.analysis.to_json(truth=outcome.truth), outcome
 

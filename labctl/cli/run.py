@@ -47,7 +47,12 @@ def run_campaign(
     if outcome.detached:
         say(_detached(outcome))
         return INTERRUPTED
-    return _summary(lab, outcome.campaign, outcome.states)
+    code = _summary(lab, outcome.campaign, outcome.states)
+    for line in outcome.outbox:
+        say(line)
+    if outcome.outbox:
+        say("'labctl deliver' goes on with that, and so does the next 'labctl run'")
+    return max(code, int(outcome.unevaluated))
 
 
 def _follow(request: RunRequest, locked: Locked) -> int:

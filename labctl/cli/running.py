@@ -15,6 +15,7 @@ from typing import Any
 
 from labctl.cli import plugins
 from labctl.cli.attached import Attached, SimulationLock, attach
+from labctl.cli.delivering import check_credentials, go_on, make_outbox, still_waiting
 from labctl.cli.logs import open_log
 from labctl.cli.secrets import resolve
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
@@ -22,13 +23,15 @@ from labctl.cli.taking_up import TakenUp, begun_in, check_files, hand_over, take
 from labctl.engine import campaign as campaigns
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
-from labctl.engine.clock import LoopClock, WallClock, beside, run_real, run_scaled, run_virtual
+from labctl.engine.clock import LoopClock, WallClock, run_real, run_scaled, run_virtual
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.orchestrator import Orchestrator
+from labctl.engine.outbox import Outbox
 from labctl.errors import LabctlError, UsageError
 from labctl.instruments import Hiccup
 from labctl.journal import FILE_NAME, Journal
-from labctl.results import deliver
+from labctl.results import Core
+from labctl.station import CORE, Station
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,10 @@ class Outcome:
         What the analysis core made of it; ``analysis.json`` is in the campaign's results.
     truth : mapping or None
         Of a simulated laboratory.
+    outbox : sequence of str
+        What could not be delivered so far, for a person.
+    unevaluated : bool
+        Whether the built-in core could not evaluate a campaign.
     """
 
     campaign: str
@@ -93,6 +100,8 @@ class Outcome:
     analysis: Any = None
     truth: Mapping[str, Any] | None = None
     violations: list[dict[str, Any]] = field(default_factory=list)
+    outbox: Sequence[str] = ()
+    unevaluated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +192,9 @@ async def _run(
         if taken.ended and not taken.others:
             name = taken.asked.name
             listener.warn(f"campaign {name} of these files has ended; 'labctl run --again' would begin another")
-            return Outcome(name, {cell: row.state for cell, row in journal.cell_rows(name).items()})
+            await go_on(journal, wanted.station, request.folder, clock, log)
+            states = {cell: row.state for cell, row in journal.cell_rows(name).items()}
+            return Outcome(name, states, outbox=still_waiting(journal))
         for message in taken.changed:
             listener.warn(message)
         if request.simulate and taken.goes_on and taken.laboratory != _born(saved, attached):
@@ -193,7 +204,9 @@ async def _run(
             )
         if attached is not None:
             attached.check(taken.asked.station, taken.asked.cells)
-        run_ = _Run(request, taken, clock, lock, journal, log, listener)
+        if wanted.station.delivery != taken.asked.station.delivery:
+            listener.warn(f"where results go is taken from {wanted.station.document.file} as it is now")
+        run_ = _Run(request, taken, wanted.station, clock, lock, journal, log, listener)
         return await run_.go(saved, attached)
     finally:
         journal.close()
@@ -214,6 +227,7 @@ class _Run:
         self,
         request: RunRequest,
         taken: TakenUp,
+        station: Station,
         clock: LoopClock,
         lock: LaboratoryLock,
         journal: Journal,
@@ -232,6 +246,8 @@ class _Run:
         self._settings: dict[str, Any] = {"seed": request.seed, "simulate": request.simulate}
         self._running: list[Campaign] = []
         self._outcome = Outcome(taken.asked.name, {})
+        # As the file is now, not as it was frozen: where results go is no part of an experiment.
+        self._delivery = station.delivery
 
     async def go(self, saved: Mapping[str, Any] | None, attached: Attached | None) -> Outcome:
         """Run to the end, or to where it is interrupted."""
@@ -284,6 +300,10 @@ class _Run:
         """Run the orchestrator."""
         request, asked = self._request, self._taken.asked
         simulated = f"simulated {self._settings['seed']}"
+        laboratory = self._journal.identity(simulated if request.simulate else os.urandom(8).hex())
+        if not self._taken.begun:
+            check_credentials(self._delivery)
+        outbox, core = make_outbox(self._delivery, self._journal, request.folder, laboratory, self._clock, self._log)
         orchestrator = Orchestrator(
             request.folder,
             self._journal,
@@ -293,9 +313,10 @@ class _Run:
             clock=self._clock,
             log=self._log,
             lock=self._lock,
-            laboratory=self._journal.identity(simulated if request.simulate else os.urandom(8).hex()),
+            laboratory=laboratory,
             on_progress=self._listener.on_progress,
-            on_ended=self._deliver,
+            on_ended=partial(self._deliver, outbox, core),
+            outbox=outbox,
             accept=self._accept,
             waits_for_people=not request.accelerate,
         )
@@ -309,11 +330,15 @@ class _Run:
         try:
             await orchestrator.run(self._people)
         except asyncio.CancelledError:
-            # Ctrl-C: the instruments hold their own limits and go on; this process only lets go.
-            self._outcome.detached = True
+            # Ctrl-C: the instruments hold their own limits and go on; this process only lets go. Where all campaigns
+            # have ended, it was about what is still to be delivered.
+            ended = {row.campaign for row in self._journal.campaigns() if row.ended is not None}
+            self._outcome.detached = not {campaign.name for campaign in self._running} <= ended
             self._outcome.attached = self._simulation is None
         states = {cell: row.state for cell, row in self._journal.cell_rows(mine.name).items()} | orchestrator.states
         self._outcome.states = {cell.id: states[cell.id] for cell in asked.cells.cells}
+        self._outcome.outbox = still_waiting(self._journal)
+        self._outcome.unevaluated = bool(self._journal.outbox.of(CORE)) and not self._outcome.detached
 
     def _people(self, port: int, token: str) -> Sequence[asyncio.Task[Any]]:
         return self._simulation.people(lambda: (port, token)) if self._simulation is not None else ()
@@ -331,12 +356,11 @@ class _Run:
         self._running.append(campaign)
         return campaign
 
-    async def _deliver(self, campaign: Campaign) -> None:
-        """Hand what a campaign brought to the analysis core, beside the loop: other cells go on meanwhile."""
-        results = self._request.folder / "results"
-        analysis = await beside(partial(deliver, results, campaign.name))
+    async def _deliver(self, outbox: Outbox, core: Core, campaign: Campaign) -> None:
+        """Have the analysis core evaluate what a campaign brought, beside the loop: other cells go on meanwhile."""
+        await outbox.end(campaign.name)
         if campaign.name == self._outcome.campaign:
-            self._outcome.analysis = analysis
+            self._outcome.analysis = core.evaluated.get(campaign.name)
 
 
 def let_go_on_terminate() -> None:

@@ -92,11 +92,28 @@ def print_status(report: Mapping[str, Any]) -> None:
                 out.print(f"{cell['cell']} waits for {cell['waits_for']}", highlight=False)
     if report["instruments"]:
         out.print(_instruments(report))
+    for line in outbox_lines(report.get("outbox", ())):
+        out.print(line, highlight=False, markup=False)
     for alarm in report["alarms"]:
         where = alarm["cell"] or alarm["instrument"] or "laboratory"
         out.print(f"[red]! {alarm['severity']}[/red]  {where}  {alarm['message']}  (since {_clock(alarm['since'])})")
     if not report["alarms"]:
         out.print("no alarm stands")
+
+
+def outbox_lines(outbox: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Say of every target what waits for it."""
+    return [_waits(one) for one in outbox]
+
+
+def _waits(one: Mapping[str, Any]) -> str:
+    # What is delivered to the built-in core are whole campaigns.
+    what = "campaign" if one["target"] == "core" else "bundle"
+    how_many = f"{one['waiting']} {what}{'s' if one['waiting'] > 1 else ''}"
+    refused = f", {one['refused']} refused" if one["refused"] else ""
+    again = f", next try {_clock(one['next_try'])}" if one["next_try"] else ""
+    why = f": {one['error']}" if one["error"] else ""
+    return f"outbox: {how_many} for {one['target']} since {_clock(one['since'])}{refused}{again}{why}"
 
 
 def _clock(at: str | None) -> str:

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from labctl.engine.actions import LONGEST, Accompanied, Action, Suspendable, next_look
 from labctl.engine.kinds import SPECTRUM
 from labctl.engine.leases import Arbiter, Need
+from labctl.engine.outbox import Outbox
 from labctl.engine.recorder import Recorder
 from labctl.engine.rescue import Rescue
 from labctl.engine.retries import policy_for, worth_a_line
@@ -128,6 +129,8 @@ class LifeCycle:
         Seconds that may pass at most between two looks at a running operation.
     record_every : float or None
         Seconds that pass at least between two looks at its records; None fetches them only at the end.
+    outbox : Outbox
+        Gets what operations bring.
     """
 
     def __init__(
@@ -137,6 +140,7 @@ class LifeCycle:
         clock: Clock,
         log: Log,
         results: Path,
+        outbox: Outbox,
         look_every: float = LONGEST,
         record_every: float | None = None,
     ) -> None:
@@ -145,7 +149,8 @@ class LifeCycle:
         self._clock = clock
         self._log = log
         self._look_every = look_every
-        self._rescue = Rescue(journal, log, results, self._release)
+        self._outbox = outbox
+        self._rescue = Rescue(journal, log, results, self._release, outbox)
         self._recorder = Recorder(journal, clock, record_every)
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._ending: dict[str, tuple[str, Mapping[str, Any]]] = {}
@@ -341,7 +346,10 @@ class LifeCycle:
         folder = self._rescue.folder(row, job)
         fetched = await action.fetch(handle, folder)
         result = await job.close(row, fetched, folder, ended)
-        return self._journal.fetched(row.operation, row.operation, {**row.result, **result, "ended": ended})
+        posting = self._outbox.posting(row.operation)
+        row = self._journal.fetched(row.operation, row.operation, {**row.result, **result, "ended": ended}, posting)
+        self._outbox.wake()
+        return row
 
     @staticmethod
     async def _with_company(following: Coroutine[Any, Any, Progress], action: Action, handle: Handle) -> Progress:

@@ -25,6 +25,7 @@ from labctl.engine.ledgers import Ledgers
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.movement import Movement
+from labctl.engine.outbox import Outbox
 from labctl.engine.references import References
 from labctl.engine.room import lacks_room, wait_for_room
 from labctl.engine.routing import RouteBook
@@ -86,6 +87,8 @@ class Orchestrator:
         Called with cell and step (or state) whenever a cell goes on.
     on_ended : callable
         Called when all cells of a campaign have come to their end, or are held where nobody is waited for.
+    outbox : Outbox, optional
+        Where results go besides the results folder.
     accept : callable
         Takes over campaigns that clients hand in.
     waits_for_people : bool
@@ -106,6 +109,7 @@ class Orchestrator:
         laboratory: str,
         on_progress: Progress = lambda cell, step: None,
         on_ended: Ended = _nothing,
+        outbox: Outbox | None = None,
         accept: Accept = _refuse,
         waits_for_people: bool = True,
     ) -> None:
@@ -128,7 +132,10 @@ class Orchestrator:
         # Nobody is harmed in a hurried simulation, and every look costs.
         look_every = min(clock.patience(_LOOK_EVERY), LONGEST) if waits_for_people else LONGEST
         record_every = max(_RECORD_EVERY, clock.patience(_RECORD_EVERY_REAL)) if waits_for_people else None
-        self._life = LifeCycle(journal, self._arbiter, clock, log, self._results, look_every, record_every)
+        self._outbox = outbox or Outbox(journal, (), self._results, clock, log)
+        self._life = LifeCycle(
+            journal, self._arbiter, clock, log, self._results, self._outbox, look_every, record_every
+        )
         self._movement = Movement(station, journal, self._arbiter, self._life, laboratory, self._campaign_of)
         self._references = References(station, mode, journal, bench, self._life, self._movement.move, laboratory)
         self._direction = Direction(self._life, laboratory, log, self._progress, waits_for_people)
@@ -189,6 +196,7 @@ class Orchestrator:
     def add(self, campaign: Campaign) -> None:
         """Take a campaign that is in the journal; it is driven as soon as the orchestrator runs."""
         write_campaign(self._results, campaign.describe())
+        self._outbox.begin(campaign.name)
         self._campaigns[campaign.name] = campaign
         self._lines[campaign.name] = []
         around = Surroundings(
@@ -240,6 +248,7 @@ class Orchestrator:
         port = await self._endpoint.start()
         self._lock.publish(port=port, token=self._token, since=self._journal.now(), mode=self._mode)
         beside = [*companions(port, self._token), asyncio.create_task(self._shifts.keep(self._arbiter.pump))]
+        beside.append(asyncio.create_task(self._outbox.keep()))
         if isinstance(self._clock, LoopClock):
             watch = WallWatch(self._journal, self._clock.wall_ahead, self._clock.now)
             beside.append(asyncio.create_task(watch.keep()))
@@ -247,6 +256,8 @@ class Orchestrator:
             async with asyncio.TaskGroup() as self._group:
                 for campaign in list(self._campaigns.values()):
                     self._group.create_task(self._drive(campaign), name=campaign.name)
+            self._group = None
+            await self._outbox.settle()
         finally:
             self._group = None
             for task in beside:
@@ -356,6 +367,7 @@ class Orchestrator:
         if action in ("ack", "reset"):
             change = self._journal.acknowledge if action == "ack" else self._journal.reset
             change(int(request.get("alarm", 0)), user)
+            self._outbox.wake()
         return {
             "alarms": [
                 {

@@ -14,6 +14,7 @@ from labctl.results import bundle_folder
 if TYPE_CHECKING:
     from labctl.engine.actions import Action
     from labctl.engine.lifecycle import Job
+    from labctl.engine.outbox import Outbox
 
 Release = Callable[[OperationRow], None]
 
@@ -31,13 +32,16 @@ class Rescue:
         Where bundles are kept.
     release : callable
         Gives the lease of a row back.
+    outbox : Outbox
+        Gets what could be saved.
     """
 
-    def __init__(self, journal: Journal, log: Log, results: Path, release: Release) -> None:
+    def __init__(self, journal: Journal, log: Log, results: Path, release: Release, outbox: Outbox) -> None:
         self._journal = journal
         self._log = log
         self._results = results
         self._release = release
+        self._outbox = outbox
 
     def folder(self, row: OperationRow, job: Job) -> Path:
         """Give the folder of an operation's bundle; made where the operation has files."""
@@ -60,7 +64,9 @@ class Rescue:
         known: Mapping[str, Any] = {}
         if action is not None and handle is not None:
             known = await self._save_partial(row, job, action, handle, "failed")
-        row = self._journal.failed(row.operation, error, known)
+        posting = self._outbox.posting(row.operation) if known else None
+        row = self._journal.failed(row.operation, error, known, posting)
+        self._outbox.wake()
         self._release(row)
         self._journal.alarm("pause", f"{row.step}: {error}", cell=row.cell)
         return row
@@ -94,6 +100,7 @@ class Rescue:
         LabctlError
             The instrument can't be reached, or does not obey; the operation is as it was.
         """
+        posting = None
         action = job.action(row) if row.status is not Status.REQUESTED else None
         if action is not None:
             handle = await self._what_runs(row, action)
@@ -103,8 +110,10 @@ class Rescue:
             if handle is not None:
                 await action.prove_safe()
                 result = {**await self._save_partial(row, job, action, handle, "aborted"), **result}
+                posting = self._outbox.posting(row.operation)
         await self._quietly(lambda: job.leave(row))
-        row = self._journal.aborted(row.operation, why, result)
+        row = self._journal.aborted(row.operation, why, result, posting)
+        self._outbox.wake()
         self._release(row)
         return row
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from labctl.engine.kinds import SPECTRUM
-from labctl.journal import ENDED, LastWord, OperationRow, Status
+from labctl.journal import ENDED, LastWord, OperationRow, OutboxRow, Status
 
 if TYPE_CHECKING:
     from labctl.engine.bench import Bench
@@ -95,7 +95,32 @@ def status_report(
             }
             for alarm in journal.alarms()
         ],
+        "outbox": outbox_report(journal.waiting()),
     }
+
+
+def outbox_report(waiting: Sequence[OutboxRow]) -> list[dict[str, Any]]:
+    """Say for every target that waits for bundles how many, since when, and what the last try came to."""
+    by_target: dict[str, list[OutboxRow]] = {}
+    for row in waiting:
+        by_target.setdefault(row.target, []).append(row)
+    report = []
+    for target, rows in by_target.items():
+        tried = [row for row in rows if row.error is not None]
+        due = [row.next_try for row in tried if row.next_try is not None]
+        report.append(
+            {
+                "target": target,
+                "waiting": len(rows),
+                "refused": len(tried) - len(due),
+                "since": min(row.since for row in rows),
+                "tries": max(row.tries for row in rows),
+                # While nobody answers, bundles take turns: nothing is tried before the one that was tried last.
+                "next_try": max(due, default=None),
+                "error": tried[-1].error if tried else None,
+            }
+        )
+    return report
 
 
 def _cells(

@@ -22,6 +22,8 @@ from labctl.journal.rows import (
     CommandRow,
     Event,
     OperationRow,
+    OutboxRow,
+    Posting,
     Status,
 )
 
@@ -43,6 +45,8 @@ __all__ = [
     "Journal",
     "LastWord",
     "OperationRow",
+    "OutboxRow",
+    "Posting",
     "Status",
 ]
 

@@ -24,6 +24,7 @@ from labctl.journal.alarms import Alarms
 from labctl.journal.cells import CellRecords
 from labctl.journal.integrity import check_file, check_leases
 from labctl.journal.operations import Operations
+from labctl.journal.outbox import OutboxRecords
 from labctl.journal.rows import (
     ENTERED_FROM,
     UNDER_WAY,
@@ -33,8 +34,11 @@ from labctl.journal.rows import (
     CommandRow,
     Event,
     OperationRow,
+    OutboxRow,
+    Posting,
     Status,
 )
+from labctl.journal.sentences import order, sentence
 from labctl.journal.store import Store
 
 _campaigns, _laboratory, _events = schema.campaigns, schema.laboratory, schema.events
@@ -68,6 +72,8 @@ class Journal:
             check_leases(self._ops.held(), str(path))
             self._cells = CellRecords(self._store)
             self._alarms = Alarms(self._store)
+            #: What is on its way to whom.
+            self.outbox = OutboxRecords(self._store)
             self._campaigns = self._read_campaigns()
         except (ValueError, TypeError) as error:
             self._store.close()
@@ -225,23 +231,37 @@ class Journal:
         """Note that the instrument answered that it runs."""
         return self._enter(operation, Status.RUNNING, handle=dict(handle))
 
-    def fetched(self, operation: str, bundle: str, result: Mapping[str, Any]) -> OperationRow:
-        """Note that everything the operation produced is safe in ``bundle``."""
-        return self._enter(operation, Status.FETCHED, bundle=bundle, result=dict(result))
+    def fetched(
+        self, operation: str, bundle: str, result: Mapping[str, Any], posting: Posting | None = None
+    ) -> OperationRow:
+        """Note that everything the operation produced is safe in ``bundle``, and is to be delivered."""
+        return self._enter(operation, Status.FETCHED, posting=posting, bundle=bundle, result=dict(result))
 
     def done(self, operation: str, *, place: str | None = None) -> OperationRow:
         """End an operation and give its lease back, in one commit; a transfer also moves its cell to ``place``."""
         return self._enter(operation, Status.DONE, place=place)
 
-    def failed(self, operation: str, error: str, result: Mapping[str, Any] | None = None) -> OperationRow:
+    def failed(
+        self,
+        operation: str,
+        error: str,
+        result: Mapping[str, Any] | None = None,
+        posting: Posting | None = None,
+    ) -> OperationRow:
         """End an operation that cannot go on; ``result`` is what it brought all the same."""
-        before = self.operation(operation)
-        return self._enter(operation, Status.FAILED, error=error, result={**before.result, **(result or {})})
+        known = {**self.operation(operation).result, **(result or {})}
+        return self._enter(operation, Status.FAILED, posting=posting, error=error, result=known)
 
-    def aborted(self, operation: str, error: str, result: Mapping[str, Any] | None = None) -> OperationRow:
+    def aborted(
+        self,
+        operation: str,
+        error: str,
+        result: Mapping[str, Any] | None = None,
+        posting: Posting | None = None,
+    ) -> OperationRow:
         """End an operation that a person stopped; ``result`` says what comes of that (``skipped``, ``again``)."""
-        before = self.operation(operation)
-        return self._enter(operation, Status.ABORTED, error=error, result={**before.result, **(result or {})})
+        known = {**self.operation(operation).result, **(result or {})}
+        return self._enter(operation, Status.ABORTED, posting=posting, error=error, result=known)
 
     def ask_again(self, operation: str) -> OperationRow:
         """Have the instrument asked once more what became of an operation that a person was asked about."""
@@ -252,13 +272,22 @@ class Journal:
         """Keep the lease and wait for a person: what the instrument did can't be told."""
         return self._enter(operation, Status.NEEDS_OPERATOR, error=error)
 
-    def _enter(self, operation: str, status: Status, *, place: str | None = None, **values: Any) -> OperationRow:
+    def _enter(
+        self,
+        operation: str,
+        status: Status,
+        *,
+        place: str | None = None,
+        posting: Posting | None = None,
+        **values: Any,
+    ) -> OperationRow:
         before = self.operation(operation)
         # Nothing runs that nobody has meant to start, whoever was asked in between.
         unmeant = status is Status.RUNNING and Status.INTENT.value not in before.times
         if before.status not in ENTERED_FROM[status] or unmeant:
             raise JournalError(f"{operation} is {before.status} and cannot become {status}")
         row = replace(before, status=status, times={**before.times, status.value: self.now()}, **values)
+        posted = self.outbox.rows(operation, before.campaign, posting) if posting is not None else []
         with self._store.commit() as store:
             self._ops.write_entered(before, row)
             if place is not None:
@@ -267,10 +296,18 @@ class Journal:
                 # The ordinary way stands in the row's own times; history needs a line where something went wrong.
                 message = f"{before.step} {status.value}: {values['error']}"
                 store.line("operation", message, cell=before.cell, operation=operation)
+            for one in posted:
+                self.outbox.write_new(one)
         self._ops.entered(row)
+        for one in posted:
+            self.outbox.keep(one)
         if place is not None:
             self._cells.keep_place(before.cell, place)
         return row
+
+    def waiting(self) -> list[OutboxRow]:
+        """Bundles that are not delivered yet, those that were tried last behind."""
+        return self.outbox.waiting()
 
     # -- where cells are, how far they are, what people said ------------------------------------------------------
     def places(self) -> dict[str, str]:
@@ -350,7 +387,7 @@ class Journal:
             self._cells.write_state(row)
             if command is not None:
                 self._cells.write_command(command)
-            store.line("command" if command else "cell", _sentence(row, command, changed=changed), cell=cell)
+            store.line("command" if command else "cell", sentence(row, command, changed=changed), cell=cell)
         self._cells.keep_state(row)
         if command is not None:
             self._cells.commands[command.id] = command
@@ -366,7 +403,7 @@ class Journal:
             return
         with self._store.commit() as store:
             self._cells.write_command(command)
-            store.line("command", _order(command), cell=command.cell)
+            store.line("command", order(command), cell=command.cell)
         self._cells.commands[command.id] = command
 
     def confirm(self, token: str, confirmation: Confirmation, command: CommandRow | None = None) -> None:
@@ -461,17 +498,3 @@ class Journal:
     def alarms(self, *, standing: bool = True) -> list[Alarm]:
         """Alarms, oldest first; only those that stand unless told otherwise."""
         return self._alarms.list(standing=standing)
-
-
-def _order(command: CommandRow) -> str:
-    reason = f": {command.reason}" if command.reason else ""
-    return f"{command.user}: {command.op}{f' {command.cell}' if command.cell else ''}{reason}"
-
-
-def _sentence(row: CellRow, command: CommandRow | None, *, changed: bool) -> str:
-    """Say in one line of history what became of a cell."""
-    now = f"{row.cell} is {row.state}" + (f", {row.wanted} is wanted" if row.wanted else "")
-    if command is not None:
-        return f"{_order(command)} ({now})"
-    why = "; ".join(part for part in (row.reason, f"by {row.by}" if row.by else "") if part) if changed else ""
-    return f"{now}: {why}" if why else now

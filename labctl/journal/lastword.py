@@ -27,11 +27,12 @@ from labctl.journal.rows import (
     Event,
     Late,
     OperationRow,
+    OutboxRow,
     Status,
 )
 
 #: The newest schema version that can be read here.
-_VERSION: Final = 2
+_VERSION: Final = 3
 
 
 class LastWord:
@@ -123,6 +124,14 @@ class LastWord:
         """Alarms, oldest first; only those that stand unless told otherwise."""
         text = " WHERE cleared IS NULL" if standing else ""
         return self._read(f"SELECT * FROM alarms{text} ORDER BY alarm", (), lambda row: Alarm(**row))  # noqa: S608 - ours
+
+    def waiting(self) -> list[OutboxRow]:
+        """Bundles that are not delivered yet, in the order in which they were put into the outbox."""
+        if self.version < 3:
+            return []
+        return self._read(
+            "SELECT * FROM outbox WHERE delivered IS NULL ORDER BY rowid", (), lambda row: OutboxRow(**row)
+        )
 
     def events(
         self, *, category: str | None = None, cell: str | None = None, since: int = 0, last: int | None = None

@@ -43,6 +43,11 @@ MIGRATIONS: Final[Mapping[int, Sequence[str]]] = {
         # Held operations are found in memory; the index was written with every commit.
         "DROP INDEX IF EXISTS ix_operations_status",
     ),
+    2: (
+        "CREATE TABLE outbox (operation VARCHAR NOT NULL, target VARCHAR NOT NULL, campaign VARCHAR NOT NULL,"
+        " sha256 VARCHAR NOT NULL, since VARCHAR NOT NULL, tries INTEGER NOT NULL, next_try VARCHAR, error TEXT,"
+        " delivered VARCHAR, PRIMARY KEY (operation, target))",
+    ),
 }
 
 

@@ -236,3 +236,56 @@ class Alarm:
     cleared: str | None
     acknowledged: str | None = None
     by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """That a bundle is to be delivered.
+
+    Attributes
+    ----------
+    sha256 : str
+        Of its ``operation.json``, which has the hashes of all its files.
+    targets : tuple of str
+        To whom; see ``delivery`` of the station file.
+    """
+
+    sha256: str
+    targets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One bundle on its way to one target.
+
+    Attributes
+    ----------
+    operation : str
+        Whose bundle; a campaign's id stands for its description, or for its evaluation where the target is the core.
+    target : str
+        To whom.
+    campaign : str
+        Of the operation.
+    sha256 : str
+        Of ``operation.json`` or ``campaign.json``.
+    since : str
+        When it was put here, UTC, ISO 8601.
+    tries : int
+        How often it was tried in vain.
+    next_try : str or None
+        When it is tried again, UTC; None where that is at once, or not before labctl is started again.
+    error : str or None
+        What the last try came to.
+    delivered : str or None
+        When it was, UTC.
+    """
+
+    operation: str
+    target: str
+    campaign: str
+    sha256: str
+    since: str
+    tries: int = 0
+    next_try: str | None = None
+    error: str | None = None
+    delivered: str | None = None

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import JSON, Column, Integer, MetaData, String, Table, Text, UniqueConstraint
 
 #: Of the tables below; an older file is brought here by :mod:`labctl.journal.migrations`.
-VERSION: Final = 2
+VERSION: Final = 3
 
 metadata = MetaData()
 
@@ -115,4 +115,18 @@ alarms = Table(
     Column("cleared", String),
     Column("acknowledged", String),
     Column("by", String),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("operation", String, primary_key=True),
+    Column("target", String, primary_key=True),
+    Column("campaign", String, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("since", String, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("next_try", String),
+    Column("error", Text),
+    Column("delivered", String),
 )

@@ -11,7 +11,9 @@ from labctl.results.bundle import (
     write_bundle,
     write_campaign,
 )
-from labctl.results.delivery import deliver
+from labctl.results.delivery import Core, deliver
+from labctl.results.dropfolder import DropFolder
+from labctl.results.parcel import NotDelivered, Target, Undeliverable, document_hash, open_parcel
 from labctl.results.recording import RecordsRefused, RecordWriter
 from labctl.results.records import Record, RecordFile, read_records
 from labctl.results.stamps import (
@@ -25,26 +27,35 @@ from labctl.results.stamps import (
     stamp_charges,
     write_stamps,
 )
+from labctl.results.upload import HttpEndpoint
 
 __all__ = [
     "LOOKS",
     "OPERATION_SCHEMA",
     "SET_ASIDE",
     "STAMPS",
+    "Core",
+    "DropFolder",
     "ElapsedClock",
+    "HttpEndpoint",
     "Look",
+    "NotDelivered",
     "Record",
     "RecordFile",
     "RecordWriter",
     "RecordsRefused",
     "Taken",
+    "Target",
+    "Undeliverable",
     "add_look",
     "add_records",
     "bundle_folder",
     "campaign_folder",
     "deliver",
+    "document_hash",
     "keep_records",
     "last_record",
+    "open_parcel",
     "read_looks",
     "read_records",
     "stamp_charges",

@@ -1,5 +1,6 @@
 """What there is: station and cells files, their models, and look-ups of places and leads."""
 
+from labctl.station.delivery import CORE, ToCore, ToFolder, ToHttp
 from labctl.station.files import (
     cells_schema,
     load_cells,
@@ -14,6 +15,7 @@ from labctl.station.simulated import impossible
 
 __all__ = [
     "AMBIENT",
+    "CORE",
     "KNOWN_DRIVERS",
     "Cell",
     "Cells",
@@ -22,6 +24,9 @@ __all__ = [
     "SocFactor",
     "Station",
     "SwitchedLeads",
+    "ToCore",
+    "ToFolder",
+    "ToHttp",
     "cells_schema",
     "impossible",
     "load_cells",

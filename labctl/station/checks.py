@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from labctl.documents import Document, Path, suggest
 from labctl.errors import Mistake
+from labctl.station.delivery import check_delivery
 from labctl.station.envelope import check_envelope
 from labctl.station.instruments import ASSISTED_VENDORS, KNOWN_DRIVERS, Assisted, Biologic, Maccor
 from labctl.station.models import AMBIENT, Cells, DirectLeads, Place, Station, SwitchedLeads
@@ -24,7 +25,12 @@ _CREDENTIAL: Final = re.compile(
 
 def check_station(station: Station, document: Document, drivers: Collection[str] | None) -> list[Mistake]:
     """List what does not fit in a station file; ``drivers`` are the names of those installed."""
-    return [*_instruments(station, document, drivers), *_places(station, document), *_shared(station, document)]
+    return [
+        *_instruments(station, document, drivers),
+        *_places(station, document),
+        *_shared(station, document),
+        *check_delivery(station.delivery, document),
+    ]
 
 
 def _instruments(station: Station, document: Document, drivers: Collection[str] | None) -> Iterator[Mistake]:

@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from labctl.documents import Area, FileModel, Model, Name, Numbers, Quantity, Ratio, Text, Word
 from labctl.instruments import SwitchedLead
+from labctl.station.delivery import DeliveryEntry, ToCore
 from labctl.station.hours import WorkingHours
 from labctl.station.instruments import InstrumentEntry, ReferenceSpectrum, Settled
 
@@ -126,6 +127,11 @@ class Station(FileModel):
     )
     places: Annotated[dict[Name, Place], Field(min_length=1)] = Field(
         description="By name.", examples=["{cabinet: {count: 8, leads: {maccor: 1-8}}}"]
+    )
+    delivery: tuple[DeliveryEntry, ...] = Field(
+        default=(ToCore(to="core"),),
+        description="Where results go; the built-in analysis core, unless something else is said.",
+        examples=["[{to: core}, {to: folder, path: /mnt/archive/labctl}]"],
     )
 
     def settings(self, instrument: str) -> dict[str, Any]:

@@ -11,13 +11,15 @@ import tarfile
 from contextlib import closing
 from pathlib import Path
 
+#: The journal alone as the second schema had it: an operation that was fetched, one that was meant, a held cell.
+VERSION_TWO = Path(__file__).parent / "fixtures" / "version-2" / "labctl.sql"
 FIXTURE = Path(__file__).parent / "fixtures" / "version-1"
 
 
-def write_journal(path: Path) -> None:
+def write_journal(path: Path, text: Path = FIXTURE / "labctl.sql") -> None:
     """Make the journal of the old laboratory."""
     with closing(sqlite3.connect(path)) as connection:
-        connection.executescript((FIXTURE / "labctl.sql").read_text(encoding="utf-8"))
+        connection.executescript(text.read_text(encoding="utf-8"))
 
 
 def unpack(folder: Path) -> None:

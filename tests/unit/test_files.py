@@ -287,6 +287,21 @@ def test_the_json_schema_accepts_the_examples_and_refuses_bare_numbers(make: Any
     assert list(validator.iter_errors({key: value for key, value in good.items() if key != "labctl"}))
 
 
+def test_the_json_schema_knows_where_results_can_go() -> None:
+    validator = jsonschema.Draft202012Validator(station_schema())
+    good = load(STATION).data
+    endpoint = {"to": "http", "address": "https://lims.example.org", "token": {"env": "X"}, "name": "lims"}
+    for entry, right in (
+        ({"to": "core"}, True),
+        ({"to": "folder", "path": "/mnt/archive"}, True),
+        (endpoint, True),
+        ({**endpoint, "token": "X"}, False),
+        ({"to": "folder"}, False),
+        ({"to": "cloud"}, False),
+    ):
+        assert (not list(validator.iter_errors({**good, "delivery": [entry]}))) is right, entry
+
+
 def test_the_json_schema_of_a_quantity_wants_a_unit() -> None:
     validator = jsonschema.Draft202012Validator(cells_schema())
     good = load(CELLS).data

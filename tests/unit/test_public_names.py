@@ -9,11 +9,12 @@ NAMES = {
     "labctl.cell": "CellMachine",
     "labctl.journal": (
         "CELL_STATES ENDED FILE_NAME HELD UNDER_WAY WISHES Alarm CampaignRow CellRow CommandRow Event Journal LastWord "
-        "OperationRow Status"
+        "OperationRow OutboxRow Posting Status"
     ),
     "labctl.results": (
-        "ElapsedClock LOOKS Look OPERATION_SCHEMA Record RecordFile RecordWriter RecordsRefused SET_ASIDE STAMPS Taken "
-        "add_look add_records bundle_folder campaign_folder deliver keep_records last_record read_looks read_records "
+        "Core DropFolder ElapsedClock HttpEndpoint LOOKS Look NotDelivered OPERATION_SCHEMA Record RecordFile "
+        "RecordWriter RecordsRefused SET_ASIDE STAMPS Taken Target Undeliverable add_look add_records bundle_folder "
+        "campaign_folder deliver document_hash keep_records last_record open_parcel read_looks read_records "
         "stamp_charges write_bundle write_campaign write_stamps"
     ),
     "labctl.instruments": (
