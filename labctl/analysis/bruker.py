@@ -1,30 +1,37 @@
 """Read a Bruker 1D dataset: the free induction decay as it was acquired, and the parameters that were used.
 
 A dataset that is truncated, still being written or not one-dimensional is refused by name. Nothing is processed here.
+``read`` is for what labctl acquired itself and forgives nothing; ``read_loose`` takes what others have acquired, from
+any generation of the software, and writes down what it had to assume.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.analysis.acquired import Acquired
+from labctl.analysis.jcamp import Parameters
+from labctl.analysis.places import Folder, Place, locate
+from labctl.analysis.provenance import Origin
 from labctl.errors import DataError
 
-#: A parameter of a JCAMP-DX file: its name, and its value to the next label or comment.
-_ENTRY: Final = re.compile(r"^##\$(\w+)= ?(.*(?:\n(?!##|\$\$).*)*)", re.MULTILINE)
 _BYTES_PER_POINT: Final = {0: 4, 2: 8}  # DTYPA: int32, float64
+#: What a dataset's file is rounded up to.
+_BLOCK: Final = 1024
 _IN_PROGRESS: Final = "acquisition in progress"
 _FINISHED: Final = "created by zg"
 #: Points at exactly the largest value that are no chance, in a decay of at least so many counts.
 _ALIKE: Final = 8
 _COUNTS: Final = 256.0
+#: AQ_mod: how the two channels of the receiver were read.
+_ONE_CHANNEL: Final = 0
+_SEQUENTIAL: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class Dataset:
     Attributes
     ----------
     folder : Path
-        The dataset's EXPNO folder.
+        The dataset's EXPNO folder; inside an archive, its path with the member's.
     fid : ndarray of complex
         The sum over all scans, in the receiver's units (the exponent NC applied).
     sweep_width_Hz : float
@@ -51,6 +58,14 @@ class Dataset:
         TE as the spectrometer wrote it.
     pulse_program, nucleus : str
         PULPROG and NUC1.
+    dead_time_s : float
+        From the end of the pulse to the first point of the signal, s.
+    delay_points : float
+        The digital filter's delay in complex points.
+    origins : tuple of Origin
+        Where each of these came from.
+    parameters : mapping
+        Everything the spectrometer wrote into its parameter file.
     """
 
     folder: Path
@@ -68,11 +83,20 @@ class Dataset:
     temperature_K: float
     pulse_program: str
     nucleus: str
+    dead_time_s: float = 0.0
+    delay_points: float = 0.0
+    origins: tuple[Origin, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def acquisition_s(self) -> float:
         """Length of the decay in s."""
         return len(self.fid) / self.sweep_width_Hz
+
+    @property
+    def assumed(self) -> tuple[str, ...]:
+        """What no file said and had to be assumed, one sentence each."""
+        return tuple(str(one) for one in self.origins if one.source == "assumed")
 
 
 def read(folder: Path, *, scans: int | None = None) -> Dataset:
@@ -97,51 +121,86 @@ def read(folder: Path, *, scans: int | None = None) -> Dataset:
     as 2**NC, that a positive GRPDLY counts complex points, and that the fid may exist, full of zeros, while the
     acquisition goes on, was seen in public clients and in nmrglue; none of it was checked on a spectrometer.
     """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such dataset")
+    return _read(Folder(folder), scans, lenient=False)
+
+
+def read_loose(path: Path) -> Dataset:
+    """Read a dataset that labctl did not acquire.
+
+    Parameters
+    ----------
+    path : Path
+        An EXPNO folder, its ``fid``, ``acqus``, ``pdata`` or anything below, a folder above it, or a zip archive. It
+        must hold a single EXPNO; :func:`labctl.analysis.places.locate` finds several.
+
+    Raises
+    ------
+    DataError
+        As :func:`read`; also if there are several, named. Parameters that are missing are assumed and written down
+        where anything lawful can be assumed, and refused by name where nothing can.
+    """
+    found = locate(path)
+    if len(found) > 1:
+        names = ", ".join(str(one.path) for one in found[:4])
+        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
+        raise DataError(f"{path}: {len(found)} datasets ({names}{more})", hint="give one of them")
+    return read_place(found[0])
+
+
+def read_place(place: Place) -> Dataset:
+    """Read one that :func:`labctl.analysis.places.locate` found, as :func:`read_loose` does."""
+    return _read(place, None, lenient=True)
+
+
+def _read(place: Place, scans: int | None, *, lenient: bool) -> Dataset:
     if scans is None:
-        _refuse_unfinished(folder)
-    used = _parameters(folder / ("acqus" if scans is None else "acqu"))
-    points = int(_number(used, "TD", folder))
-    kind = int(_number(used, "DTYPA", folder, 0))
-    if int(_number(used, "AQ_mod", folder, 3)) == 0:
-        raise DataError(f"{folder}: acquired on one channel (AQ_mod 0); quadrature data is needed")
-    size = (folder / "fid").stat().st_size
-    expected = points * _BYTES_PER_POINT.get(kind, 0)
-    if expected == 0:
-        raise DataError(f"{folder}: unknown number format DTYPA={kind} or no points (TD={points})")
-    if size < expected:
-        raise DataError(f"{folder / 'fid'}: truncated, {size} of {expected} bytes")
-    if size > expected:
-        raise DataError(f"{folder / 'fid'}: {size} bytes, but TD={points} asks for {expected}")
-    order = ">" if int(_number(used, "BYTORDA", folder, 0)) == 1 else "<"
-    raw = np.fromfile(folder / "fid", dtype=f"{order}{'f8' if kind == 2 else 'i4'}").astype(np.float64)
-    # Real and imaginary parts in turn; a last point without its partner would be none.
-    fid = raw[: 2 * (points // 2)].view(np.complex128) * 2.0 ** _number(used, "NC", folder, 0)
-    if not np.all(np.isfinite(fid)):
-        raise DataError(f"{folder / 'fid'}: holds values that are no numbers")
-    if not np.any(fid):
-        raise DataError(f"{folder / 'fid'}: nothing but zeros; the acquisition was still running or never ran")
-    sweep_width = _number(used, "SW_h", folder)
-    scans = int(_number(used, "NS", folder)) if scans is None else scans
-    gain = _number(used, "RG", folder, 1)
-    if sweep_width <= 0 or scans < 1 or gain <= 0:
-        raise DataError(f"{folder / 'acqus'}: SW_h={sweep_width}, NS={scans}, RG={gain} make no sense")
+        _refuse_unfinished(place, lenient=lenient)
+    name = "acqus" if scans is None else "acqu"
+    used = Parameters.parse(place.read(name))
+    if not len(used) or ("TD" not in used and scans is None and not lenient):
+        raise DataError(f"{place.path / name}: no Bruker parameter file, or truncated")
+    ask = Acquired(used, place.path / name, lenient=lenient)
+    mode = ask.whole("AQ_mod", "channels", 3, "simultaneous detection, which all digital consoles use")
+    if mode == _ONE_CHANNEL:
+        raise DataError(f"{place.path}: acquired on one channel (AQ_mod 0, qf); quadrature data is needed")
+    if mode == _SEQUENTIAL:
+        raise DataError(f"{place.path}: the channels were read in turn (AQ_mod 2, qseq), which needs a real transform",
+                        hint="convert it in TopSpin (convdta) or acquire with qsim or DQD")  # fmt: skip
+    fid = _decay(place, ask)
+    width = ask.sweep_width()
+    basic, carrier = ask.frequencies()
+    delay = ask.delay_points()
+    dead = ask.dead_time()
+    counted = ask.scans() if scans is None else scans
+    gain = ask.gain()
+    if width <= 0 or counted < 1 or gain <= 0:
+        raise DataError(f"{place.path / name}: SW_h={width}, NS={counted}, RG={gain} make no sense")
+    if not 0.0 <= delay < len(fid):
+        raise DataError(f"{place.path / name}: the digital filter's delay of {delay:g} points does not fit "
+                        f"a decay of {len(fid)}")  # fmt: skip
     fid.setflags(write=False)
     return Dataset(
-        folder=folder,
+        folder=place.path,
         fid=fid,
-        sweep_width_Hz=sweep_width,
-        basic_Hz=_number(used, "BF1", folder) * 1e6,
-        carrier_Hz=_number(used, "SFO1", folder) * 1e6,
-        reference_Hz=_reference(folder),
-        start_s=_number(used, "DE", folder, 0) * 1e-6 - _group_delay(used) / sweep_width,
-        scans=scans,
+        sweep_width_Hz=width,
+        basic_Hz=basic,
+        carrier_Hz=carrier,
+        reference_Hz=_reference(place, ask),
+        start_s=dead - delay / width,
+        scans=counted,
         receiver_gain=gain,
-        recycle_delay_s=_element(used, "D", 1),
-        pulse_s=_element(used, "P", 1) * 1e-6,
-        power_W=_element(used, "PLW", 1),
-        temperature_K=_number(used, "TE", folder, 0),
-        pulse_program=str(used.get("PULPROG", "")),
-        nucleus=str(used.get("NUC1", "")),
+        recycle_delay_s=ask.listed("D", 1, "recycle delay", "s"),
+        pulse_s=ask.listed("P", 1, "pulse", "µs") * 1e-6,
+        power_W=ask.listed("PLW", 1, "pulse power", "W"),
+        temperature_K=ask.plain("TE", "temperature", "K"),
+        pulse_program=used.text("PULPROG"),
+        nucleus=used.text("NUC1") or used.text("NUCLEUS"),
+        dead_time_s=dead,
+        delay_points=delay,
+        origins=tuple(ask.origins),
+        parameters=used.to_dict(),
     )
 
 
@@ -158,85 +217,55 @@ def cut_off(dataset: Dataset) -> int:
     return alike if alike >= _ALIKE and top >= _COUNTS * step else 0
 
 
-def _refuse_unfinished(folder: Path) -> None:
-    if not folder.is_dir():
-        raise DataError(f"{folder}: there is no such dataset")
-    if (folder / "ser").exists() or (folder / "acqu2s").exists():
-        raise DataError(f"{folder}: a two-dimensional dataset; labctl evaluates one EXPNO per acquisition")
-    audit = folder / "audita.txt"
-    if audit.exists():
-        text = audit.read_text(encoding="latin-1")
+def _refuse_unfinished(place: Place, *, lenient: bool) -> None:
+    # A one-dimensional experiment made from a two-dimensional one keeps its leftover parameters.
+    if place.has("ser") or (place.has("acqu2s") and not (lenient and place.has("fid"))):
+        raise DataError(f"{place.path}: a two-dimensional dataset; labctl evaluates one EXPNO per acquisition")
+    if place.has("audita.txt"):
+        text = place.read("audita.txt").decode("latin-1")
         if _IN_PROGRESS in text and text.rfind(_FINISHED) < text.rfind(_IN_PROGRESS):
-            raise DataError(f"{folder}: still being written (audita.txt says 'acquisition in progress')")
+            raise DataError(f"{place.path}: still being written (audita.txt says 'acquisition in progress')")
     for name in ("acqus", "fid"):
-        if not (folder / name).is_file():
-            state = "still being written" if (folder / "acqu").exists() else "not a Bruker dataset"
-            raise DataError(f"{folder}: {state}, {name} is missing")
+        if not place.has(name):
+            state = "still being written" if place.has("acqu") else "not a Bruker dataset"
+            raise DataError(f"{place.path}: {state}, {name} is missing")
 
 
-def _parameters(path: Path) -> Mapping[str, Any]:
-    """Read a JCAMP-DX parameter file: numbers, texts without their <>, and lists."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: unreadable parameters ({error})") from error
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError:
-        text = content.decode("cp1252", "replace")
-    found = {name: _value(raw.strip()) for name, raw in _ENTRY.findall(text.replace("\r\n", "\n"))}
-    if not found or ("TD" not in found and path.name == "acqus"):
-        raise DataError(f"{path}: no Bruker parameter file, or truncated")
-    return found
+def _decay(place: Place, ask: Acquired) -> NDArray[np.complex128]:
+    """Read the numbers of the decay: their format, order and count are checked against the size of the file."""
+    file = place.path / "fid"
+    content = place.read("fid")
+    points = ask.points(len(content))
+    kind = ask.number_format(points, len(content))
+    expected = points * _BYTES_PER_POINT.get(kind, 0)
+    if expected <= 0:
+        raise DataError(f"{place.path}: unknown number format DTYPA={kind} or no points (TD={points})")
+    if len(content) < expected:
+        raise DataError(f"{file}: truncated, {len(content)} of {expected} bytes")
+    padded = -(-expected // _BLOCK) * _BLOCK
+    if len(content) not in (expected, padded):
+        raise DataError(f"{file}: {len(content)} bytes, but TD={points} asks for {expected}")
+    if len(content) > expected:
+        ask.note("padding", len(content) - expected, "bytes", "dataset", f"the fid fills blocks of {_BLOCK} bytes")
+    order = ask.byte_order(content[:expected], kind)
+    raw = np.frombuffer(content, f"{order}{'f8' if kind == 2 else 'i4'}", points).astype(np.float64)
+    # Real and imaginary parts in turn; a last point without its partner would be none.
+    pairs = raw[: 2 * (points // 2)].view(np.complex128)
+    exponent = ask.whole("NC", "exponent of the data", 0, "the data are not scaled")
+    if not np.all(np.isfinite(pairs)):
+        raise DataError(f"{file}: holds values that are no numbers")
+    if not np.any(pairs):
+        raise DataError(f"{file}: nothing but zeros; the acquisition was still running or never ran")
+    return pairs * 2.0**exponent if exponent else pairs
 
 
-def _value(text: str) -> Any:
-    """Read one value: ``<text>``, ``(0..n)`` and its elements, or a number; anything else stays text."""
-    if text.startswith("<"):
-        return text[1:].partition(">")[0]
-    if text.startswith("("):
-        return [_scalar(part) for part in text.partition(")")[2].split()]
-    return _scalar(text)
-
-
-def _scalar(text: str) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _number(found: Mapping[str, Any], name: str, folder: Path, otherwise: float | None = None) -> float:
-    value = found.get(name, otherwise)
-    if isinstance(value, (int, float)) and math.isfinite(value):
-        return float(value)
-    raise DataError(f"{folder / 'acqus'}: parameter {name} is missing or not a number ({value!r})")
-
-
-def _element(found: Mapping[str, Any], name: str, index: int) -> float:
-    values = found.get(name)
-    if isinstance(values, list) and len(values) > index and isinstance(values[index], (int, float)):
-        return float(values[index])
-    return 0.0
-
-
-def _reference(folder: Path) -> float | None:
-    path = folder / "pdata" / "1" / "procs"
-    if not path.is_file():
-        return None
-    value = _parameters(path).get("SF")
-    return float(value) * 1e6 if isinstance(value, (int, float)) and value > 0 else None
-
-
-def _group_delay(used: Mapping[str, Any]) -> float:
-    """Give the digital filter's delay in complex points."""
-    delay = used.get("GRPDLY", 0)
-    if isinstance(delay, (int, float)) and delay > 0:
-        return float(delay)
-    if int(used.get("DIGMOD", 0) or 0) == 0:
-        return 0.0
-    # Only data of old consoles lack GRPDLY; for them the vendor's table of delays is needed, and nmrglue has it.
-    from nmrglue.fileio import bruker
-
-    table = bruker.bruker_dsp_table.get(int(used.get("DSPFVS", 0) or 0), {})
-    return float(table.get(int(used.get("DECIM", 0) or 0), 0.0))
+def _reference(place: Place, ask: Acquired) -> float | None:
+    """Read SF from the first processed copy of the dataset."""
+    for number in ("1", *place.below("pdata")):
+        name = f"pdata/{number}/procs"
+        if place.has(name):
+            value = Parameters.parse(place.read(name)).number("SF")
+            if value is not None and value > 0:
+                ask.note("frequency of 0 ppm", value * 1e6, "Hz", "dataset", f"{name} SF")
+                return value * 1e6
+    return None

@@ -7,119 +7,107 @@ deviation is the noise of one point times the weights' norm, exactly, baseline f
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Final
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from labctl.analysis.bruker import Dataset
-from labctl.analysis.recipe import METAL, Recipe, Window
-from labctl.errors import AnalysisError
+from labctl.analysis import dead_time, phase
+from labctl.analysis.baseline import Fit, fit_of, functional, mask_of, subtracted
+from labctl.analysis.bruker import Dataset, read_loose
+from labctl.analysis.noise import noise
+from labctl.analysis.provenance import Origin, Source
+from labctl.analysis.recipe import METAL, Phase, Recipe, Window
+from labctl.analysis.spectrum import Chain, Integral, Spectrum
+from labctl.analysis.transform import Axis, Complex, axis_of, grid_of, start_of, transform
 
-_Complex = NDArray[np.complex128]
-_Real = NDArray[np.float64]
+__all__ = [
+    "Dataset", "Integral", "Spectrum", "metal_integral", "metal_magnitude", "noise", "phase_of", "process",
+    "read_bruker", "signal_to_noise", "spectrum", "zero_of",
+]  # fmt: skip
 
-#: Parts of the spectral width, from its middle, that hold nothing but noise: clear of lines and of the filter's edge.
-_QUIET: Final = (1 / 16, 0.4)
 
+def read_bruker(path: Path) -> Dataset:
+    """Read a decay with all its parameters, and where each came from.
 
-@dataclass(frozen=True, slots=True)
-class Integral:
-    """Integral of the metal's signal per scan and unit of receiver gain.
-
-    Attributes
+    Parameters
     ----------
-    value, sd : float
-        The integral and its standard deviation from the noise of the decay. For a line inside the window it is close
-        to the amplitude of the decay at the pulse.
+    path : Path
+        An EXPNO folder, its fid, acqus or pdata, a folder above it, or a zip archive of one.
+
+    Raises
+    ------
+    DataError
+        If there is no single one-dimensional dataset, or it is damaged: named.
     """
-
-    value: float
-    sd: float
-
-    def scaled(self, factor: float) -> Integral:
-        """Multiply both by a positive number."""
-        return Integral(self.value * factor, self.sd * factor)
+    return read_loose(Path(path))
 
 
-@dataclass(frozen=True, slots=True)
-class Spectrum:
-    """A phased, referenced spectrum with its baseline removed, per scan and unit of receiver gain.
+def process(fid: Dataset, recipe: Recipe = METAL) -> Spectrum:
+    """Make a phased, referenced spectrum without its baseline from a decay.
 
-    Attributes
+    Parameters
     ----------
-    ppm : ndarray
-        Ascending shift against LiCl.
-    intensity : ndarray
-        Per ppm, so that its integral over ppm is in the units of :class:`Integral`.
-    noise_sd : float
-        Standard deviation of one point.
+    fid : Dataset
+        As :func:`read_bruker` gives it.
+    recipe : Recipe
+        How; each of its choices is among the origins of the result.
+
+    Raises
+    ------
+    AnalysisError
+        If the spectral width does not cover what the recipe looks at, or a phase was to be found and could not.
     """
-
-    ppm: _Real
-    intensity: _Real
-    noise_sd: float
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """The grid of a zero-filled transform, cut to what a recipe looks at."""
-
-    index: NDArray[np.int64]
-    ppm: _Real
-    ramp: _Complex
-    taper: _Real
-    length: int
-    step_ppm: float
-
-
-def noise(dataset: Dataset) -> float:
-    """Estimate the standard deviation of one channel of one point of the decay, in its own units.
-
-    Taken from parts of the spectrum far from every line; a Hann window keeps the lines' feet out, and the median
-    keeps spikes from counting.
-    """
-    window, power, quiet = _quiet(len(dataset.fid))
-    if quiet.size < 16:
-        raise AnalysisError(f"{dataset.folder}: {len(dataset.fid)} points are too few to tell the noise")
-    spectrum = np.abs(np.fft.fft(dataset.fid * window)[quiet]) ** 2
-    return float(np.sqrt(np.median(spectrum) / (2.0 * math.log(2.0) * power)))
+    zero, said = zero_of(fid, recipe)
+    used, chosen = _completed(fid, recipe)
+    grid = grid_of(used, zero, chosen)
+    axis = axis_of(grid)
+    mask = mask_of(recipe)
+    fit = fit_of(grid, mask)
+    values = transform(used.fid, axis)
+    sigma = noise(fid)
+    turned, settled = _phased(used, zero, values, axis, fit, chosen)
+    unit = 2.0 / (axis.length * axis.step_ppm * fid.scans * fid.receiver_gain)
+    flat, drawn = subtracted(turned * unit, axis, fit)
+    kept = slice(None) if recipe.shown == "all" else _cut(axis, recipe.span if recipe.shown == "span" else recipe.shown)
+    flat, drawn = flat[kept], drawn[kept]
+    magnitude = recipe.phase == "magnitude"
+    return Spectrum(
+        ppm=axis.ppm[kept],
+        intensity=np.abs(flat) if magnitude else flat.real,
+        noise_sd=sigma * unit * axis.taper_norm,
+        imaginary=None if magnitude else flat.imag,
+        baseline=np.abs(drawn) if magnitude else drawn.real,
+        phase=settled,
+        zero_Hz=zero,
+        origins=fid.origins + _origins(fid, recipe, said, settled),
+        chain=None if magnitude else Chain(grid, mask, sigma / (fid.scans * fid.receiver_gain)),
+    )
 
 
-@lru_cache(maxsize=4)
-def _quiet(count: int) -> tuple[_Real, float, NDArray[np.int64]]:
-    """Give the window for so many points, its power, and which points of the spectrum are far from every line."""
-    window = np.hanning(count)
-    offset = np.abs(np.fft.fftfreq(count))
-    quiet = np.flatnonzero((offset > _QUIET[0]) & (offset < _QUIET[1]))
-    return window, float(np.sum(window**2)), quiet
+def zero_of(fid: Dataset, recipe: Recipe) -> tuple[float, Origin]:
+    """Give the frequency of 0 ppm in Hz and who said it: the recipe, the dataset's SF, or nobody but BF1."""
+    if recipe.zero_Hz is not None:
+        return recipe.zero_Hz, Origin("0 ppm", recipe.zero_Hz, "Hz", "standard", "external reference, by the recipe")
+    if recipe.sr_Hz is not None:
+        value = fid.basic_Hz + recipe.sr_Hz
+        return value, Origin("0 ppm", value, "Hz", "recipe", f"BF1 and SR {recipe.sr_Hz:g} Hz")
+    if fid.reference_Hz is not None:
+        return fid.reference_Hz, Origin("0 ppm", fid.reference_Hz, "Hz", "dataset", "SF of the processed copy")
+    return fid.basic_Hz, Origin("0 ppm", fid.basic_Hz, "Hz", "assumed", "BF1: shifts are not referenced")
 
 
 def phase_of(dataset: Dataset, reference_Hz: float, recipe: Recipe = METAL) -> float:
     """Find the constant phase, in rad, that makes the metal's line absorptive.
 
-    The phase linear in frequency is known from the time of the first point. What is left is one angle: the one that
-    leaves least signal in the flanks of the line, where absorption has ended and dispersion has not. It has a closed
-    form, so that nothing can run away. Right within a degree on lines of 5 to 15 ppm at a signal-to-noise ratio of 400.
+    See :func:`labctl.analysis.phase.line_phase`.
 
     Raises
     ------
     AnalysisError
         If there is no line in the metal window to take a phase from.
     """
-    axis, values = _transform(dataset, reference_Hz, recipe)
-    flank = _inside(axis.ppm, recipe.flanks)
-    rest = values[flank] - _fitted(axis.ppm, flank, recipe.flank_order, recipe) @ values[flank]
-    angle = 0.5 * (math.pi - float(np.angle(np.sum(rest**2))))
-    found = metal_integral(dataset, reference_Hz, angle, recipe)
-    if abs(found.value) < 5 * found.sd:
-        raise AnalysisError(
-            f"{dataset.folder}: no metal line to take the phase from (integral {found.value:.3g} ± {found.sd:.2g})"
-        )
-    return _wrapped(angle if found.value > 0 else angle + math.pi)
+    return phase.line_phase(dataset, reference_Hz, recipe).angle_rad
 
 
 def metal_integral(dataset: Dataset, reference_Hz: float, phase: float, recipe: Recipe = METAL) -> Integral:
@@ -134,23 +122,23 @@ def metal_integral(dataset: Dataset, reference_Hz: float, phase: float, recipe: 
     phase : float
         From :func:`phase_of` on the charged state of the same cell, in rad.
     """
-    weights, norm = _functional(_key(dataset, reference_Hz), recipe)
+    whole = functional(grid_of(dataset, reference_Hz, recipe, window=recipe.span), mask_of(recipe), recipe.metal)
     unit = 1.0 / (dataset.scans * dataset.receiver_gain)
-    value = float((np.exp(1j * phase) * (weights @ dataset.fid)).real)
-    return Integral(value * unit, noise(dataset) * norm * unit)
+    sigma = noise(dataset) * unit
+    value = float((np.exp(1j * phase) * (whole.weights @ dataset.fid)).real)
+    return Integral(value * unit, sigma * whole.norm, sigma * whole.baseline_norm)
 
 
 def metal_magnitude(dataset: Dataset, reference_Hz: float, recipe: Recipe = METAL) -> float:
     """Give the integral's magnitude whatever its phase: enough to choose the strongest of a series."""
-    weights, _ = _functional(_key(dataset, reference_Hz), recipe)
-    return float(abs(weights @ dataset.fid)) / (dataset.scans * dataset.receiver_gain)
+    whole = functional(grid_of(dataset, reference_Hz, recipe, window=recipe.span), mask_of(recipe), recipe.metal)
+    return float(abs(whole.weights @ dataset.fid)) / (dataset.scans * dataset.receiver_gain)
 
 
 def signal_to_noise(dataset: Dataset, reference_Hz: float, recipe: Recipe = METAL) -> float:
     """Give the metal's integral over its standard deviation, whatever the phase of the receiver."""
-    _, norm = _functional(_key(dataset, reference_Hz), recipe)
-    unit = 1.0 / (dataset.scans * dataset.receiver_gain)
-    return metal_magnitude(dataset, reference_Hz, recipe) / (noise(dataset) * norm * unit)
+    whole = functional(grid_of(dataset, reference_Hz, recipe, window=recipe.span), mask_of(recipe), recipe.metal)
+    return float(abs(whole.weights @ dataset.fid)) / (noise(dataset) * whole.norm)
 
 
 def spectrum(
@@ -163,95 +151,80 @@ def spectrum(
     window : tuple of float, optional
         What part is returned, ppm; without it all that the recipe looks at.
     """
-    axis, values = _transform(dataset, reference_Hz, recipe)
-    unit = _density(dataset, axis) / (dataset.scans * dataset.receiver_gain)
-    real = (np.exp(1j * phase) * values).real * unit
-    base = _inside(axis.ppm, recipe.baseline)
-    flat = real - _polynomial(axis.ppm, recipe) @ (np.linalg.pinv(_polynomial(axis.ppm[base], recipe)) @ real[base])
-    shown = _inside(axis.ppm, (window or recipe.span,))
-    sd = noise(dataset) * unit * float(np.linalg.norm(axis.taper))
-    return Spectrum(axis.ppm[shown], flat[shown], sd)
+    return process(dataset, replace(recipe, zero_Hz=reference_Hz, phase=Phase(phase), shown=window or "span"))
 
 
-def _transform(dataset: Dataset, reference_Hz: float, recipe: Recipe) -> tuple[_Axis, _Complex]:
-    axis = _axis(_key(dataset, reference_Hz), recipe)
-    return axis, np.fft.fft(dataset.fid * axis.taper, axis.length)[axis.index] * axis.ramp
-
-
-# Points, sweep width, carrier's offset from 0 ppm, frequency of 0 ppm, time of the first point.
-_Key = tuple[int, float, float, float, float]
-
-
-def _key(dataset: Dataset, reference_Hz: float) -> _Key:
-    offset = dataset.carrier_Hz - reference_Hz
-    return len(dataset.fid), dataset.sweep_width_Hz, offset, reference_Hz, dataset.start_s
-
-
-@lru_cache(maxsize=8)
-def _axis(key: _Key, recipe: Recipe) -> _Axis:
-    count, width, offset, reference, start = key
-    length = recipe.zero_fill * (1 << (count - 1).bit_length())
-    frequency = np.fft.fftfreq(length, 1.0 / width)
-    ppm = (frequency + offset) / reference * 1e6
+def _completed(fid: Dataset, recipe: Recipe) -> tuple[Dataset, Recipe]:
+    """Put back the lost first points where the recipe asks for it; time then counts from the pulse."""
+    if recipe.dead_time == "phase":
+        return fid, recipe
     low, high = recipe.span
-    index = np.flatnonzero((ppm >= low - 5.0) & (ppm <= high + 5.0))
-    index = index[np.argsort(ppm[index])]
-    if ppm.min() > low or ppm.max() < high or len(index) < 4 * (recipe.order + 1):
-        raise AnalysisError(
-            f"the spectral width of {width:.6g} Hz around {offset / reference * 1e6:.1f} ppm does not cover "
-            f"{low:g} to {high:g} ppm"
-        )
-    # cos² ends at zero with the decay, so that the electrolyte's cut-off line has no feet that reach the metal.
-    since = np.clip(np.arange(count) / width + min(start, 0.0), 0.0, None)
-    taper = np.asarray(np.cos(0.5 * np.pi * since / (count / width + min(start, 0.0))) ** 2, dtype=np.float64)
-    if abs(start) < 0.5 / width:
-        taper[0] *= 0.5  # the transform's sum counts a point at the pulse itself by half
-    ramp = np.exp(-2j * np.pi * frequency[index] * start)
-    return _Axis(index, np.asarray(ppm[index], dtype=np.float64), ramp, taper, length, width / length / reference * 1e6)
+    zero, _ = zero_of(fid, recipe)
+    reach = max(abs(zero * (1.0 + ppm * 1e-6) - fid.carrier_Hz) for ppm in (min(low, 0.0), high))
+    delay = fid.delay_points if recipe.remove_filter else 0.0
+    whole, start = dead_time.extrapolated(fid.fid, fid.sweep_width_Hz, start_of(fid, recipe), delay, reach)
+    counted = replace(fid, fid=whole, delay_points=0.0, dead_time_s=start, start_s=start)
+    return counted, replace(recipe, dead_time_s=None, pulse_share=0.0)
 
 
-@lru_cache(maxsize=8)
-def _functional(key: _Key, recipe: Recipe) -> tuple[_Complex, float]:
-    """Weights of the decay's points in the complex integral, and the norm that turns noise into its deviation."""
-    axis = _axis(key, recipe)
-    window = _coverage(axis, recipe.metal)
-    base = _inside(axis.ppm, recipe.baseline)
-    in_spectrum = window.copy()
-    in_spectrum[base] -= (window @ _polynomial(axis.ppm, recipe)) @ np.linalg.pinv(_polynomial(axis.ppm[base], recipe))
-    full = np.zeros(axis.length, dtype=np.complex128)
-    full[axis.index] = in_spectrum * axis.ramp * (2.0 / axis.length)
-    weights = axis.taper * np.fft.fft(full)[: key[0]]
-    weights.setflags(write=False)
-    return weights, float(np.linalg.norm(weights))
+def _phased(
+    data: Dataset, zero: float, values: Complex, axis: Axis, fit: Fit, recipe: Recipe
+) -> tuple[Complex, Phase | None]:
+    if recipe.phase == "magnitude":
+        return values, None
+    if isinstance(recipe.phase, Phase):
+        settled = recipe.phase
+    elif recipe.phase == "own line":
+        found = phase.line_phase(data, zero, recipe)
+        settled = Phase(found.angle_rad, source="own metal line", sd_rad=found.sd_rad)
+    else:
+        looked = _cut(axis, recipe.span)
+        pivot = 0.5 * (recipe.metal[0] + recipe.metal[1])
+        flat, _ = subtracted(values, axis, fit)
+        start, linear = phase.automatic(axis.ppm[looked], flat[looked], pivot)
+        across = float(axis.frequency_Hz[looked][-1] - axis.frequency_Hz[looked][0])
+        settled = replace(start, shift_s=linear / (2.0 * np.pi * across))
+    if settled.shift_s == 0.0:
+        return values * np.exp(1j * settled.angle_rad), settled
+    away = (axis.ppm - settled.pivot_ppm) * 1e-6 * zero
+    return values * np.exp(1j * (settled.angle_rad + 2.0 * np.pi * away * settled.shift_s)), settled
 
 
-def _density(dataset: Dataset, axis: _Axis) -> float:
-    return 2.0 / axis.length / axis.step_ppm
+def _cut(axis: Axis, window: Window) -> slice:
+    low, high = np.searchsorted(axis.ppm, window[0], "left"), np.searchsorted(axis.ppm, window[1], "right")
+    return slice(int(low), int(high))
 
 
-def _coverage(axis: _Axis, window: Window) -> _Real:
-    """Say how much of each point's cell lies in ``window``: an edge between points moves the sum smoothly."""
-    half = 0.5 * axis.step_ppm
-    overlap = np.minimum(axis.ppm + half, window[1]) - np.maximum(axis.ppm - half, window[0])
-    return np.asarray(np.clip(overlap / axis.step_ppm, 0.0, 1.0), dtype=np.float64)
+def _origins(fid: Dataset, recipe: Recipe, zero: Origin, settled: Phase | None) -> tuple[Origin, ...]:
+    """Say what was done and at whose word."""
+    given = recipe.apodisation
+    width = "".join(
+        f" {name} {value:g} Hz" for name, value in (("L", given.lorentz_Hz), ("G", given.gauss_Hz)) if value
+    )
+    windows = ", ".join(f"{low:g} to {high:g}" for low, high in recipe.baseline)
+    dead = recipe.dead_time_s
+    found = [
+        zero,
+        Origin("digital filter taken out", "yes" if recipe.remove_filter else "no", "", "recipe", "as a shift in time"),
+        Origin("time of the first point", start_of(fid, recipe), "s", "dataset" if dead is None else "recipe",
+               f"dead time less the filter's delay, and {recipe.pulse_share:g} of the pulse"),
+        Origin("lost first points", recipe.dead_time, "", "recipe"),
+        Origin("first point", _first_point(fid, recipe), "times", "recipe", "1/2 where it was taken at the pulse"),
+        Origin("apodisation", given.kind + width, "", "recipe"),
+        Origin("zero filling", recipe.zero_fill, "times", "recipe"),
+    ]  # fmt: skip
+    if settled is None:
+        found.append(Origin("phase", "none, magnitude", "", "recipe"))
+    else:
+        taken: Source = "recipe" if isinstance(recipe.phase, Phase) else "found"
+        found.append(Origin("phase", float(np.degrees(settled.angle_rad)), "°", taken, settled.source))
+        if settled.shift_s:
+            found.append(Origin("linear phase", settled.shift_s, "s", taken, f"about {settled.pivot_ppm:g} ppm"))
+    found.append(Origin("baseline", f"polynomial of order {recipe.order} through {windows}", "ppm", "recipe"))
+    return tuple(found)
 
 
-def _inside(ppm: _Real, windows: tuple[Window, ...]) -> NDArray[np.bool_]:
-    return np.asarray(np.any([(ppm >= low) & (ppm <= high) for low, high in windows], axis=0))
-
-
-def _polynomial(ppm: _Real, recipe: Recipe, order: int | None = None) -> _Real:
-    low, high = recipe.span
-    scaled = (ppm - 0.5 * (low + high)) / (0.5 * (high - low))
-    basis = np.polynomial.legendre.legvander(scaled, recipe.order if order is None else order)
-    return np.asarray(basis, dtype=np.float64)
-
-
-def _fitted(ppm: _Real, part: NDArray[np.bool_], order: int, recipe: Recipe) -> _Real:
-    """Give the matrix that takes the values in ``part`` to the polynomial fitted through them."""
-    basis = _polynomial(ppm[part], recipe, order)
-    return basis @ np.linalg.pinv(basis)
-
-
-def _wrapped(angle: float) -> float:
-    return math.remainder(angle, 2.0 * math.pi)
+def _first_point(fid: Dataset, recipe: Recipe) -> float:
+    if recipe.first_point is not None:
+        return recipe.first_point
+    return 0.5 if abs(start_of(fid, recipe)) < 0.5 / fid.sweep_width_Hz else 1.0
