@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis.recipe import Recipe, Window
-from labctl.analysis.transform import Axis, Complex, Grid, Real, adjoint, axis_of, coverage, inside, norm
+from labctl.analysis.transform import Complex, Grid, Real, adjoint, axis_of, coverage, inside, norm
 from labctl.errors import AnalysisError
 
 
@@ -108,7 +108,7 @@ def functional(grid: Grid, mask: Mask, window: Window) -> Functional:
     return Functional(weights, norm(weights), norm(drawn))
 
 
-def subtracted(values: Complex | Real, axis: Axis, fit: Fit) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+def subtracted(values: Complex, fit: Fit) -> tuple[Complex, Complex]:
     """Give the values less their baseline, and the baseline."""
-    drawn = fit.basis @ (fit.solve @ values[fit.base])
+    drawn = np.asarray(fit.basis @ (fit.solve @ values[fit.base]), dtype=np.complex128)
     return values - drawn, drawn

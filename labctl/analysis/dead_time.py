@@ -54,15 +54,14 @@ def extrapolated(
     Notes
     -----
     Poles by the singular values of a Hankel matrix (H. Barkhuijsen, R. de Beer, D. van Ormondt, J. Magn. Reson. 73
-    (1987) 553), amplitudes by least squares on the points themselves.
+    (1987) 553), amplitudes by least squares.
     """
     good = 0 if delay_points == 0 else math.ceil(delay_points) + _SETTLE
     thin = max(1, int(width_Hz / (3.0 * 2.0 * reach_Hz)))
     rows = min((len(fid) - good) // thin, _POINTS)
     if rows < 4 * waves:
         raise AnalysisError(f"a decay of {len(fid)} points is too short to be extrapolated with {waves} waves")
-    used = fid[good : good + rows * thin]
-    coarse = used.reshape(rows, thin).mean(axis=1)
+    coarse = fid[good : good + rows * thin].reshape(rows, thin).mean(axis=1)
     half = rows // 2
     hankel = np.lib.stride_tricks.sliding_window_view(coarse, rows - half + 1)[:half]
     left, strength, _ = np.linalg.svd(hankel, full_matrices=False)
@@ -73,10 +72,12 @@ def extrapolated(
     exponent = np.log(poles) / (thin / width_Hz)
     fastest = math.log(_GROWTH) / max(first, 1.0 / width_Hz)
     exponent = np.clip(exponent.real, -fastest, 0.0) + 1j * exponent.imag
-    time = np.arange(len(used)) / width_Hz
-    amplitude, *_ = np.linalg.lstsq(np.exp(np.outer(time, exponent)), used, rcond=1e-8)
+    # Mean of each wave over one coarse point, from the fine points that it is the mean of.
+    within = np.exp(np.outer(np.arange(thin) / width_Hz, exponent)).mean(axis=0)
+    time = np.arange(rows) * (thin / width_Hz)
+    amplitude, *_ = np.linalg.lstsq(np.exp(np.outer(time, exponent)) * within, coarse, rcond=1e-8)
     # All points of the same grid from the pulse to the first good one; what lies before the pulse is dropped.
     lost = math.floor(first * width_Hz + 1e-9)
     back = -np.arange(lost, 0, -1) / width_Hz
     filled = np.exp(np.outer(back, exponent)) @ amplitude
-    return np.concatenate([filled, fid[good:]]), first - lost / width_Hz
+    return np.concatenate([filled, fid[good:]]), max(0.0, first - lost / width_Hz)

@@ -68,7 +68,7 @@ def process(fid: Dataset, recipe: Recipe = METAL) -> Spectrum:
     sigma = noise(fid)
     turned, settled = _phased(used, zero, values, axis, fit, chosen)
     unit = 2.0 / (axis.length * axis.step_ppm * fid.scans * fid.receiver_gain)
-    flat, drawn = subtracted(turned * unit, axis, fit)
+    flat, drawn = subtracted(turned * unit, fit)
     kept = slice(None) if recipe.shown == "all" else _cut(axis, recipe.span if recipe.shown == "span" else recipe.shown)
     flat, drawn = flat[kept], drawn[kept]
     magnitude = recipe.phase == "magnitude"
@@ -180,7 +180,7 @@ def _phased(
     else:
         looked = _cut(axis, recipe.span)
         pivot = 0.5 * (recipe.metal[0] + recipe.metal[1])
-        flat, _ = subtracted(values, axis, fit)
+        flat, _ = subtracted(values, fit)
         start, linear = phase.automatic(axis.ppm[looked], flat[looked], pivot)
         across = float(axis.frequency_Hz[looked][-1] - axis.frequency_Hz[looked][0])
         settled = replace(start, shift_s=linear / (2.0 * np.pi * across))

@@ -12,7 +12,8 @@ apart, and a slope in the amount of metal, for its lag.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -33,6 +34,8 @@ LARGEST_FIRST_ORDER: Final = math.radians(60.0)
 #: A metal line tells its own phase where it does so within this, and not further from the prediction than that.
 _OWN_WITHIN: Final = math.radians(2.0)
 _OWN_NEAR: Final = math.radians(45.0)
+#: A state teaches the cell's offset where its metal line tells its phase within this.
+_TOLD_WITHIN: Final = math.radians(12.0)
 #: How far a film as thick as a skin depth may be expected to lag, before anything was measured.
 LAG_SD: Final = math.radians(15.0)
 
@@ -204,6 +207,50 @@ def settle(data: Dataset, zero_Hz: float, cell: CellPhase, recipe: Recipe = META
         return Phase(own.angle_rad, source=f"own metal line, {math.degrees(away):.1f}° from the prediction",
                      sd_rad=own.sd_rad)  # fmt: skip
     return expected
+
+
+def of_cell(spectra: Mapping[str, tuple[Dataset, float]], recipe: Recipe = METAL) -> dict[str, Phase]:
+    """Settle the metal's phase in all states of a cell.
+
+    Parameters
+    ----------
+    spectra : mapping
+        Dataset and frequency of 0 ppm by state; the one with the most metal first.
+
+    Returns
+    -------
+    dict
+        By state. Where the electrolyte's line is not to be seen, the first state's phase is used again.
+
+    Raises
+    ------
+    AnalysisError
+        If the first state shows no metal line.
+    """
+    pairs: dict[str, tuple[LinePhase, LinePhase]] = {}
+    own: Phase | None = None
+    for label, (data, zero) in spectra.items():
+        try:
+            metal = line_phase(data, zero, recipe)
+        except AnalysisError:
+            if own is None:
+                raise
+            continue
+        own = own or Phase(metal.angle_rad, source=f"metal line of the state {label}", sd_rad=metal.sd_rad)
+        # An angle that is hardly told is none: the average of such angles is not the middle of the circle.
+        if metal.sd_rad < _TOLD_WITHIN:
+            with suppress(AnalysisError):
+                pairs[label] = metal, line_phase(data, zero, electrolyte(recipe), name="electrolyte")
+    if own is None:
+        raise AnalysisError("no spectra of the cell to take its phase from")
+    cell = learn(list(pairs.values())) if pairs else None
+    found: dict[str, Phase] = {}
+    for label, (data, zero) in spectra.items():
+        try:
+            found[label] = own if cell is None else settle(data, zero, cell, recipe)
+        except AnalysisError:
+            found[label] = own
+    return found
 
 
 def automatic(ppm: NDArray[np.float64], values: Complex, pivot_ppm: float) -> tuple[Phase, float]:

@@ -122,6 +122,25 @@ def test_a_line_that_is_not_there_gives_no_phase(tmp_path, field, said):
             phase.settle(data, ZERO, cell)
 
 
+def test_all_states_of_a_cell_are_phased_together(tmp_path):
+    rng = np.random.default_rng(10)
+    amounts = {"charged": (2.62, "early", 1.0), "discharged": (0.24, "early", 0.0), "dead": (0.02, "dead", 0.0)}
+    spectra = {
+        label: (spectrum(tmp_path / label, *state, lag=0.15, rng=rng, sigma=2.0), ZERO)
+        for label, state in amounts.items()
+    }
+    found = phase.of_cell(spectra)
+    for label, (mAh, _, _) in amounts.items():
+        away = found[label].angle_rad - (0.15 * mAh - RECEIVER)
+        assert abs(away) < 3.5 * max(found[label].sd_rad, np.radians(0.3))
+    dark = {label: (spectrum(tmp_path / f"{label}-", *state, rng=rng, liquid=Line(0.0, 1e-9, 2.0)), ZERO)
+            for label, state in amounts.items()}  # fmt: skip
+    again = phase.of_cell(dark)
+    assert {one.source for one in again.values()} == {"metal line of the state charged"}
+    with pytest.raises(AnalysisError, match="no spectra"):
+        phase.of_cell({})
+
+
 def test_nothing_is_learnt_from_nothing():
     with pytest.raises(AnalysisError, match="no spectrum of the cell"):
         phase.learn([])
