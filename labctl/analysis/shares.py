@@ -1,0 +1,347 @@
+"""From the spectra of one cell and the charge that passed to the four shares with their budget and flags.
+
+Nothing here knows files or campaigns: spectra, capacities and settings come in, a result and sentences go out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from labctl.analysis import electrolyte, nmr, phase
+from labctl.analysis.budget import Errors, Triple
+from labctl.analysis.comparable import STATES3, Comparison, Shot, compare
+from labctl.analysis.electrolyte import Line
+from labctl.analysis.flags import Flag
+from labctl.analysis.inventory import allocate_with
+from labctl.analysis.model import Measured, SocFactor, State
+from labctl.analysis.nutation import Nutation
+from labctl.analysis.recipe import Phase
+from labctl.analysis.settings import Settings
+from labctl.analysis.spectrum import Integral
+from labctl.errors import AnalysisError
+
+_PHASE_LIMIT: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """The charge that passed, and how the stripping hold ended.
+
+    Attributes
+    ----------
+    first, discharge : float or None
+        First charge of the cell and discharge of this cycle, mAh; None where they are not known.
+    hold : float or None
+        Charge that the stripping hold took out, mAh.
+    not_re_extracted : float or None
+        What of the first charge this cycle's charge left in the positive electrode, mAh.
+    accuracy : float
+        The cycler's relative standard deviation; charge and discharge are calibrated apart.
+    hold_timed_out : bool
+        Whether its time limit ended the hold.
+    residual_uA, hold_h : float or None
+        Current at the end of the hold in µA, and its length in h.
+    """
+
+    first: float | None
+    discharge: float | None
+    hold: float | None = None
+    not_re_extracted: float | None = None
+    accuracy: float = 0.0
+    hold_timed_out: bool = False
+    residual_uA: float | None = None
+    hold_h: float | None = None
+
+
+def evaluate(
+    shots: Mapping[str, Shot],
+    charges: Charges,
+    factor: SocFactor,
+    settings: Settings,
+    flag: Callable[[str], None],
+    *,
+    nutation: Nutation | None = None,
+) -> Measured:
+    """Evaluate the spectra of one measured cycle.
+
+    Parameters
+    ----------
+    shots : mapping
+        By state: ``charged``, ``discharged``, ``dead``, and ``pristine`` where there is one.
+    charges : Charges
+        Of this cell and cycle.
+    factor : SocFactor
+        Of this cell's set-up.
+    settings : Settings
+        Choices.
+    flag : callable
+        Takes a sentence that every reader of the result must see (:class:`labctl.analysis.flags.Flag`).
+    nutation : Nutation, optional
+        The calibrated pulse.
+
+    Returns
+    -------
+    Measured
+        Its ``allocation`` is None where the data does not carry one; a flag says why.
+    """
+    missing = [label for label in STATES3 if label not in shots]
+    if missing:
+        flag(_refusal(f"no usable NMR of the state {', '.join(missing)}"))
+    if "charged" not in shots:
+        return Measured({})
+    try:
+        # The charged state first: it has the most metal, and its phase stands where nothing else is told.
+        order = ["charged", *(label for label in shots if label != "charged")]
+        phases = phase.of_cell({label: (shots[label].data, shots[label].zero_Hz) for label in order}, settings.recipe)
+    except AnalysisError as error:
+        flag(_refusal(str(error)))
+        return Measured({})
+    compared = compare(shots, nutation, settings)
+    seen = electrolyte.lines(shots, settings)
+    states = {label: _state(one, phases[label], compared.factors[label], seen.get(label), settings)
+              for label, one in shots.items()}  # fmt: skip
+    for said in (*compared.flags, *_waits(shots, settings), *_leaks(charges, settings)):
+        flag(said)
+    if not missing:
+        for said in electrolyte.check(seen, compared, settings):
+            flag(said)
+    for why in compared.refused:
+        flag(Flag(f"shares not evaluated: {why}", why.name))
+    found = Measured(states, nutation=nutation, soc_mode=settings.soc)
+    if missing or compared.refused:
+        return found
+    if charges.first is None or charges.discharge is None:
+        flag(_refusal("the first charge's or this cycle's discharge capacity is missing"))
+        return found
+    try:
+        return _allocated(found, phases, compared, seen, charges, factor, settings, flag)
+    except AnalysisError as error:
+        flag(_refusal(str(error)))
+        return found
+
+
+def _allocated(
+    found: Measured,
+    phases: Mapping[str, Phase],
+    compared: Comparison,
+    seen: Mapping[str, Line],
+    charges: Charges,
+    factor: SocFactor,
+    settings: Settings,
+    flag: Callable[[str], None],
+) -> Measured:
+    first, discharge = charges.first or 0.0, charges.discharge or 0.0
+    soc = _states_of_charge(charges, settings)
+    relative = Errors({term: list(some) for term, some in compared.relative.terms.items()})
+    divided = electrolyte.relative_to(seen, compared, settings, relative)
+    states = {
+        label: replace(
+            state,
+            integral=state.integral.scaled(divided.get(label, 1.0)),
+            corrections=dict(state.corrections) | ({"reinsertion": divided[label]} if label in divided else {}),
+        )
+        for label, state in found.states.items()
+    }
+    errors = Errors()
+    blank, kept = _blank(states, soc, settings, flag)
+    if blank is not None:
+        states = {label: _less(state, kept.get(label, 0.0) * blank.value) for label, state in states.items()}
+        errors.together("blank", _of({label: kept[label] * blank.sd for label in STATES3}))
+        errors.together("blank", (soc[0] * settings.blank_left_sd * blank.value, 0.0, 0.0))
+    integrals = {label: states[label].integral for label in STATES3}
+    values = _of({label: one.value for label, one in integrals.items()})
+    _book(errors, relative, integrals, phases, values)
+    wrong = _out_of_order(integrals, settings)
+    if wrong:
+        flag(Flag(f"shares not evaluated: {wrong}; were the spectra or the cells swapped?", "swapped"))
+        return found
+    factors = _factors(factor, soc, errors, settings)
+    # Charge and discharge are calibrated apart, and every share is a ratio of the two.
+    accuracy = math.sqrt(2.0) * charges.accuracy
+    errors.together("cycler", capacity=accuracy * discharge)
+    allocation = allocate_with(first, discharge, values, factors, errors, hold_capacity=charges.hold)
+    limit = None
+    if "pristine" in states:
+        per_unit = 100.0 * allocation.conversion * factors[2] / first
+        limit = settings.detection_sigma * per_unit * states["pristine"].integral.sd
+        if blank is None:
+            _say_background(states["pristine"].integral.scaled(per_unit), limit, "not taken off", flag)
+        else:
+            _say_background(blank.scaled(per_unit), 0.0, "taken from every state", flag)
+        if allocation.dead_percent < limit:
+            flag(Flag(f"dead lithium {allocation.dead_percent:.2f} % is below the detection limit of {limit:.2f} %",
+                      "below_detection"))  # fmt: skip
+    else:
+        flag(Flag("no pristine spectrum: no detection limit of dead lithium", "no_blank"))
+    for said in _electrode_not_empty(charges, factor, settings):
+        flag(said)
+    coulometric = allocation.excess_coulometric_percent
+    return replace(
+        found,
+        states=states,
+        allocation=allocation,
+        detection_limit_percent=limit,
+        excess_coulometric_percent=coulometric,
+        excess_coulometric_percent_sd=None if coulometric is None else abs(coulometric) * accuracy,
+        state_of_charge=soc,
+        soc_factors=factors,
+    )
+
+
+def _state(one: Shot, turned: Phase, factors: Mapping[str, float], line: Line | None, settings: Settings) -> State:
+    integral = nmr.metal_integral(one.data, one.zero_Hz, turned.angle_rad, settings.recipe)
+    return State(
+        token=one.token,
+        integral=integral.scaled(math.prod(factors.values())),
+        spectrum=nmr.spectrum(one.data, one.zero_Hz, turned.angle_rad, settings.recipe),
+        scans=one.data.scans,
+        temperature_K=one.temperature_K,
+        corrections=dict(factors),
+        electrolyte=None if line is None else line.integral,
+        electrolyte_sd=None if line is None else line.sd,
+        electrolyte_ppm=None if line is None else line.ppm,
+        phase_deg=math.degrees(turned.angle_rad),
+        phase_source=turned.source,
+    )
+
+
+def _book(
+    errors: Errors, relative: Errors, integrals: Mapping[str, Integral], phases: Mapping[str, Phase], values: Triple
+) -> None:
+    """Book the errors of the integrals: what the spectra tell of themselves, and what is relative to their size."""
+    ordered = [integrals[label] for label in STATES3]
+    errors.each("noise", [math.sqrt(max(one.sd**2 - one.baseline_sd**2, 0.0)) for one in ordered])
+    errors.each("baseline", [min(one.baseline_sd, one.sd) for one in ordered])
+    # A line turned by a small angle loses its square by half; twice its mean square is its scatter at most.
+    turned = [min(phases[label].sd_rad, _PHASE_LIMIT) ** 2 for label in STATES3]
+    errors.each("phase", [abs(value) * angle for value, angle in zip(values, turned, strict=True)])
+    for term, directions in relative.terms.items():
+        for one in directions:
+            a, b, c = (value * part for value, part in zip(values, one.integrals, strict=True))
+            errors.together(term, (a, b, c))
+
+
+def _blank(
+    states: Mapping[str, State], soc: Triple, settings: Settings, flag: Callable[[str], None]
+) -> tuple[Integral | None, dict[str, float]]:
+    """Give the background to be taken off, and its share in each state; none where it is not significant."""
+    if "pristine" not in states:
+        if settings.blank == "always":
+            flag(Flag("the blank was to be taken off, and there is no pristine spectrum", "no_blank"))
+        return None, {}
+    blank = states["pristine"].integral
+    wanted = settings.blank == "always" or (
+        settings.blank == "auto" and abs(blank.value) > settings.detection_sigma * blank.sd
+    )
+    if not wanted:
+        return None, {}
+    left = settings.blank_left_when_charged
+    return blank, {label: 1.0 - (1.0 - left) * s for label, s in zip(STATES3, soc, strict=True)}
+
+
+def _less(state: State, amount: float) -> State:
+    if not amount:
+        return state
+    lessened = replace(state.integral, value=state.integral.value - amount)
+    return replace(state, integral=lessened, corrections=dict(state.corrections) | {"blank": -amount})
+
+
+def _say_background(blank: Integral, limit: float, done: str, flag: Callable[[str], None]) -> None:
+    if abs(blank.value) > limit:
+        text = f"the pristine cell shows {blank.value:.2f} ± {blank.sd:.2f} % in the metal window: a background, {done}"
+        flag(Flag(text, "background"))
+
+
+def _states_of_charge(charges: Charges, settings: Settings) -> Triple:
+    """Give the positive electrode's state of charge in the three states."""
+    if settings.soc == "paper":
+        return 1.0, 0.0, 0.0
+    return _counted(charges)
+
+
+def _counted(charges: Charges) -> Triple:
+    first = charges.first or 1.0
+    full = 1.0 - (charges.not_re_extracted or 0.0) / first
+    left = full - (charges.discharge or 0.0) / first
+    return full, left, left - (charges.hold or 0.0) / first
+
+
+def _factors(factor: SocFactor, soc: Triple, errors: Errors, settings: Settings) -> Triple:
+    curve = factor.curve
+    if settings.soc == "paper" and curve.soc[0] > 0.0:
+        raise AnalysisError(f"the calibration {curve.id!r} has no factor of an empty positive electrode, "
+                            f"only from {curve.soc[0]:g}", hint="evaluate with soc='coulomb'")  # fmt: skip
+    charged, discharged, dead = (curve.at(one) for one in soc)
+    for direction in curve.errors(soc):
+        errors.together("soc_factor", factors=direction)
+    if settings.soc == "coulomb" and len(curve.soc) == 2:
+        bent = [4.0 * s * (1.0 - s) * settings.soc_shape_sd if 0.0 < s < 1.0 else 0.0 for s in soc]
+        errors.together("soc_factor", factors=(bent[0], bent[1], bent[2]))
+    return charged, discharged, dead
+
+
+def _out_of_order(integrals: Mapping[str, Integral], settings: Settings) -> str:
+    """Say what no cell can do: metal that appears where it can only go."""
+    for before, after, step in (("charged", "discharged", "discharge"), ("discharged", "dead", "stripping hold")):
+        left, right = integrals[before], integrals[after]
+        sigma = math.hypot(left.sd, right.sd, settings.reinsertion_sd * right.value) or 1e-300
+        if right.value - left.value > settings.order_sigma * sigma:
+            more = (right.value - left.value) / sigma
+            return (
+                f"the metal integral after the {step} ({right.value:.4g}) is larger than that before it "
+                f"({left.value:.4g}) by {more:.0f} SD, and no step adds metal there"
+            )
+    return ""
+
+
+def _waits(shots: Mapping[str, Shot], settings: Settings) -> list[Flag]:
+    return [
+        Flag(
+            f"the NMR {label} began {one.waited_s / 3600:.1f} h after cycling ended: metal that corrodes meanwhile "
+            "counts as interphase",
+            "waited",
+        )
+        for label, one in shots.items()
+        if label in STATES3 and one.waited_s is not None and one.waited_s > 3600 * settings.longest_wait_h
+    ]
+
+
+def _leaks(charges: Charges, settings: Settings) -> list[Flag]:
+    residual = charges.residual_uA
+    if not charges.hold_timed_out and (residual is None or abs(residual) <= settings.leak_uA):
+        return []
+    text = "the stripping hold ended by its time limit" if charges.hold_timed_out else "the stripping hold ended"
+    if residual is not None:
+        text += f" at {abs(residual):.2g} µA"
+        if charges.hold_h is not None:
+            text += f", which over {charges.hold_h:.1f} h is {abs(residual) * charges.hold_h * 1e-3:.4f} mAh"
+    return [Flag(f"{text}: a leak, or lithium still going; the hold's charge is no measure of the excess", "leak")]
+
+
+def _electrode_not_empty(charges: Charges, factor: SocFactor, settings: Settings) -> list[Flag]:
+    _, discharged, dead = _counted(charges)
+    if settings.soc != "paper" or dead <= settings.soc_tolerance:
+        return []
+    curve = factor.curve
+    try:
+        over = 100.0 * (curve.at(0.0) / curve.at(dead) - 1.0)
+    except AnalysisError:
+        over = math.nan
+    return [
+        Flag(
+            f"the positive electrode was at a state of charge of {discharged:.2f} after the discharge and {dead:.2f} "
+            f"after the hold, not 0: the factor over-corrects dead lithium by about {over:.1f} % of itself",
+            "soc_not_zero",
+        )
+    ]
+
+
+def _refusal(why: str) -> Flag:
+    return Flag(f"shares not evaluated: {why}", "not_evaluated")
+
+
+def _of(values: Mapping[str, float]) -> Triple:
+    return values["charged"], values["discharged"], values["dead"]
