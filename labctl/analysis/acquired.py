@@ -32,10 +32,13 @@ class Acquired:
         For messages.
     lenient : bool
         Whether what is missing may be assumed.
+    under_way : bool
+        Whether these are the parameters that were wanted, of an acquisition that goes on: a console writes some only at
+        the end.
     """
 
-    def __init__(self, used: Parameters, file: Path, *, lenient: bool) -> None:
-        self._used, self._file, self._lenient = used, file, lenient
+    def __init__(self, used: Parameters, file: Path, *, lenient: bool, under_way: bool = False) -> None:
+        self._used, self._file, self._lenient, self._under_way = used, file, lenient, under_way
         self.origins: list[Origin] = []
 
     def note(self, name: str, value: float | int | str, unit: str, source: Source, note: str) -> None:
@@ -195,7 +198,8 @@ class Acquired:
         if mode is None and firmware is None:
             self.note("digital filter", 0.0, "points", "assumed", "neither DIGMOD nor DSPFVS: an analog console")
             return 0.0
-        if not self._lenient and mode is None:
+        if self._under_way:
+            self.note("digital filter", 0.0, "points", "assumed", "not told before the acquisition ends")
             return 0.0
         raise DataError(f"{self._file}: a digital filter of unknown delay (GRPDLY {told}, DSPFVS {firmware}, "
                         f"DECIM {decimation})", hint="look up its delay and write it as GRPDLY")  # fmt: skip

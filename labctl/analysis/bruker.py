@@ -161,7 +161,7 @@ def _read(place: Place, scans: int | None, *, lenient: bool) -> Dataset:
     used = Parameters.parse(place.read(name))
     if not len(used) or ("TD" not in used and scans is None and not lenient):
         raise DataError(f"{place.path / name}: no Bruker parameter file, or truncated")
-    ask = Acquired(used, place.path / name, lenient=lenient)
+    ask = Acquired(used, place.path / name, lenient=lenient, under_way=scans is not None)
     mode = ask.whole("AQ_mod", "channels", 3, "simultaneous detection, which all digital consoles use")
     if mode == _ONE_CHANNEL:
         raise DataError(f"{place.path}: acquired on one channel (AQ_mod 0, qf); quadrature data is needed")

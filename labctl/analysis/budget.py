@@ -8,7 +8,6 @@ the arithmetic lets them cancel; errors of each state are three.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -56,18 +55,18 @@ class Direction:
 class Errors:
     """All errors of one set of inputs, by term."""
 
-    terms: dict[str, list[Direction]] = field(default_factory=lambda: defaultdict(list))
+    terms: dict[str, list[Direction]] = field(default_factory=dict)
 
     def each(self, term: str, sigmas: Sequence[float]) -> None:
         """Add an independent error for each of the three integrals."""
         for index, sigma in enumerate(sigmas):
             if sigma:
-                self.terms[term].append(Direction(integrals=_only(index, abs(sigma))))
+                self.terms.setdefault(term, []).append(Direction(integrals=_only(index, abs(sigma))))
 
     def together(self, term: str, integrals: Triple = ZERO, factors: Triple = ZERO, capacity: float = 0.0) -> None:
         """Add an error that moves several inputs at once."""
         if any((*integrals, *factors, capacity)):
-            self.terms[term].append(Direction(integrals, factors, capacity))
+            self.terms.setdefault(term, []).append(Direction(integrals, factors, capacity))
 
 
 def sd(slopes: Direction, directions: Sequence[Direction]) -> float:

@@ -140,12 +140,12 @@ class _Reader:
         curve = FactorCurve(soc, factor, covariance, names["source"], names["calibration"], shifts, cap)
         told = document.get("evaluated")
         told = told if isinstance(told, Mapping) else {}
-        without = told.get("without_electrode")
+        without: Any = told.get("without_electrode")
         return Calibration(
             curve,
             float(told.get("scatter") or 0.0),
             int(told.get("spectra") or 0),
-            None if not without else (float(without[0]), float(without[1])),
+            (float(without[0]), float(without[1])) if isinstance(without, list) else None,
             tuple(str(text) for text in told.get("flags") or ()),
         )
 
@@ -197,11 +197,10 @@ class _Reader:
 
     def _number(self, where: Mapping[str, Any], key: str, low: float, high: float) -> float:
         value = where.get(key)
-        good = isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
-        if not good:
-            self._wrong(where, key, f"{key} is {value!r}", f"a number from {low:g} to {high:g}")
-            return low
-        return float(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high:
+            return float(value)
+        self._wrong(where, key, f"{key} is {value!r}", f"a number from {low:g} to {high:g}")
+        return low
 
     def _wrong(self, where: Any, key: str | None, found: str, right: str) -> None:
         line, column = 0, 0

@@ -28,11 +28,12 @@ _SEEN: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The electrolyte's line of one state: its integral with deviation, and where it is."""
+    """The electrolyte's line of one state: integral with deviation, shift, and the angle that makes it absorptive."""
 
     integral: float
     sd: float
     ppm: float
+    angle_rad: float
 
 
 def lines(shots: Mapping[str, Shot], settings: Settings) -> dict[str, Line]:
@@ -51,7 +52,7 @@ def lines(shots: Mapping[str, Shot], settings: Settings) -> dict[str, Line]:
         low, middle, high = (math.log(float(value)) for value in height[top - 1 : top + 2])
         bend = low - 2.0 * middle + high
         shift = 0.5 * (low - high) / bend * axis.step_ppm if bend < 0 else 0.0
-        found[label] = Line(told.integral, told.integral_sd, float(axis.ppm[inside[top]]) + shift)
+        found[label] = Line(told.integral, told.integral_sd, float(axis.ppm[inside[top]]) + shift, told.angle_rad)
     return found
 
 

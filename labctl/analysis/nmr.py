@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from labctl.analysis import dead_time, phase
+from labctl.analysis.autophase import automatic
 from labctl.analysis.baseline import Fit, fit_of, functional, mask_of, subtracted
 from labctl.analysis.bruker import Dataset, read_loose
 from labctl.analysis.noise import noise
@@ -181,7 +182,7 @@ def _phased(
         looked = _cut(axis, recipe.span)
         pivot = 0.5 * (recipe.metal[0] + recipe.metal[1])
         flat, _ = subtracted(values, fit)
-        start, linear = phase.automatic(axis.ppm[looked], flat[looked], pivot)
+        start, linear = automatic(axis.ppm[looked], flat[looked], pivot)
         across = float(axis.frequency_Hz[looked][-1] - axis.frequency_Hz[looked][0])
         settled = replace(start, shift_s=linear / (2.0 * np.pi * across))
     if settled.shift_s == 0.0:

@@ -1,4 +1,4 @@
-"""The phase of a spectrum: of one line, of a cell's spectra together, and automatically.
+"""The phase of a spectrum: of one line, and of a cell's spectra together.
 
 What is linear in frequency is known from the time of the first point and taken out before. What is left is the
 receiver's angle, alike for all lines, and the metal's own: in a film that is not thin against the skin depth the
@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -23,21 +24,17 @@ from numpy.typing import NDArray
 from labctl.analysis.baseline import functional, legendre, mask_of
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.noise import noise
-from labctl.analysis.recipe import METAL, Phase, Recipe
-from labctl.analysis.transform import Complex, adjoint, axis_of, grid_of, inside, norm, transform
+from labctl.analysis.recipe import METAL, Phase, Recipe, Window
+from labctl.analysis.transform import Grid, adjoint, axis_of, grid_of, inside, norm, transform
 from labctl.errors import AnalysisError
 
 #: A line must stand out so many deviations for a phase to be taken from it.
 _SMALLEST: Final = 5.0
-#: An automatic phase is refused where it turns further than this over what is shown (method: |p1| < 60 degrees).
-LARGEST_FIRST_ORDER: Final = math.radians(60.0)
 #: A metal line tells its own phase where it does so within this, and not further from the prediction than that.
 _OWN_WITHIN: Final = math.radians(2.0)
 _OWN_NEAR: Final = math.radians(45.0)
 #: A state teaches the cell's offset where its metal line tells its phase within this.
 _TOLD_WITHIN: Final = math.radians(12.0)
-#: How far a film as thick as a skin depth may be expected to lag, before anything was measured.
-LAG_SD: Final = math.radians(15.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +79,7 @@ def line_phase(data: Dataset, zero_Hz: float, recipe: Recipe = METAL, *, name: s
     grid = grid_of(data, zero_Hz, recipe, window=recipe.span)
     axis = axis_of(grid)
     values = transform(data.fid, axis)
-    flank = inside(axis.ppm, recipe.flanks)
-    basis = legendre(axis.ppm[flank], recipe.flank_order, recipe.span)
-    project = np.linalg.pinv(basis)
+    flank, basis, project = _flank_of(grid, recipe.flanks, recipe.flank_order, recipe.span)
     rest = values[flank] - basis @ (project @ values[flank])
     power = complex(np.sum(rest**2))
     angle = 0.5 * (math.pi - float(np.angle(power)))
@@ -103,6 +98,17 @@ def line_phase(data: Dataset, zero_Hz: float, recipe: Recipe = METAL, *, name: s
     unit = 1.0 / (data.scans * data.receiver_gain)
     angle = wrapped(angle if value > 0 else angle + math.pi)
     return LinePhase(angle, deviation, abs(value) * unit, sigma * whole.norm * unit)
+
+
+@lru_cache(maxsize=12)
+def _flank_of(
+    grid: Grid, flanks: tuple[Window, ...], order: int, span: Window
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Give which points are flank, the polynomials there, and what takes values to their coefficients."""
+    axis = axis_of(grid)
+    flank = inside(axis.ppm, flanks)
+    basis = legendre(axis.ppm[flank], order, span)
+    return flank, basis, np.asarray(np.linalg.pinv(basis), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,7 @@ class CellPhase:
         return -wrapped(self.offset_rad) / turn, math.sqrt(max(self.covariance[0], 0.0)) / turn
 
 
-def learn(pairs: Sequence[tuple[LinePhase, LinePhase]], *, lag_sd_rad: float = LAG_SD) -> CellPhase:
+def learn(pairs: Sequence[tuple[LinePhase, LinePhase]], *, lag_sd_rad: float = METAL.lag_sd_rad) -> CellPhase:
     """Learn a cell's offset between metal and electrolyte from its states.
 
     Parameters
@@ -220,7 +226,8 @@ def of_cell(spectra: Mapping[str, tuple[Dataset, float]], recipe: Recipe = METAL
     Returns
     -------
     dict
-        By state. Where the electrolyte's line is not to be seen, the first state's phase is used again.
+        By state. Where the electrolyte's line is not to be seen, or ``recipe.cell_phase`` says so, the first state's
+        phase is used again.
 
     Raises
     ------
@@ -238,12 +245,12 @@ def of_cell(spectra: Mapping[str, tuple[Dataset, float]], recipe: Recipe = METAL
             continue
         own = own or Phase(metal.angle_rad, source=f"metal line of the state {label}", sd_rad=metal.sd_rad)
         # An angle that is hardly told is none: the average of such angles is not the middle of the circle.
-        if metal.sd_rad < _TOLD_WITHIN:
+        if recipe.cell_phase == "electrolyte" and metal.sd_rad < _TOLD_WITHIN:
             with suppress(AnalysisError):
                 pairs[label] = metal, line_phase(data, zero, electrolyte(recipe), name="electrolyte")
     if own is None:
         raise AnalysisError("no spectra of the cell to take its phase from")
-    cell = learn(list(pairs.values())) if pairs else None
+    cell = learn(list(pairs.values()), lag_sd_rad=recipe.lag_sd_rad) if pairs else None
     found: dict[str, Phase] = {}
     for label, (data, zero) in spectra.items():
         try:
@@ -251,57 +258,6 @@ def of_cell(spectra: Mapping[str, tuple[Dataset, float]], recipe: Recipe = METAL
         except AnalysisError:
             found[label] = own
     return found
-
-
-def automatic(ppm: NDArray[np.float64], values: Complex, pivot_ppm: float) -> tuple[Phase, float]:
-    """Find a start value of the phase by least entropy of the slope and least negative signal.
-
-    Parameters
-    ----------
-    ppm, values : ndarray
-        The complex spectrum; angles linear in it are counted over its whole length.
-    pivot_ppm : float
-        Where the linear part is nothing.
-
-    Returns
-    -------
-    Phase, float
-        Its ``shift_s`` is left 0; the second is the angle, in rad, that is linear over the whole length.
-
-    Raises
-    ------
-    AnalysisError
-        If the linear part exceeds 60°: on broad lines the method runs away, and its answer is then no phase at all.
-
-    Notes
-    -----
-    L. Chen, Z. Weng, L. Goh, M. Garland, J. Magn. Reson. 158 (2002) 164. A start value for a cell without a recipe;
-    on broad lines after a dead time it is wrong by a percent of the integral.
-    """
-    from scipy.optimize import minimize
-
-    every = max(1, len(ppm) // 1024)
-    scale = float(np.abs(values).max()) or 1.0
-    thin = values[::every] / scale
-    along = ((ppm - pivot_ppm) / (ppm[-1] - ppm[0]))[::every]
-
-    def disorder(free: NDArray[np.float64]) -> float:
-        real = (thin * np.exp(1j * (free[0] + free[1] * along))).real
-        slope = np.abs(np.diff(real))
-        share = slope / slope.sum()
-        entropy = -float(np.sum(share * np.log(np.maximum(share, 1e-300))))
-        return entropy + 1000.0 * float(np.sum(np.minimum(real, 0.0) ** 2)) / len(real)
-
-    starts = [np.array([angle, 0.0]) for angle in np.arange(-math.pi, math.pi, math.pi / 12)]
-    best = min(starts, key=disorder)
-    simplex = best + np.array([[0.0, 0.0], [0.1, 0.0], [0.0, 0.1]])
-    found = minimize(disorder, best, method="Nelder-Mead",
-                     options={"initial_simplex": simplex, "xatol": 1e-4, "fatol": 1e-7, "maxiter": 400})  # fmt: skip
-    angle, linear = (float(value) for value in found.x)
-    if not abs(linear) < LARGEST_FIRST_ORDER:
-        raise AnalysisError(f"the automatic phase ran away (linear part {math.degrees(linear):.0f}°, at most 60°)",
-                            hint="give the phase of the charged spectrum of the same cell")  # fmt: skip
-    return Phase(wrapped(angle), pivot_ppm=pivot_ppm, source="automatic (least entropy)"), linear
 
 
 def wrapped(angle: float) -> float:

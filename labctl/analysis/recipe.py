@@ -89,6 +89,12 @@ class Recipe:
     phase : Phase or str
         ``own line``: from this spectrum's own metal line, a start value for a cell that has no recipe yet;
         ``automatic``: least entropy, refused where it runs away; ``magnitude``: none, the absolute value is shown.
+    cell_phase : str
+        How the states of one cell are phased. ``electrolyte``: each after the electrolyte's line in it, with an offset
+        and a lag of the metal that the strong states tell. ``strongest``: all as the state with the most metal, which
+        is a little less noisy and wrong where the metal lags (skin effect) or the receiver's phase has moved.
+    lag_sd_rad : float
+        How far the metal of the strongest state may be expected to lag, before anything was measured; 15 degrees.
     zero_Hz : float or None
         The frequency of 0 ppm, from the session's LiCl spectrum.
     sr_Hz : float or None
@@ -110,6 +116,8 @@ class Recipe:
     pulse_share: float = 0.0
     remove_filter: bool = True
     phase: Phase | Literal["own line", "automatic", "magnitude"] = "own line"
+    cell_phase: Literal["electrolyte", "strongest"] = "electrolyte"
+    lag_sd_rad: float = 0.26
     zero_Hz: float | None = None
     sr_Hz: float | None = None
     shown: Window | Literal["span", "all"] = "span"

@@ -198,7 +198,12 @@ def _settings(analysis: Analysis) -> str:
     baseline = " and ".join(f"{low:g} to {high:g}" for low, high in recipe.baseline)
     return bullets([
         f"Metal integrated from {recipe.metal[0]:g} to {recipe.metal[1]:g} ppm above a polynomial of order "
-        f"{recipe.order} through {baseline} ppm; cos² apodisation, phase of the charged state for all states.",
+        f"{recipe.order} through {baseline} ppm; {recipe.apodisation.kind} apodisation; "
+        + (
+            "each state phased after its electrolyte line and the metal's offset."
+            if recipe.cell_phase == "electrolyte"
+            else "phase of the charged state for all states."
+        ),
         f"State of health relative to cycle {settings.reference_cycle}; detection limit at "
         f"{settings.detection_sigma:g} standard deviations of the pristine spectrum.",
     ])  # fmt: skip

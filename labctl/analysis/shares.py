@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from labctl.analysis import electrolyte, nmr, phase
+from labctl.analysis import blank, electrolyte, nmr, phase
+from labctl.analysis.blank import Blank
 from labctl.analysis.budget import Errors, Triple
 from labctl.analysis.comparable import STATES3, Comparison, Shot, compare
 from labctl.analysis.electrolyte import Line
@@ -92,15 +93,17 @@ def evaluate(
         flag(_refusal(f"no usable NMR of the state {', '.join(missing)}"))
     if "charged" not in shots:
         return Measured({})
+    compared = compare(shots, nutation, settings)
+    seen = electrolyte.lines(shots, settings)
+    background = None
+    if not missing and charges.first:
+        soc = dict(zip(STATES3, _states_of_charge(charges, settings), strict=True))
+        background = blank.find(shots, seen, soc, settings)
     try:
-        # The charged state first: it has the most metal, and its phase stands where nothing else is told.
-        order = ["charged", *(label for label in shots if label != "charged")]
-        phases = phase.of_cell({label: (shots[label].data, shots[label].zero_Hz) for label in order}, settings.recipe)
+        phases = _phases(shots, background, compared, settings)
     except AnalysisError as error:
         flag(_refusal(str(error)))
         return Measured({})
-    compared = compare(shots, nutation, settings)
-    seen = electrolyte.lines(shots, settings)
     states = {label: _state(one, phases[label], compared.factors[label], seen.get(label), settings)
               for label, one in shots.items()}  # fmt: skip
     for said in (*compared.flags, *_waits(shots, settings), *_leaks(charges, settings)):
@@ -117,17 +120,39 @@ def evaluate(
         flag(_refusal("the first charge's or this cycle's discharge capacity is missing"))
         return found
     try:
-        return _allocated(found, phases, compared, seen, charges, factor, settings, flag)
+        return _allocated(_Set(found, phases, compared, seen, background), charges, factor, settings, flag)
     except AnalysisError as error:
         flag(_refusal(str(error)))
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """The evaluated spectra of one cell and how they compare."""
+
+    found: Measured
+    phases: Mapping[str, Phase]
+    compared: Comparison
+    lines: Mapping[str, Line]
+    background: Blank | None
+
+
+def _phases(
+    shots: Mapping[str, Shot], background: Blank | None, compared: Comparison, settings: Settings
+) -> dict[str, Phase]:
+    """Settle the phases of all states, from spectra without the background where there is one."""
+    if background is not None:
+        shots = {label: background.taken_from(label, shots[label], compared) for label in STATES3}
+    # The charged state first: it has the most metal, and its phase stands where nothing else is told.
+    order = ["charged", *(label for label in shots if label != "charged")]
+    found = phase.of_cell({label: (shots[label].data, shots[label].zero_Hz) for label in order}, settings.recipe)
+    if background is not None:
+        found["pristine"] = blank.aligned(found, background)
+    return found
+
+
 def _allocated(
-    found: Measured,
-    phases: Mapping[str, Phase],
-    compared: Comparison,
-    seen: Mapping[str, Line],
+    one: _Set,
     charges: Charges,
     factor: SocFactor,
     settings: Settings,
@@ -135,8 +160,9 @@ def _allocated(
 ) -> Measured:
     first, discharge = charges.first or 0.0, charges.discharge or 0.0
     soc = _states_of_charge(charges, settings)
+    found, compared = one.found, one.compared
     relative = Errors({term: list(some) for term, some in compared.relative.terms.items()})
-    divided = electrolyte.relative_to(seen, compared, settings, relative)
+    divided = electrolyte.relative_to(one.lines, compared, settings, relative)
     states = {
         label: replace(
             state,
@@ -146,14 +172,13 @@ def _allocated(
         for label, state in found.states.items()
     }
     errors = Errors()
-    blank, kept = _blank(states, soc, settings, flag)
-    if blank is not None:
-        states = {label: _less(state, kept.get(label, 0.0) * blank.value) for label, state in states.items()}
-        errors.together("blank", _of({label: kept[label] * blank.sd for label in STATES3}))
-        errors.together("blank", (soc[0] * settings.blank_left_sd * blank.value, 0.0, 0.0))
+    if one.background is not None:
+        states = _without(one, one.background, states, divided, soc, errors, settings)
+    elif settings.blank == "always":
+        flag(Flag("the blank was to be taken off, and there is no pristine spectrum", "no_blank"))
     integrals = {label: states[label].integral for label in STATES3}
     values = _of({label: one.value for label, one in integrals.items()})
-    _book(errors, relative, integrals, phases, values)
+    _book(errors, relative, integrals, one.phases, values)
     wrong = _out_of_order(integrals, settings)
     if wrong:
         flag(Flag(f"shares not evaluated: {wrong}; were the spectra or the cells swapped?", "swapped"))
@@ -167,10 +192,7 @@ def _allocated(
     if "pristine" in states:
         per_unit = 100.0 * allocation.conversion * factors[2] / first
         limit = settings.detection_sigma * per_unit * states["pristine"].integral.sd
-        if blank is None:
-            _say_background(states["pristine"].integral.scaled(per_unit), limit, "not taken off", flag)
-        else:
-            _say_background(blank.scaled(per_unit), 0.0, "taken from every state", flag)
+        _say_background(states["pristine"].integral.scaled(per_unit), limit, one.background is not None, flag)
         if allocation.dead_percent < limit:
             flag(Flag(f"dead lithium {allocation.dead_percent:.2f} % is below the detection limit of {limit:.2f} %",
                       "below_detection"))  # fmt: skip
@@ -224,34 +246,39 @@ def _book(
             errors.together(term, (a, b, c))
 
 
-def _blank(
-    states: Mapping[str, State], soc: Triple, settings: Settings, flag: Callable[[str], None]
-) -> tuple[Integral | None, dict[str, float]]:
-    """Give the background to be taken off, and its share in each state; none where it is not significant."""
-    if "pristine" not in states:
-        if settings.blank == "always":
-            flag(Flag("the blank was to be taken off, and there is no pristine spectrum", "no_blank"))
-        return None, {}
-    blank = states["pristine"].integral
-    wanted = settings.blank == "always" or (
-        settings.blank == "auto" and abs(blank.value) > settings.detection_sigma * blank.sd
-    )
-    if not wanted:
-        return None, {}
-    left = settings.blank_left_when_charged
-    return blank, {label: 1.0 - (1.0 - left) * s for label, s in zip(STATES3, soc, strict=True)}
+def _without(
+    one: _Set,
+    background: Blank,
+    states: Mapping[str, State],
+    divided: Mapping[str, float],
+    soc: Triple,
+    errors: Errors,
+    settings: Settings,
+) -> dict[str, State]:
+    """Take the background from every state, and book its noise, which is one, and its share in the charged state."""
+    taken = {
+        label: background.integral(label, one.phases[label].angle_rad, one.compared, settings.recipe).scaled(
+            divided.get("pristine", 1.0)
+        )
+        for label in STATES3
+    }
+    errors.together("blank", _of({label: amount.sd for label, amount in taken.items()}))
+    unsure = soc[0] * settings.blank_left_sd / (background.shares["charged"] or 1.0)
+    errors.together("blank", (unsure * taken["charged"].value, 0.0, 0.0))
+    return {
+        label: state if label not in taken else replace(
+            state,
+            integral=replace(state.integral, value=state.integral.value - taken[label].value),
+            corrections=dict(state.corrections) | {"blank": -taken[label].value},
+        )
+        for label, state in states.items()
+    }  # fmt: skip
 
 
-def _less(state: State, amount: float) -> State:
-    if not amount:
-        return state
-    lessened = replace(state.integral, value=state.integral.value - amount)
-    return replace(state, integral=lessened, corrections=dict(state.corrections) | {"blank": -amount})
-
-
-def _say_background(blank: Integral, limit: float, done: str, flag: Callable[[str], None]) -> None:
-    if abs(blank.value) > limit:
-        text = f"the pristine cell shows {blank.value:.2f} ± {blank.sd:.2f} % in the metal window: a background, {done}"
+def _say_background(seen: Integral, limit: float, taken: bool, flag: Callable[[str], None]) -> None:
+    if taken or abs(seen.value) > limit:
+        done = "taken from every state" if taken else "not taken off"
+        text = f"the pristine cell shows {seen.value:.2f} ± {seen.sd:.2f} % in the metal window: a background, {done}"
         flag(Flag(text, "background"))
 
 

@@ -190,6 +190,14 @@ def test_a_filter_that_no_table_knows_is_refused(tmp_path):
         read_bruker(folder)
 
 
+def test_an_acquisition_under_way_need_not_tell_its_filter_yet(tmp_path):
+    folder = bruker_folders.write(tmp_path / "1", DIGMOD=1, DSPFVS=0, DECIM=7, without="GRPDLY NS")
+    (folder / "acqus").rename(folder / "acqu")
+    found = bruker.read(folder, scans=12)
+    assert (found.scans, found.delay_points) == (12, 0.0)
+    assert any("not told before" in text for text in found.assumed)
+
+
 def test_a_delay_longer_than_the_decay_is_refused(tmp_path):
     with pytest.raises(DataError, match="delay of 600 points does not fit a decay of 512"):
         read_bruker(bruker_folders.write(tmp_path / "1", GRPDLY=600))

@@ -9,6 +9,7 @@ import pytest
 from synthetic import BF1, Acquisition, Line, metal_lines, write_dataset
 
 from labctl.analysis import nmr, phase
+from labctl.analysis.autophase import automatic
 from labctl.analysis.recipe import METAL, Phase
 from labctl.errors import AnalysisError
 
@@ -74,7 +75,7 @@ def test_one_state_alone_says_how_little_it_knows_of_another(tmp_path):
     cell = learnt(spectrum(tmp_path / "c", 2.62, lag=0.1, rng=rng))
     dead = spectrum(tmp_path / "x", 0.03, "dead", 0.0, lag=0.1, rng=rng)
     settled = phase.settle(dead, ZERO, cell)
-    assert settled.sd_rad == pytest.approx(phase.LAG_SD, rel=0.05)
+    assert settled.sd_rad == pytest.approx(METAL.lag_sd_rad, rel=0.05)
     assert abs(settled.angle_rad - (0.1 * 0.03 - RECEIVER)) < 2.0 * settled.sd_rad
     assert "one state of the cell" in settled.source
 
@@ -137,6 +138,8 @@ def test_all_states_of_a_cell_are_phased_together(tmp_path):
             for label, state in amounts.items()}  # fmt: skip
     again = phase.of_cell(dark)
     assert {one.source for one in again.values()} == {"metal line of the state charged"}
+    alike = phase.of_cell(spectra, replace(METAL, cell_phase="strongest"))
+    assert {one.angle_rad for one in alike.values()} == {phase.line_phase(*spectra["charged"]).angle_rad}
     with pytest.raises(AnalysisError, match="no spectra"):
         phase.of_cell({})
 
@@ -158,14 +161,14 @@ def shown(angle, linear):
 
 @pytest.mark.parametrize("angle", [-3.0, -1.2, 0.0, 0.4, 2.2])
 def test_the_automatic_phase_is_a_start(angle):
-    found, linear = phase.automatic(*shown(angle, np.radians(20.0)), 250.0)
+    found, linear = automatic(*shown(angle, np.radians(20.0)), 250.0)
     assert np.degrees(phase.wrapped(found.angle_rad - angle)) == pytest.approx(0.0, abs=5.0)
     assert np.degrees(linear) == pytest.approx(20.0, abs=12.0)
 
 
 def test_an_automatic_phase_that_runs_away_is_refused():
     with pytest.raises(AnalysisError, match="ran away"):
-        phase.automatic(*shown(0.3, np.radians(400.0)), 250.0)
+        automatic(*shown(0.3, np.radians(400.0)), 250.0)
 
 
 def test_a_recipe_may_ask_for_the_automatic_phase(tmp_path):

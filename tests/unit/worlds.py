@@ -21,18 +21,24 @@ from labctl.analysis.comparable import Shot
 from labctl.analysis.inventory import SHARES
 from labctl.analysis.model import Measured, SocFactor
 from labctl.analysis.nutation import Nutation
+from labctl.analysis.recipe import METAL
 from labctl.analysis.recovery import Recovery
 from labctl.analysis.settings import Settings
 from labctl.analysis.shares import Charges, evaluate
 
 ZERO = 77.77812e6
-WIDTH = 625e3
-POINTS = 2048
+WIDTH = 500e3
+POINTS = 1024
 DEAD = 6.5e-6
-NOISE = 0.05  # of one channel of one point after 1024 scans, in mAh of full signal
+NOISE = 0.022  # of one channel of one point after 1024 scans, in mAh of full signal
 PAPER = SocFactor(1.08, 0.015, "paper, not calibrated here")
 TIME = DEAD + np.arange(POINTS) / WIDTH
 _HALF = 4.0 * math.log(2.0)
+
+
+def chosen(**more: object) -> Settings:
+    """Settings with half the zero filling: as exact, and twice as fast."""
+    return Settings(recipe=replace(METAL, zero_fill=2), **more)  # type: ignore[arg-type]
 
 
 def gauss(ppm: float, fwhm: float) -> np.ndarray:
@@ -85,7 +91,7 @@ class Case:
     factor: SocFactor = PAPER
     nutation: Nutation | None = None
     t90_us: float = 7.0
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings = field(default_factory=lambda: chosen())
     noise: float = NOISE
 
 
@@ -182,7 +188,7 @@ def depleted(rng: np.random.Generator) -> Case:
     """No excess is left; the positive electrode stays partly charged, and its factor is read off there."""
     f0 = 1.08 + 0.015 * rng.normal()
     return cell(rng, draw(rng, excess=(0.0, 0.002)), lambda soc: 1 + (f0 - 1) * (1 - soc),
-                settings=Settings(soc="coulomb", soc_shape_sd=0.0))  # fmt: skip
+                settings=chosen(soc="coulomb", soc_shape_sd=0.0))  # fmt: skip
 
 
 def broad_background(rng: np.random.Generator) -> Case:
@@ -203,7 +209,7 @@ def skin_lag(rng: np.random.Generator) -> Case:
 
 def warm_sample(rng: np.random.Generator) -> Case:
     """The last spectrum was taken before the cell had cooled down, and somebody wrote down how warm it was."""
-    case = cell(rng, draw(rng), settings=Settings(curie="scale"))
+    case = cell(rng, draw(rng), settings=chosen(curie="scale"))
     for one in case.spectra.values():
         one.kelvin += 0.3 * rng.normal()
     case.spectra["dead"].kelvin += 20.0
@@ -213,7 +219,7 @@ def warm_sample(rng: np.random.Generator) -> Case:
 
 def reinserted(rng: np.random.Generator) -> Case:
     """Every insertion couples otherwise, by 2 %; the electrolyte's line tells by how much."""
-    case = cell(rng, draw(rng), settings=Settings(reinsertion="scale", insertion_tolerance=0.1))
+    case = cell(rng, draw(rng), settings=chosen(reinsertion="scale", insertion_tolerance=0.1))
     for one in case.spectra.values():
         one.coupling = 1 + 0.02 * rng.normal()
     return case
@@ -222,14 +228,14 @@ def reinserted(rng: np.random.Generator) -> Case:
 def reinserted_untold(rng: np.random.Generator) -> Case:
     """The same, where a laboratory knows its scatter and no more."""
     case = reinserted(rng)
-    case.settings = Settings(reinsertion_sd=0.02, insertion_tolerance=0.1)
+    case.settings = chosen(reinsertion_sd=0.02, insertion_tolerance=0.1)
     return case
 
 
 def incomplete_recharge(rng: np.random.Generator) -> Case:
     f0 = 1.08 + 0.015 * rng.normal()
     return cell(rng, draw(rng, left=rng.uniform(0.05, 0.2)), lambda soc: 1 + (f0 - 1) * (1 - soc),
-                settings=Settings(soc="coulomb", soc_shape_sd=0.0))  # fmt: skip
+                settings=chosen(soc="coulomb", soc_shape_sd=0.0))  # fmt: skip
 
 
 def corroding(rng: np.random.Generator) -> Case:
@@ -272,7 +278,7 @@ def own_factor(rng: np.random.Generator) -> Case:
     ]  # fmt: skip
     told = calibration.evaluate(points, id="world", source="a world of the tests")
     return cell(rng, draw(rng), lambda s: float(np.interp(s, soc, true)), factor=calibration.calibrated(told.curve),
-                settings=Settings(soc="coulomb"))  # fmt: skip
+                settings=chosen(soc="coulomb"))  # fmt: skip
 
 
 def other_gain_and_scans(rng: np.random.Generator) -> Case:
