@@ -18,6 +18,7 @@ from labctl.analysis import phase
 from labctl.analysis.budget import Errors
 from labctl.analysis.comparable import STATES3, Comparison, Shot
 from labctl.analysis.flags import Flag
+from labctl.analysis.phase import LinePhase
 from labctl.analysis.settings import Settings
 from labctl.analysis.transform import axis_of, grid_of, transform
 from labctl.errors import AnalysisError
@@ -28,12 +29,25 @@ _SEEN: Final = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The electrolyte's line of one state: integral with deviation, shift, and the angle that makes it absorptive."""
+    """The electrolyte's line of one state: its integral with deviation and phase, and its shift."""
 
-    integral: float
-    sd: float
+    told: LinePhase
     ppm: float
-    angle_rad: float
+
+    @property
+    def integral(self) -> float:
+        """Per scan and unit of receiver gain."""
+        return self.told.integral
+
+    @property
+    def sd(self) -> float:
+        """Of the integral, from noise."""
+        return self.told.integral_sd
+
+    @property
+    def angle_rad(self) -> float:
+        """What makes the line absorptive."""
+        return self.told.angle_rad
 
 
 def lines(shots: Mapping[str, Shot], settings: Settings) -> dict[str, Line]:
@@ -52,7 +66,7 @@ def lines(shots: Mapping[str, Shot], settings: Settings) -> dict[str, Line]:
         low, middle, high = (math.log(float(value)) for value in height[top - 1 : top + 2])
         bend = low - 2.0 * middle + high
         shift = 0.5 * (low - high) / bend * axis.step_ppm if bend < 0 else 0.0
-        found[label] = Line(told.integral, told.integral_sd, float(axis.ppm[inside[top]]) + shift, told.angle_rad)
+        found[label] = Line(told, float(axis.ppm[inside[top]]) + shift)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from labctl.analysis import bundles, calibration, cycling, impedance
 from labctl.analysis.bundles import Campaign, Operation
 from labctl.analysis.calibration import calibrated
+from labctl.analysis.charges import Charges
 from labctl.analysis.cycling import Course, CycleCapacities
 from labctl.analysis.flags import Flag, within
 from labctl.analysis.groups import group_results
@@ -19,7 +20,6 @@ from labctl.analysis.judgement import judged, neighbours, standing
 from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
 from labctl.analysis.settings import Settings
-from labctl.analysis.shares import Charges
 from labctl.errors import AnalysisError, DataError, InvalidFile
 
 _SPECTRA: Final = ("charged", "discharged", "dead")
@@ -27,8 +27,9 @@ _UNCALIBRATED: Final[Mapping[str, Any]] = {"value": 1.08, "sd": 0.015, "source":
 _NOTES: Final = (
     "Shares are percent of the cell's own first charge capacity and add up to 100; interphase is what is missing to "
     "it, so it also holds alloyed lithium and lithium that stayed in the positive electrode.",
-    "Standard deviations of one cell are propagated errors (noise of the spectra, SOC factor, cycler's accuracy); "
-    "those of a group are between cells (n - 1). The two are not to be compared.",
+    "Standard deviations of one cell are propagated errors, whose terms are in its budget (noise and baseline of the "
+    "spectra, phase, blank, insertion, pulse, relaxation, temperature, SOC factor, cycler's accuracy); those of a "
+    "group are between cells (n - 1). The two are not to be compared.",
     "Replicates do not average down the uncertainty of the SOC factor: it is common to all cells of a set-up.",
 )
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from labctl.analysis import bruker, nutation, recovery, reference, shares
 from labctl.analysis.bundles import Campaign, Operation
+from labctl.analysis.charges import Charges
 from labctl.analysis.comparable import Shot
 from labctl.analysis.cycling import CycleCapacities
 from labctl.analysis.flags import Flag
@@ -19,7 +20,6 @@ from labctl.analysis.model import STATES, Measured, SocFactor
 from labctl.analysis.nutation import Nutation
 from labctl.analysis.recovery import Recovery
 from labctl.analysis.settings import Settings
-from labctl.analysis.shares import Charges
 from labctl.errors import AnalysisError, DataError
 
 _CURRENT: Final = "Current / A"
@@ -92,7 +92,8 @@ def measure(
     if "charged" in shots:
         nutations = [one for one in others if one.kind == "nutation"]
         bundle, curve = _nutation(session, operations["charged"], shots["charged"], nutations, flag)
-    whole = replace(charges, hold=capacities.hold, **_hold([one for one in others if one.kind == "hold"], flag))
+    holds = [one for one in others if one.kind == "hold"]
+    whole = replace(charges, hold=capacities.hold if holds else None, **_hold(holds, flag))
     found = shares.evaluate(shots, whole, factor, session.settings, flag, nutation=curve)
     if not found.states:
         return found

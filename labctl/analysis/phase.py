@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -196,6 +195,20 @@ def settle(data: Dataset, zero_Hz: float, cell: CellPhase, recipe: Recipe = META
         If the electrolyte's line is not to be seen either.
     """
     liquid = line_phase(data, zero_Hz, electrolyte(recipe), name="electrolyte")
+    return _settled(data, zero_Hz, cell, recipe, liquid, _seen(data, zero_Hz, recipe))
+
+
+def _seen(data: Dataset, zero_Hz: float, recipe: Recipe, name: str = "metal") -> LinePhase | None:
+    """Give the phase of a line, or nothing where there is no line."""
+    try:
+        return line_phase(data, zero_Hz, recipe, name=name)
+    except AnalysisError:
+        return None
+
+
+def _settled(
+    data: Dataset, zero_Hz: float, cell: CellPhase, recipe: Recipe, liquid: LinePhase, own: LinePhase | None
+) -> Phase:
     grid = grid_of(data, zero_Hz, recipe, window=recipe.span)
     whole = functional(grid, mask_of(recipe), recipe.metal)
     unit = 1.0 / (data.scans * data.receiver_gain)
@@ -204,9 +217,7 @@ def settle(data: Dataset, zero_Hz: float, cell: CellPhase, recipe: Recipe = META
     for _ in range(2):
         expected = cell.predict(liquid, max(amount, 0.0))
         amount = float((np.exp(1j * expected.angle_rad) * (whole.weights @ data.fid)).real) * unit
-    try:
-        own = line_phase(data, zero_Hz, recipe)
-    except AnalysisError:
+    if own is None:
         return expected
     away = wrapped(own.angle_rad - expected.angle_rad)
     if own.sd_rad < _OWN_WITHIN and abs(away) < _OWN_NEAR:
@@ -215,13 +226,20 @@ def settle(data: Dataset, zero_Hz: float, cell: CellPhase, recipe: Recipe = META
     return expected
 
 
-def of_cell(spectra: Mapping[str, tuple[Dataset, float]], recipe: Recipe = METAL) -> dict[str, Phase]:
+def of_cell(
+    spectra: Mapping[str, tuple[Dataset, float]],
+    recipe: Recipe = METAL,
+    *,
+    liquids: Mapping[str, LinePhase] | None = None,
+) -> dict[str, Phase]:
     """Settle the metal's phase in all states of a cell.
 
     Parameters
     ----------
     spectra : mapping
         Dataset and frequency of 0 ppm by state; the one with the most metal first.
+    liquids : mapping, optional
+        The electrolyte's line by state, where somebody has looked for it already.
 
     Returns
     -------
@@ -234,30 +252,31 @@ def of_cell(spectra: Mapping[str, tuple[Dataset, float]], recipe: Recipe = METAL
     AnalysisError
         If the first state shows no metal line.
     """
-    pairs: dict[str, tuple[LinePhase, LinePhase]] = {}
-    own: Phase | None = None
-    for label, (data, zero) in spectra.items():
-        try:
-            metal = line_phase(data, zero, recipe)
-        except AnalysisError:
-            if own is None:
-                raise
-            continue
-        own = own or Phase(metal.angle_rad, source=f"metal line of the state {label}", sd_rad=metal.sd_rad)
-        # An angle that is hardly told is none: the average of such angles is not the middle of the circle.
-        if recipe.cell_phase == "electrolyte" and metal.sd_rad < _TOLD_WITHIN:
-            with suppress(AnalysisError):
-                pairs[label] = metal, line_phase(data, zero, electrolyte(recipe), name="electrolyte")
-    if own is None:
+    if not spectra:
         raise AnalysisError("no spectra of the cell to take its phase from")
-    cell = learn(list(pairs.values()), lag_sd_rad=recipe.lag_sd_rad) if pairs else None
-    found: dict[str, Phase] = {}
-    for label, (data, zero) in spectra.items():
-        try:
-            found[label] = own if cell is None else settle(data, zero, cell, recipe)
-        except AnalysisError:
-            found[label] = own
-    return found
+    first, *others = spectra
+    metals = {first: line_phase(*spectra[first], recipe)} | {
+        label: line for label in others if (line := _seen(*spectra[label], recipe)) is not None
+    }
+    strongest = metals[first]
+    own = Phase(strongest.angle_rad, source=f"metal line of the state {first}", sd_rad=strongest.sd_rad)
+    if recipe.cell_phase == "strongest":
+        return dict.fromkeys(spectra, own)
+    if liquids is None:
+        liquid = electrolyte(recipe)
+        seen = {label: _seen(*one, liquid, "electrolyte") for label, one in spectra.items()}
+        liquids = {label: line for label, line in seen.items() if line is not None}
+    # An angle that is hardly told is none: the average of such angles is not the middle of the circle.
+    pairs = [
+        (metal, liquids[label]) for label, metal in metals.items() if metal.sd_rad < _TOLD_WITHIN and label in liquids
+    ]
+    if not pairs:
+        return dict.fromkeys(spectra, own)
+    cell = learn(pairs, lag_sd_rad=recipe.lag_sd_rad)
+    return {
+        label: _settled(*one, cell, recipe, liquids[label], metals.get(label)) if label in liquids else own
+        for label, one in spectra.items()
+    }
 
 
 def wrapped(angle: float) -> float:

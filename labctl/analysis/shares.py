@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from labctl.analysis import blank, electrolyte, nmr, phase
+from labctl.analysis.alarms import electrode_not_empty, leaks, waits
 from labctl.analysis.blank import Blank
 from labctl.analysis.budget import Errors, Triple
+from labctl.analysis.charges import Charges, counted
 from labctl.analysis.comparable import STATES3, Comparison, Shot, compare
 from labctl.analysis.electrolyte import Line
 from labctl.analysis.flags import Flag
@@ -25,36 +27,6 @@ from labctl.analysis.spectrum import Integral
 from labctl.errors import AnalysisError
 
 _PHASE_LIMIT: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Charges:
-    """The charge that passed, and how the stripping hold ended.
-
-    Attributes
-    ----------
-    first, discharge : float or None
-        First charge of the cell and discharge of this cycle, mAh; None where they are not known.
-    hold : float or None
-        Charge that the stripping hold took out, mAh.
-    not_re_extracted : float or None
-        What of the first charge this cycle's charge left in the positive electrode, mAh.
-    accuracy : float
-        The cycler's relative standard deviation; charge and discharge are calibrated apart.
-    hold_timed_out : bool
-        Whether its time limit ended the hold.
-    residual_uA, hold_h : float or None
-        Current at the end of the hold in µA, and its length in h.
-    """
-
-    first: float | None
-    discharge: float | None
-    hold: float | None = None
-    not_re_extracted: float | None = None
-    accuracy: float = 0.0
-    hold_timed_out: bool = False
-    residual_uA: float | None = None
-    hold_h: float | None = None
 
 
 def evaluate(
@@ -100,13 +72,13 @@ def evaluate(
         soc = dict(zip(STATES3, _states_of_charge(charges, settings), strict=True))
         background = blank.find(shots, seen, soc, settings)
     try:
-        phases = _phases(shots, background, compared, settings)
+        phases = _phases(shots, seen, background, compared, settings)
     except AnalysisError as error:
         flag(_refusal(str(error)))
         return Measured({})
     states = {label: _state(one, phases[label], compared.factors[label], seen.get(label), settings)
               for label, one in shots.items()}  # fmt: skip
-    for said in (*compared.flags, *_waits(shots, settings), *_leaks(charges, settings)):
+    for said in (*compared.flags, *waits(shots, settings), *leaks(charges, settings)):
         flag(said)
     if not missing:
         for said in electrolyte.check(seen, compared, settings):
@@ -138,14 +110,19 @@ class _Set:
 
 
 def _phases(
-    shots: Mapping[str, Shot], background: Blank | None, compared: Comparison, settings: Settings
+    shots: Mapping[str, Shot],
+    lines: Mapping[str, Line],
+    background: Blank | None,
+    compared: Comparison,
+    settings: Settings,
 ) -> dict[str, Phase]:
     """Settle the phases of all states, from spectra without the background where there is one."""
     if background is not None:
         shots = {label: background.taken_from(label, shots[label], compared) for label in STATES3}
     # The charged state first: it has the most metal, and its phase stands where nothing else is told.
     order = ["charged", *(label for label in shots if label != "charged")]
-    found = phase.of_cell({label: (shots[label].data, shots[label].zero_Hz) for label in order}, settings.recipe)
+    spectra = {label: (shots[label].data, shots[label].zero_Hz) for label in order}
+    found = phase.of_cell(spectra, settings.recipe, liquids={label: line.told for label, line in lines.items()})
     if background is not None:
         found["pristine"] = blank.aligned(found, background)
     return found
@@ -198,7 +175,7 @@ def _allocated(
                       "below_detection"))  # fmt: skip
     else:
         flag(Flag("no pristine spectrum: no detection limit of dead lithium", "no_blank"))
-    for said in _electrode_not_empty(charges, factor, settings):
+    for said in electrode_not_empty(charges, factor, settings):
         flag(said)
     coulometric = allocation.excess_coulometric_percent
     return replace(
@@ -286,14 +263,7 @@ def _states_of_charge(charges: Charges, settings: Settings) -> Triple:
     """Give the positive electrode's state of charge in the three states."""
     if settings.soc == "paper":
         return 1.0, 0.0, 0.0
-    return _counted(charges)
-
-
-def _counted(charges: Charges) -> Triple:
-    first = charges.first or 1.0
-    full = 1.0 - (charges.not_re_extracted or 0.0) / first
-    left = full - (charges.discharge or 0.0) / first
-    return full, left, left - (charges.hold or 0.0) / first
+    return counted(charges)
 
 
 def _factors(factor: SocFactor, soc: Triple, errors: Errors, settings: Settings) -> Triple:
@@ -322,48 +292,6 @@ def _out_of_order(integrals: Mapping[str, Integral], settings: Settings) -> str:
                 f"({left.value:.4g}) by {more:.0f} SD, and no step adds metal there"
             )
     return ""
-
-
-def _waits(shots: Mapping[str, Shot], settings: Settings) -> list[Flag]:
-    return [
-        Flag(
-            f"the NMR {label} began {one.waited_s / 3600:.1f} h after cycling ended: metal that corrodes meanwhile "
-            "counts as interphase",
-            "waited",
-        )
-        for label, one in shots.items()
-        if label in STATES3 and one.waited_s is not None and one.waited_s > 3600 * settings.longest_wait_h
-    ]
-
-
-def _leaks(charges: Charges, settings: Settings) -> list[Flag]:
-    residual = charges.residual_uA
-    if not charges.hold_timed_out and (residual is None or abs(residual) <= settings.leak_uA):
-        return []
-    text = "the stripping hold ended by its time limit" if charges.hold_timed_out else "the stripping hold ended"
-    if residual is not None:
-        text += f" at {abs(residual):.2g} µA"
-        if charges.hold_h is not None:
-            text += f", which over {charges.hold_h:.1f} h is {abs(residual) * charges.hold_h * 1e-3:.4f} mAh"
-    return [Flag(f"{text}: a leak, or lithium still going; the hold's charge is no measure of the excess", "leak")]
-
-
-def _electrode_not_empty(charges: Charges, factor: SocFactor, settings: Settings) -> list[Flag]:
-    _, discharged, dead = _counted(charges)
-    if settings.soc != "paper" or dead <= settings.soc_tolerance:
-        return []
-    curve = factor.curve
-    try:
-        over = 100.0 * (curve.at(0.0) / curve.at(dead) - 1.0)
-    except AnalysisError:
-        over = math.nan
-    return [
-        Flag(
-            f"the positive electrode was at a state of charge of {discharged:.2f} after the discharge and {dead:.2f} "
-            f"after the hold, not 0: the factor over-corrects dead lithium by about {over:.1f} % of itself",
-            "soc_not_zero",
-        )
-    ]
 
 
 def _refusal(why: str) -> Flag:

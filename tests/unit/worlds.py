@@ -17,6 +17,7 @@ import numpy as np
 
 from labctl.analysis import calibration
 from labctl.analysis.bruker import Dataset
+from labctl.analysis.charges import Charges
 from labctl.analysis.comparable import Shot
 from labctl.analysis.inventory import SHARES
 from labctl.analysis.model import Measured, SocFactor
@@ -24,7 +25,7 @@ from labctl.analysis.nutation import Nutation
 from labctl.analysis.recipe import METAL
 from labctl.analysis.recovery import Recovery
 from labctl.analysis.settings import Settings
-from labctl.analysis.shares import Charges, evaluate
+from labctl.analysis.shares import evaluate
 
 ZERO = 77.77812e6
 WIDTH = 500e3
@@ -55,7 +56,6 @@ def skewed(ppm: float, fwhm: float, tail: float) -> np.ndarray:
 #: The metal as it is after a charge, and what a discharge or a hold leaves of it: other shapes in other places.
 FRESH = 0.7 * skewed(247.5, 7.0, 2.5) + 0.3 * skewed(257.0, 9.0, 3.5)
 WORN = 0.3 * skewed(246.0, 7.5, 2.0) + 0.7 * skewed(258.0, 10.0, 4.0)
-PLAIN = gauss(248.0, 9.0)
 
 
 @dataclass
@@ -67,6 +67,7 @@ class Spectrum:
     scans: int = 1024
     gain: float = 101.0
     pulse_us: float = 7.0
+    power_W: float = 80.0
     recycle_s: float = 0.5
     t1_s: float | None = None  # True T1; none: no saturation
     t1_told: Recovery | None = None
@@ -110,9 +111,17 @@ class Amounts:
         return self.first - self.left - self.interphase - self.excess - self.dead
 
 
-def draw(rng: np.random.Generator, *, excess: tuple[float, float] = (0.15, 0.3), left: float = 0.0) -> Amounts:
+def draw(
+    rng: np.random.Generator,
+    *,
+    interphase: tuple[float, float] = (0.03, 0.2),
+    excess: tuple[float, float] = (0.15, 0.3),
+    left: float = 0.0,
+) -> Amounts:
     first = 2.62 * (1 + 0.012 * rng.normal())
-    return Amounts(first, first * rng.uniform(0.03, 0.2), rng.uniform(*excess), first * rng.uniform(0.002, 0.06), left)
+    return Amounts(
+        first, first * rng.uniform(*interphase), rng.uniform(*excess), first * rng.uniform(0.002, 0.06), left
+    )
 
 
 def truth_of(a: Amounts) -> dict[str, float]:
@@ -133,8 +142,13 @@ def cell(rng: np.random.Generator, a: Amounts, f: Callable[[float], float] | Non
     shapes = {"pristine": FRESH, "charged": FRESH, "discharged": 0.5 * (FRESH + WORN), "dead": WORN}
     liquid, place = 2.0 * (1 + 0.1 * rng.normal()), -1.0 + 0.2 * rng.normal()
     spectra = {
-        label: Spectrum(metal[label] / factor(soc[label]), shapes[label], electrolyte=liquid, electrolyte_ppm=place,
-                        turn_rad=0.7 + 0.1 * rng.normal())  # fmt: skip
+        label: Spectrum(
+            metal[label] / factor(soc[label]),
+            shapes[label],
+            electrolyte=liquid,
+            electrolyte_ppm=place,
+            turn_rad=0.7 + 0.1 * rng.normal(),
+        )
         for label in metal
     }
     accuracy = 0.001
@@ -163,8 +177,8 @@ def shot(one: Spectrum, case: Case, rng: np.random.Generator) -> Shot:
     data = Dataset(
         folder=Path("world"), fid=decay(one, case, rng), sweep_width_Hz=WIDTH, basic_Hz=ZERO,
         carrier_Hz=ZERO * (1 + 250e-6), reference_Hz=ZERO, start_s=DEAD, scans=one.scans, receiver_gain=one.gain,
-        recycle_delay_s=one.recycle_s, pulse_s=one.pulse_us * 1e-6, power_W=80.0, temperature_K=one.kelvin_told or 0.0,
-        pulse_program="zgpr", nucleus="7Li", dead_time_s=DEAD,
+        recycle_delay_s=one.recycle_s, pulse_s=one.pulse_us * 1e-6, power_W=one.power_W,
+        temperature_K=one.kelvin_told or 0.0, pulse_program="zgpr", nucleus="7Li", dead_time_s=DEAD,
     )  # fmt: skip
     return Shot(data, ZERO, "token", one.kelvin_told, one.t1_told, one.waited_h * 3600.0)
 
@@ -187,7 +201,7 @@ def other_line_shapes(rng: np.random.Generator) -> Case:
 def depleted(rng: np.random.Generator) -> Case:
     """No excess is left; the positive electrode stays partly charged, and its factor is read off there."""
     f0 = 1.08 + 0.015 * rng.normal()
-    return cell(rng, draw(rng, excess=(0.0, 0.002)), lambda soc: 1 + (f0 - 1) * (1 - soc),
+    return cell(rng, draw(rng, interphase=(0.18, 0.3), excess=(0.0, 0.002)), lambda soc: 1 + (f0 - 1) * (1 - soc),
                 settings=chosen(soc="coulomb", soc_shape_sd=0.0))  # fmt: skip
 
 
@@ -312,6 +326,120 @@ RECOVERABLE: Mapping[str, Callable[[np.random.Generator], Case]] = {
         incomplete_recharge, corroding, t1_changes, own_factor, other_gain_and_scans, wrong_pulse, leaking,
     )
 }  # fmt: skip
+
+
+# -- worlds that must be refused or come with a warning ----------------------------------------------------------------
+
+
+def _changed(label: str, **more: object) -> Callable[[np.random.Generator], Case]:
+    def make(rng: np.random.Generator) -> Case:
+        case = cell(rng, draw(rng))
+        case.spectra[label] = replace(case.spectra[label], **more)  # type: ignore[arg-type]
+        return case
+
+    return make
+
+
+def _exchanged(one: str, other: str) -> Callable[[np.random.Generator], Case]:
+    def make(rng: np.random.Generator) -> Case:
+        case = cell(rng, replace(draw(rng), dead=0.05))
+        case.spectra[one], case.spectra[other] = case.spectra[other], case.spectra[one]
+        return case
+
+    return make
+
+
+def _other_cells_dead(rng: np.random.Generator) -> Case:
+    case, other = cell(rng, draw(rng)), cell(rng, draw(rng))
+    case.spectra["dead"] = replace(other.spectra["dead"], electrolyte=1.3 * case.spectra["charged"].electrolyte)
+    return case
+
+
+def _turned_cells_dead(rng: np.random.Generator) -> Case:
+    case = cell(rng, draw(rng))
+    case.spectra["dead"].electrolyte_ppm += 2.5
+    return case
+
+
+def _short_delay(rng: np.random.Generator) -> Case:
+    case = cell(rng, draw(rng))
+    for one in case.spectra.values():
+        one.t1_s = 0.3
+    case.spectra["charged"].t1_told = Recovery(0.3, 0.01, 1.0, (), (), ())
+    return case
+
+
+def _long_pulse(rng: np.random.Generator) -> Case:
+    case = cell(rng, draw(rng), t90_us=5.0)
+    case.nutation = Nutation(5e-6, 0.05e-6, 0.05e6, None, (), (), ())
+    return case
+
+
+def _without_pristine(rng: np.random.Generator) -> Case:
+    case = cell(rng, draw(rng))
+    del case.spectra["pristine"]
+    return case
+
+
+def _background_left(rng: np.random.Generator) -> Case:
+    case = broad_background(rng)
+    case.settings = chosen(blank="never")
+    return case
+
+
+def _residual(rng: np.random.Generator) -> Case:
+    case = cell(rng, draw(rng))
+    case.charges = replace(case.charges, residual_uA=4.0)
+    return case
+
+
+def _still_charged(rng: np.random.Generator) -> Case:
+    case = depleted(rng)
+    case.settings = chosen()
+    case.truth = {}
+    return case
+
+
+def _uncovered(rng: np.random.Generator) -> Case:
+    """A calibration that does not reach down to where the electrode is."""
+    curve = calibration.FactorCurve((0.5, 1.0), (1.04, 1.0), ((1e-4, 0.0), (0.0, 0.0)), "half of one", "half")
+    return cell(rng, draw(rng), factor=calibration.calibrated(curve), settings=chosen(soc="coulomb"))
+
+
+def _scaled_by_other_pulse(rng: np.random.Generator) -> Case:
+    case = wrong_pulse(rng)
+    case.settings = chosen(reinsertion="scale")
+    return case
+
+
+#: How each is made, the name of the flag that it must raise, and whether its shares are refused.
+WARNED: Mapping[str, tuple[Callable[[np.random.Generator], Case], str, bool]] = {
+    "a sample 20 K warmer that somebody wrote down": (
+        _changed("dead", kelvin=313.15, kelvin_told=313.15),
+        "temperature",
+        True,
+    ),
+    "a sample 20 K warmer that nobody wrote down": (_changed("dead", kelvin=313.15), "insertion", False),
+    "another recycle delay and no T1": (_changed("dead", recycle_s=2.0), "recycle_delay", True),
+    "a recycle delay short against T1": (_short_delay, "recycle_delay", False),
+    "another pulse and no nutation": (_changed("dead", pulse_us=3.5), "pulse", True),
+    "a pulse far from 90 degrees": (_long_pulse, "pulse", False),
+    "another pulse power": (_changed("dead", power_W=40.0), "not_evaluated", True),
+    "another receiver gain": (_changed("dead", gain=203.0), "scaled", False),
+    "charged and discharged exchanged": (_exchanged("charged", "discharged"), "swapped", True),
+    "discharged and dead exchanged": (_exchanged("discharged", "dead"), "swapped", True),
+    "the dead spectrum of another cell": (_other_cells_dead, "swapped", False),
+    "an electrolyte line elsewhere": (_turned_cells_dead, "swapped", False),
+    "a tuning that lost a tenth": (_changed("discharged", coupling=0.9), "insertion", False),
+    "no pristine spectrum": (_without_pristine, "no_blank", False),
+    "a background that is left": (_background_left, "background", False),
+    "a hold that ended with current": (_residual, "leak", False),
+    "a hold that never ended": (leaking, "leak", False),
+    "a day's wait for the spectrometer": (corroding, "waited", False),
+    "a positive electrode that is not empty": (_still_charged, "soc_not_zero", False),
+    "a calibration that does not reach": (_uncovered, "not_evaluated", True),
+    "an electrolyte to scale by under another pulse": (_scaled_by_other_pulse, "not_evaluated", True),
+}
 
 
 @dataclass
