@@ -18,7 +18,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "unit"))
 
-from worlds import RECOVERABLE, Outcome, explore  # noqa: E402
+from worlds import RECOVERABLE, Outcome, explore
 
 CASES = 500
 _SEED = 2025

@@ -210,13 +210,18 @@ def _impedance(operations: Sequence[Operation], flag: Callable[[str], None]) -> 
 
 
 def _factor(entry: Mapping[str, Any], folder: Path, flag: Callable[[str], None]) -> SocFactor:
-    """Give the cell's factor; a calibration that ``soc_factor`` names is read, from beside the campaign if relative."""
+    """Give the cell's factor; a calibration that ``soc_factor`` names is read.
+
+    Its path is absolute or relative to the campaign's folder, the results or the laboratory, in this order.
+    """
     given: Mapping[str, Any] = entry.get("soc_factor") or _UNCALIBRATED
     if given.get("calibration"):
+        wanted = Path(str(given["calibration"]))
+        places = [place / wanted for place in (folder, folder.parent, folder.parent.parent)]
         try:
-            return calibrated(calibration.load(folder / str(given["calibration"])).curve)
+            return calibrated(calibration.load(next((one for one in places if one.is_file()), places[0])).curve)
         except (InvalidFile, AnalysisError) as error:
-            flag(Flag(f"calibration {given['calibration']}: {error}", "uncalibrated"))
-            given = _UNCALIBRATED if "value" not in given else given
+            flag(Flag(f"calibration {wanted}: {error}", "uncalibrated"))
+            given = given if "value" in given else _UNCALIBRATED
     source = str(given.get("source") or "no source given")
     return SocFactor(float(given["value"]), float(given.get("sd") or 0.0), source)

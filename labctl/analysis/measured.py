@@ -181,11 +181,27 @@ def _hold(holds: Sequence[Operation], flag: Callable[[str], None]) -> dict[str, 
         return {}
     last = holds[-1]
     seconds = (last.document.get("summary") or {}).get("duration_s")
+    residual, limit = _residual(last, flag), _limit_uA(last)
+    if last.end == "current" and residual is not None and limit is not None:
+        # The instrument itself saw the current fall below its limit; the last record may be a little older.
+        residual = min(residual, limit)
     return {
         "hold_timed_out": last.end == "time",
-        "residual_uA": _residual(last, flag),
+        "residual_uA": residual,
         "hold_h": None if seconds is None else float(seconds) / 3600.0,
     }
+
+
+def _limit_uA(hold: Operation) -> float | None:
+    """Give the current in µA at which the hold was asked to end."""
+    steps = (hold.document.get("asked") or {}).get("steps") or ()
+    limits = [
+        abs(float(end["value"])) * 1e6
+        for step in steps
+        for end in step.get("ends") or ()
+        if end.get("what") == "current" and not end.get("above")
+    ]
+    return max(limits, default=None)
 
 
 def _residual(hold: Operation, flag: Callable[[str], None]) -> float | None:
