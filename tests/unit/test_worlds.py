@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 from scipy import stats
 from synthetic import Acquisition, Line, World, metal_lines, write_dataset
-from worlds import PAPER, RECOVERABLE, WARNED, Case, analysed, cell, chosen, draw, explore, truth_of
+from worlds import PAPER, RECOVERABLE, WARNED, ZERO, Case, analysed, cell, chosen, draw, explore, truth_of, written
 
-from labctl.analysis import Settings, analyze, calibration
+from labctl.analysis import Settings, analyze, calibration, nmr
 from labctl.analysis.budget import TERMS
+from labctl.analysis.comparable import Shot
 from labctl.analysis.cycling import CycleCapacities, LedgerLine
 from labctl.analysis.flags import NAMES, Flag, name_of, within
 from labctl.analysis.inventory import SHARES, allocate
 from labctl.analysis.judgement import neighbours
 from labctl.analysis.model import CellResult, CycleResult, Measured
+from labctl.analysis.shares import evaluate
 from labctl.errors import AnalysisError, InvalidFile
 
 CASES = 60
@@ -55,6 +57,20 @@ def test_what_is_wrong_is_said_by_name_and_refused_where_it_must_be(name):
         assert expected in names(flags), flags
         assert (found.allocation is None) == refused
         assert names(flags) <= set(NAMES)
+
+
+def test_a_world_read_from_the_console_s_files_is_the_same_world(tmp_path):
+    case = RECOVERABLE["other_gain_and_scans"](np.random.default_rng(3))
+    first, _ = analysed(case, np.random.default_rng(4))
+    rng, flags = np.random.default_rng(4), []
+    shots = {}
+    for index, (label, one) in enumerate(case.spectra.items(), start=1):
+        data = nmr.read_bruker(written(tmp_path / str(index), one, case, rng))
+        shots[label] = Shot(data, ZERO, "token", data.temperature_K)
+    second = evaluate(shots, case.charges, case.factor, case.settings, flags.append)
+    for share in SHARES:
+        assert second.allocation.percent(share) == pytest.approx(first.allocation.percent(share), abs=1e-6)
+        assert second.allocation.percent_sd(share) == pytest.approx(first.allocation.percent_sd(share), rel=1e-6)
 
 
 def test_a_sound_set_raises_no_alarm():
@@ -282,10 +298,14 @@ def test_a_cell_names_its_calibration_and_every_flag_its_reason(tmp_path):
     assert cycle["soc_mode"] == "coulomb"
     assert cycle["soc_factors_used"][0] == pytest.approx(1.0, abs=1e-9)
     assert cycle["spectra"]["dead"]["electrolyte_ppm"] == pytest.approx(-1.0, abs=0.1)
+    # A hold whose limit the instrument saw reached has not leaked, though its last record is a minute old.
+    ends = {"steps": [{"ends": [{"what": "current", "above": False, "value": 1e-6}]}]}
+    rewrite(hold, lambda d: d.update(summary={"end": "current"}, asked=ends))
     # A calibration that is lost is said, and the paper's factor is not taken for one.
     (folder / "probe.yaml").unlink()
     again = analyze([folder]).to_json()["cells"][0]
     assert again["flag_names"].count("uncalibrated") == 2
+    assert "leak" not in again["flag_names"]
     assert again["soc_factor"] == {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here",
                                    "calibrated": False}  # fmt: skip
 

@@ -183,6 +183,23 @@ def shot(one: Spectrum, case: Case, rng: np.random.Generator) -> Shot:
     return Shot(data, ZERO, "token", one.kelvin_told, one.t1_told, one.waited_h * 3600.0)
 
 
+def written(folder: Path, one: Spectrum, case: Case, rng: np.random.Generator) -> Path:
+    """Write a state as a dataset of the console."""
+    fid = decay(one, case, rng)
+    folder.mkdir(parents=True)
+    (folder / "fid").write_bytes(fid.astype("<c16").tobytes())
+    used = {
+        "TD": 2 * POINTS, "DTYPA": 2, "BYTORDA": 0, "AQ_mod": 3, "NC": 0, "SW_h": WIDTH, "BF1": ZERO * 1e-6,
+        "SFO1": ZERO * (1 + 250e-6) * 1e-6, "O1": ZERO * 250e-6, "NS": one.scans, "RG": one.gain, "DE": DEAD * 1e6,
+        "GRPDLY": 0, "DIGMOD": 0, "TE": one.kelvin_told or 0.0, "PULPROG": "<zgpr>", "NUC1": "<7Li>",
+        "D": f"(0..63)\n0 {one.recycle_s}" + " 0" * 62, "P": f"(0..63)\n0 {one.pulse_us}" + " 0" * 62,
+        "PLW": f"(0..63)\n0 {one.power_W}" + " 0" * 62,
+    }  # fmt: skip
+    lines = ["##TITLE= Parameter file", "##JCAMPDX= 5.0", *(f"##${key}= {value}" for key, value in used.items())]
+    (folder / "acqus").write_text("\n".join([*lines, "##END="]) + "\n")
+    return folder
+
+
 def analysed(case: Case, rng: np.random.Generator) -> tuple[Measured, list[str]]:
     """Evaluate a case by the public way in; give the result and the flags."""
     flags: list[str] = []
