@@ -26,6 +26,7 @@ from labctl.analysis.settings import Settings
 from labctl.analysis.spectrum import Integral
 from labctl.errors import AnalysisError
 
+#: A phase that is known no better than this is not known, and its square no measure, rad.
 _PHASE_LIMIT: Final = 0.5
 
 
@@ -149,13 +150,14 @@ def _allocated(
         for label, state in found.states.items()
     }
     errors = Errors()
+    whole = _of({label: states[label].integral.value for label in STATES3})
     if one.background is not None:
         states = _without(one, one.background, states, divided, soc, errors, settings)
     elif settings.blank == "always":
         flag(Flag("the blank was to be taken off, and there is no pristine spectrum", "no_blank"))
     integrals = {label: states[label].integral for label in STATES3}
-    values = _of({label: one.value for label, one in integrals.items()})
-    _book(errors, relative, integrals, one.phases, values)
+    values = _of({label: integral.value for label, integral in integrals.items()})
+    _book(errors, relative, integrals, one.phases, whole)
     wrong = _out_of_order(integrals, settings)
     if wrong:
         flag(Flag(f"shares not evaluated: {wrong}; were the spectra or the cells swapped?", "swapped"))
@@ -208,18 +210,21 @@ def _state(one: Shot, turned: Phase, factors: Mapping[str, float], line: Line | 
 
 
 def _book(
-    errors: Errors, relative: Errors, integrals: Mapping[str, Integral], phases: Mapping[str, Phase], values: Triple
+    errors: Errors, relative: Errors, integrals: Mapping[str, Integral], phases: Mapping[str, Phase], whole: Triple
 ) -> None:
-    """Book the errors of the integrals: what the spectra tell of themselves, and what is relative to their size."""
+    """Book the errors of the integrals: what the spectra tell of themselves, and what is relative to their size.
+
+    ``whole`` are the integrals with the background: coil, phase and temperature act on that too.
+    """
     ordered = [integrals[label] for label in STATES3]
     errors.each("noise", [math.sqrt(max(one.sd**2 - one.baseline_sd**2, 0.0)) for one in ordered])
     errors.each("baseline", [min(one.baseline_sd, one.sd) for one in ordered])
     # A line turned by a small angle loses its square by half; twice its mean square is its scatter at most.
     turned = [min(phases[label].sd_rad, _PHASE_LIMIT) ** 2 for label in STATES3]
-    errors.each("phase", [abs(value) * angle for value, angle in zip(values, turned, strict=True)])
+    errors.each("phase", [abs(value) * angle for value, angle in zip(whole, turned, strict=True)])
     for term, directions in relative.terms.items():
         for one in directions:
-            a, b, c = (value * part for value, part in zip(values, one.integrals, strict=True))
+            a, b, c = (value * part for value, part in zip(whole, one.integrals, strict=True))
             errors.together(term, (a, b, c))
 
 
