@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from labctl.analysis.recipe import METAL, Recipe
@@ -105,9 +105,10 @@ class Settings:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise AnalysisError(f"the setting {name} is {getattr(self, name)!r}; it can be {', '.join(allowed)}")
-        for name, value in asdict(self).items():
+        for one in fields(self):
+            value = getattr(self, one.name)
             if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
-                raise AnalysisError(f"the setting {name} is {value}; it must be finite and not negative")
+                raise AnalysisError(f"the setting {one.name} is {value}; it must be finite and not negative")
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings as plain data."""
