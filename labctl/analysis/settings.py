@@ -49,8 +49,8 @@ class Settings:
     reinsertion_sd : float
         Relative standard deviation of an integral from taking the cell out of the probe and putting it back that the
         choice above does not tell. 0 until a laboratory has measured its own.
-    insertion_tolerance : float
-        Relative difference of the electrolyte's integral between two states from which it is flagged.
+    insertion_tolerance, insertion_shift_ppm : float
+        Difference of the electrolyte's integral (relative) and shift between two states from which it is flagged.
     identity_integral, identity_shift_ppm : float
         Difference of the electrolyte's integral (relative) and shift from which another cell is suspected.
     pulse_sd : float
@@ -88,8 +88,9 @@ class Settings:
     reinsertion: Literal["none", "scale", "scatter"] = "none"
     reinsertion_sd: float = 0.0
     insertion_tolerance: float = 0.05
+    insertion_shift_ppm: float = 1.0
     identity_integral: float = 0.15
-    identity_shift_ppm: float = 1.5
+    identity_shift_ppm: float = 2.0
     pulse_sd: float = 0.0
     pulse_tolerance: float = 0.1
     t1_spread: float = 0.0
