@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from labctl.analysis.flags import name_of
 from labctl.analysis.inventory import SHARES
-from labctl.analysis.model import Analysis, CellResult, CycleResult, GroupResult, Measured
+from labctl.analysis.model import Analysis, CellResult, CycleResult, GroupResult, Measured, SocFactor
 from labctl.analysis.truth import truth_of
 
 SCHEMA: Final = "labctl.analysis/1"
@@ -36,11 +37,21 @@ def _cell(cell: CellResult, truth: Mapping[str, Any] | None) -> dict[str, Any]:
         "chemistry": cell.chemistry,
         "area_cm2": cell.area_m2 * 1e4,
         "first_charge_capacity_mAh": cell.first_charge_mAh,
-        "soc_factor": {"value": cell.soc_factor.value, "sd": cell.soc_factor.sd, "source": cell.soc_factor.source},
+        "soc_factor": _factor(cell.soc_factor),
         "measure_at": list(cell.measure_at),
         "flags": list(cell.flags),
+        "flag_names": [name_of(text) or None for text in cell.flags],
         "cycles": [_cycle(cell, one, truth) for one in cell.cycles],
     }
+
+
+def _factor(factor: SocFactor) -> dict[str, Any]:
+    found: dict[str, Any] = {"value": factor.value, "sd": factor.sd, "source": factor.source,
+                             "calibrated": factor.calibrated}  # fmt: skip
+    if factor.calibration is not None:
+        found |= {"calibration": factor.calibration.id, "soc": factor.calibration.soc,
+                  "factor": factor.calibration.factor}  # fmt: skip
+    return found
 
 
 def _cycle(cell: CellResult, one: CycleResult, truth: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -90,6 +101,9 @@ def _measured(measured: Measured) -> dict[str, Any]:
         "detection_limit_percent": measured.detection_limit_percent,
         "conversion_mAh_per_au": None if allocation is None else allocation.conversion,
         "conversion_mAh_per_au_sd": None if allocation is None else allocation.conversion_sd,
+        "soc_mode": measured.soc_mode,
+        "state_of_charge": measured.state_of_charge,
+        "soc_factors_used": measured.soc_factors,
         "reference": measured.reference_token,
         "nutation": measured.nutation_token,
         "pi_half_us": None if nutation is None else nutation.t90_s * 1e6,
@@ -101,6 +115,12 @@ def _measured(measured: Measured) -> dict[str, Any]:
                 "integral_au": state.integral.value,
                 "integral_au_sd": state.integral.sd,
                 "scans": state.scans,
+                "corrections": dict(state.corrections),
+                "electrolyte_au": state.electrolyte,
+                "electrolyte_au_sd": state.electrolyte_sd,
+                "electrolyte_ppm": state.electrolyte_ppm,
+                "phase_deg": state.phase_deg,
+                "phase_source": state.phase_source,
                 "sample_temperature_degC": None if state.temperature_K is None else state.temperature_K - 273.15,
             }
             for label, state in measured.states.items()

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.analysis import bundles, cycling, impedance
+from labctl.analysis import bundles, calibration, cycling, impedance
 from labctl.analysis.bundles import Campaign, Operation
+from labctl.analysis.calibration import calibrated
+from labctl.analysis.charges import Charges
 from labctl.analysis.cycling import Course, CycleCapacities
+from labctl.analysis.flags import Flag, within
 from labctl.analysis.groups import group_results
 from labctl.analysis.impedance import ImpedanceSpectrum
-from labctl.analysis.judgement import judged, standing
+from labctl.analysis.judgement import judged, neighbours, standing
 from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
 from labctl.analysis.settings import Settings
-from labctl.errors import AnalysisError, DataError
+from labctl.errors import AnalysisError, DataError, InvalidFile
 
 _SPECTRA: Final = ("charged", "discharged", "dead")
 _UNCALIBRATED: Final[Mapping[str, Any]] = {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}
 _NOTES: Final = (
     "Shares are percent of the cell's own first charge capacity and add up to 100; interphase is what is missing to "
     "it, so it also holds alloyed lithium and lithium that stayed in the positive electrode.",
-    "Standard deviations of one cell are propagated errors (noise of the spectra, SOC factor, cycler's accuracy); "
-    "those of a group are between cells (n - 1). The two are not to be compared.",
+    "Standard deviations of one cell are propagated errors, whose terms are in its budget (noise and baseline of the "
+    "spectra, phase, blank, insertion, pulse, relaxation, temperature, SOC factor, cycler's accuracy); those of a "
+    "group are between cells (n - 1). The two are not to be compared.",
     "Replicates do not average down the uncertainty of the SOC factor: it is common to all cells of a set-up.",
 )
 
@@ -54,8 +59,10 @@ def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analy
         raise AnalysisError(f"campaigns of different modes ({', '.join(modes)}) are not evaluated together",
                             hint="give their folders one by one")  # fmt: skip
     cells = [_cell(Session(campaign, chosen), entry) for campaign in campaigns for entry in campaign.cells]
+    apart = neighbours(cells, chosen)
+    cells = [replace(cell, flags=(*cell.flags, *apart.get((cell.campaign, cell.cell), ()))) for cell in cells]
     groups = group_results(cells)
-    flags = [f"{cell.cell}: {text}" for cell in cells for text in cell.flags]
+    flags: list[str] = [within(cell.cell, text) for cell in cells for text in cell.flags]
     flags += [f"{group.group}, cycle {group.cycle}: {text}" for group in groups for text in group.flags]
     return Analysis(
         mode=modes[0],
@@ -75,18 +82,20 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
     courses = {id(one): _course(one, flags.append) for one in operations if one.kind in ("charge", "discharge", "hold")}
     numbers = sorted({one.cycle for one in operations if one.cycle > 0})
     capacities = [_capacities(number, operations, courses, flags.append) for number in numbers]
+    accuracy = float(campaign.document.get("capacity_accuracy") or 0.0)
     accounts = cycling.ledger(
         capacities,
-        accuracy=float(campaign.document.get("capacity_accuracy") or 0.0),
+        accuracy=accuracy,
         reference_cycle=session.settings.reference_cycle,
     )
-    factor = _factor(entry)
+    factor = _factor(entry, campaign.folder, flags.append)
     first = next((one.charge for one in capacities if one.cycle == 1), None)
     measure_at = tuple(int(number) for number in entry.get("measure_at") or ())
     cycles = []
     for one in capacities:
         mine = [operation for operation in operations if operation.cycle == one.cycle]
-        measured = _measured(session, operations, one, first, factor, measure_at, flags.append)
+        charges = Charges(first, one.discharge, None, accounts[one.cycle].not_re_extracted_mAh, accuracy)
+        measured = _measured(session, operations, one, charges, factor, measure_at, flags.append)
         cycles.append(
             CycleResult(
                 cycle=one.cycle,
@@ -163,7 +172,7 @@ def _measured(
     session: Session,
     operations: Sequence[Operation],
     capacities: CycleCapacities,
-    first_charge: float | None,
+    charges: Charges,
     factor: SocFactor,
     measure_at: Sequence[int],
     flag: Callable[[str], None],
@@ -177,12 +186,12 @@ def _measured(
     pristine = [one for one in operations if one.kind == "nmr" and one.label == "pristine"]
     if pristine:
         spectra["pristine"] = pristine[-1]
-    nutations = [one for one in operations if one.kind == "nutation" and one.cycle == number]
+    others = [one for one in operations if one.kind != "nmr" and one.cycle == number]
 
     def flag_cycle(text: str) -> None:
-        flag(f"cycle {number}: {text}")
+        flag(within(f"cycle {number}", text))
 
-    return measure(session, spectra, nutations, capacities, first_charge, factor, flag_cycle)
+    return measure(session, spectra, others, capacities, charges, factor, flag_cycle)
 
 
 def _curve_of(kind: str, operations: Sequence[Operation], courses: Mapping[int, Course | None]) -> Course | None:
@@ -200,7 +209,19 @@ def _impedance(operations: Sequence[Operation], flag: Callable[[str], None]) -> 
     return found
 
 
-def _factor(entry: Mapping[str, Any]) -> SocFactor:
+def _factor(entry: Mapping[str, Any], folder: Path, flag: Callable[[str], None]) -> SocFactor:
+    """Give the cell's factor; a calibration that ``soc_factor`` names is read.
+
+    Its path is absolute or relative to the campaign's folder, the results or the laboratory, in this order.
+    """
     given: Mapping[str, Any] = entry.get("soc_factor") or _UNCALIBRATED
+    if given.get("calibration"):
+        wanted = Path(str(given["calibration"]))
+        places = [place / wanted for place in (folder, folder.parent, folder.parent.parent)]
+        try:
+            return calibrated(calibration.load(next((one for one in places if one.is_file()), places[0])).curve)
+        except (InvalidFile, AnalysisError) as error:
+            flag(Flag(f"calibration {wanted}: {error}", "uncalibrated"))
+            given = given if "value" in given else _UNCALIBRATED
     source = str(given.get("source") or "no source given")
     return SocFactor(float(given["value"]), float(given.get("sd") or 0.0), source)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from labctl.analysis.budget import TERMS, Direction, Errors, Triple, sd
 from labctl.errors import AnalysisError
 
 #: The four shares, in the order in which they are reported.
@@ -35,8 +36,9 @@ class Allocation:
     conversion, conversion_sd : float
         mAh of metal per unit of integral with the NMC fully charged (k), and its standard deviation.
     budget : mapping
-        For each share the named parts of its variance, as standard deviations in percent: ``integrals``,
-        ``soc_factor`` (common to all cells of a set-up: replicates do not average it down) and ``capacity``.
+        For each share the named parts of its variance, as standard deviations in percent, by the names of
+        :data:`labctl.analysis.budget.TERMS`. ``soc_factor`` is common to all cells of a set-up: replicates do not
+        average it down.
     excess_coulometric, excess_coulometric_percent : float or None
         The charge that the stripping hold passed, where it is known. It changes nothing else.
     """
@@ -131,76 +133,119 @@ def allocate(
     Wichmann et al., Nat. Commun. 2025, Methods; the derivatives are those of these formulas.
     """
     sigmas = sigma_integral if isinstance(sigma_integral, tuple) else (sigma_integral,) * 3
-    _refuse_nonsense(
-        first_charge_capacity, discharge_capacity, (integral_charged, integral_discharged, integral_dead), soc_factor,
-        hold_capacity, (*sigmas, sigma_soc_factor, sigma_capacity),
-    )  # fmt: skip
-    Q, f, Ic, Id, Iv = discharge_capacity, soc_factor, integral_charged, integral_discharged, integral_dead
-    dJ = Ic - f * Id
-    if Ic <= Id or dJ <= _SMALLEST_DIFFERENCE * Ic:
+    for sigma in (*sigmas, sigma_soc_factor, sigma_capacity):
+        if not math.isfinite(sigma) or sigma < 0:
+            raise AnalysisError(f"a standard deviation must be finite and not negative, found {sigma}")
+    errors = Errors()
+    errors.each("noise", sigmas)
+    errors.together("soc_factor", factors=(0.0, sigma_soc_factor, sigma_soc_factor))
+    errors.together("cycler", capacity=sigma_capacity)
+    return allocate_with(
+        first_charge_capacity,
+        discharge_capacity,
+        (integral_charged, integral_discharged, integral_dead),
+        (1.0, soc_factor, soc_factor),
+        errors,
+        hold_capacity=hold_capacity,
+    )
+
+
+def allocate_with(
+    first_charge_capacity: float,
+    discharge_capacity: float,
+    integrals: Triple,
+    soc_factors: Triple,
+    errors: Errors,
+    *,
+    hold_capacity: float | None = None,
+) -> Allocation:
+    """Allocate as :func:`allocate` does, with a factor for each state and errors by name.
+
+    Parameters
+    ----------
+    first_charge_capacity, discharge_capacity : float
+        In mAh.
+    integrals, soc_factors : tuple of float
+        Of the charged, the discharged and the dead state; the factor is 1 for a full positive electrode.
+    errors : Errors
+        Of the inputs, by term. The first charge capacity has none of its own: what it adds is in ``cycler``.
+    hold_capacity : float, optional
+        Charge passed in the stripping hold, mAh.
+
+    Raises
+    ------
+    AnalysisError
+        As :func:`allocate`.
+
+    Notes
+    -----
+    With J = f I: k = Q/(J_c - J_d), dead = k J_v, excess = k (J_d - J_v), interphase = Q_ch,1 - k J_c. Their slopes
+    follow from dk = k (dQ/Q - (dJ_c - dJ_d)/dJ) and dJ = f dI + I df.
+    """
+    _refuse_nonsense(first_charge_capacity, discharge_capacity, integrals, soc_factors, hold_capacity)
+    Q, total = discharge_capacity, first_charge_capacity
+    Jc, Jd, Jv = (f * one for f, one in zip(soc_factors, integrals, strict=True))
+    dJ = Jc - Jd
+    if integrals[0] <= integrals[1] or dJ <= _SMALLEST_DIFFERENCE * Jc:
         raise AnalysisError(
-            f"the metal integral of the charged state ({Ic:.6g}) does not exceed that of the discharged state "
-            f"({Id:.6g}, times {f:.4g} for the state of charge): the discharge capacity cannot calibrate it",
+            f"the metal integral of the charged state ({integrals[0]:.6g}) does not exceed that of the discharged "
+            f"state ({integrals[1]:.6g}, times {soc_factors[1]:.4g} for the state of charge): the discharge capacity "
+            "cannot calibrate it",
             hint="check that the spectra are of this cell and in this order, and that the cell was charged",
         )
     k = Q / dJ
-    dead, excess = k * f * Iv, k * f * (Id - Iv)
-    interphase = first_charge_capacity - Q - excess - dead
-    percent = 100.0 / first_charge_capacity
+    dead, excess = k * Jv, k * (Jd - Jv)
+    percent = 100.0 / total
     shares = [percent * value for value in (Q, excess, dead)]
-    # Derivatives by I_c, I_d, I_v | f | Q.
+    by_k = (-k / dJ, k / dJ, 0.0)
     slopes = {
-        "reversible": ((0.0, 0.0, 0.0), 0.0, 1.0),
-        "excess": (
-            (-excess / dJ, k * f + f * excess / dJ, -k * f),
-            k * (Id - Iv) * Ic / dJ,
-            excess / Q,
-        ),
-        "dead": ((-dead / dJ, f * dead / dJ, k * f), k * Iv * Ic / dJ, dead / Q),
-        "interphase": (
-            (Q * f * Id / dJ**2, -Q * f * Ic / dJ**2, 0.0),
-            -Q * Ic * Id / dJ**2,
-            -Ic / dJ,
-        ),
+        "reversible": _slopes((0.0, 0.0, 0.0), 1.0, integrals, soc_factors),
+        "excess": _slopes(_sum(by_k, Jd - Jv, (0.0, k, -k)), excess / Q, integrals, soc_factors),
+        "dead": _slopes(_sum(by_k, Jv, (0.0, 0.0, k)), dead / Q, integrals, soc_factors),
+        "interphase": _slopes(_sum(by_k, -Jc, (-k, 0.0, 0.0)), -Jc / dJ, integrals, soc_factors),
     }
     budget = {
-        share: {
-            "integrals": percent * math.hypot(*(a * sigma for a, sigma in zip(by_integral, sigmas, strict=True))),
-            "soc_factor": percent * abs(by_factor) * sigma_soc_factor,
-            "capacity": percent * abs(by_capacity) * sigma_capacity,
-        }
-        for share, (by_integral, by_factor, by_capacity) in slopes.items()
+        share: {term: percent * sd(by, errors.terms.get(term, ())) for term in TERMS} for share, by in slopes.items()
     }
-    sd = {share: math.hypot(*parts.values()) for share, parts in budget.items()}
+    whole = {share: math.hypot(*parts.values()) for share, parts in budget.items()}
+    of_k = _slopes(by_k, k / Q, integrals, soc_factors)
     return Allocation(
         reversible=Q,
         excess=excess,
         dead=dead,
-        interphase=interphase,
+        interphase=total - Q - excess - dead,
         reversible_percent=shares[0],
         excess_percent=shares[1],
         dead_percent=shares[2],
         interphase_percent=100.0 - shares[0] - shares[1] - shares[2],
-        reversible_percent_sd=sd["reversible"],
-        excess_percent_sd=sd["excess"],
-        dead_percent_sd=sd["dead"],
-        interphase_percent_sd=sd["interphase"],
+        reversible_percent_sd=whole["reversible"],
+        excess_percent_sd=whole["excess"],
+        dead_percent_sd=whole["dead"],
+        interphase_percent_sd=whole["interphase"],
         conversion=k,
-        conversion_sd=k
-        * math.hypot(sigmas[0] / dJ, f * sigmas[1] / dJ, Id * sigma_soc_factor / dJ, sigma_capacity / Q),
+        conversion_sd=math.hypot(*(sd(of_k, directions) for directions in errors.terms.values())),
         budget=budget,
         excess_coulometric=hold_capacity,
         excess_coulometric_percent=None if hold_capacity is None else percent * hold_capacity,
     )
 
 
+def _sum(by_k: Triple, times: float, own: Triple) -> Triple:
+    return (by_k[0] * times + own[0], by_k[1] * times + own[1], by_k[2] * times + own[2])
+
+
+def _slopes(by_j: Triple, by_capacity: float, integrals: Triple, factors: Triple) -> Direction:
+    """Give the derivatives by integrals and factors from those by their products."""
+    a, b, c = by_j
+    return Direction(
+        (a * factors[0], b * factors[1], c * factors[2]),
+        (a * integrals[0], b * integrals[1], c * integrals[2]),
+        by_capacity,
+    )
+
+
 def _refuse_nonsense(
-    first_charge: float,
-    discharge: float,
-    integrals: tuple[float, float, float],
-    soc_factor: float,
-    hold: float | None,
-    sigmas: tuple[float, ...],
+    first_charge: float, discharge: float, integrals: Triple, soc_factors: Triple, hold: float | None
 ) -> None:
     named = {
         "first charge capacity": first_charge,
@@ -208,17 +253,15 @@ def _refuse_nonsense(
         "charged integral": integrals[0],
         "discharged integral": integrals[1],
         "dead integral": integrals[2],
-        "SOC factor": soc_factor,
+        "SOC factor of the charged state": soc_factors[0],
+        "SOC factor": soc_factors[1],
+        "SOC factor of the dead state": soc_factors[2],
         "hold capacity": 0.0 if hold is None else hold,
     }
     for name, value in named.items():
         if not math.isfinite(value):
             raise AnalysisError(f"the {name} is not a finite number ({value})")
-    for name in ("first charge capacity", "discharge capacity", "SOC factor"):
-        if named[name] <= 0:
-            raise AnalysisError(f"the {name} must be positive, found {named[name]:.6g}")
+        if value <= 0 and (name.startswith("SOC") or name in ("first charge capacity", "discharge capacity")):
+            raise AnalysisError(f"the {name} must be positive, found {value:.6g}")
     if integrals[0] <= 0:
         raise AnalysisError(f"the charged integral must be positive, found {integrals[0]:.6g}", hint="check the phase")
-    for sigma in sigmas:
-        if not math.isfinite(sigma) or sigma < 0:
-            raise AnalysisError(f"a standard deviation must be finite and not negative, found {sigma}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labctl.analysis.cycling import Course, CycleCapacities, LedgerLine
+from labctl.analysis.factor import FactorCurve, two_points
 from labctl.analysis.impedance import ImpedanceSpectrum
 from labctl.analysis.inventory import Allocation
 from labctl.analysis.nmr import Integral, Spectrum
@@ -19,16 +20,33 @@ STATES = ("pristine", "charged", "discharged", "dead")
 
 @dataclass(frozen=True, slots=True)
 class SocFactor:
-    """By how much the charged positive electrode enhances the metal's signal, and where the number is from."""
+    """By how much the charged positive electrode enhances the metal's signal, and where the number is from.
+
+    Attributes
+    ----------
+    value, sd : float
+        Beside an empty positive electrode, with 1 beside a full one.
+    source : str
+        In words.
+    calibration : FactorCurve or None
+        A calibration of the set-up's own, where there is one; then ``value`` is its factor at 0.
+    """
 
     value: float
     sd: float
     source: str
+    calibration: FactorCurve | None = None
 
     @property
     def calibrated(self) -> bool:
         """Whether the number was measured on this set-up."""
-        return "calibrated" in self.source and "not calibrated" not in self.source
+        told = "calibrated" in self.source and "not calibrated" not in self.source
+        return told or (self.calibration is not None and bool(self.calibration.id))
+
+    @property
+    def curve(self) -> FactorCurve:
+        """The factor over the state of charge."""
+        return self.calibration or two_points(self.value, self.sd, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +58,19 @@ class State:
     token : str
         Of the bundle it is from.
     integral : Integral
-        Of the metal, per scan, receiver gain and sine of the flip angle.
+        Of the metal, per scan, receiver gain and sine of the flip angle, with all corrections.
     spectrum : Spectrum
         For figures.
     scans : int
         NS.
     temperature_K : float or None
         Of the sample.
+    corrections : mapping
+        What the integral was multiplied by, by reason; ``blank`` is what was taken from it.
+    electrolyte, electrolyte_sd, electrolyte_ppm : float or None
+        Integral of the electrolyte's line, its deviation, and its shift; None where it is not to be seen.
+    phase_deg, phase_source : float, str
+        What the spectrum was turned by, and who said so.
     """
 
     token: str
@@ -54,6 +78,12 @@ class State:
     spectrum: Spectrum
     scans: int
     temperature_K: float | None
+    corrections: Mapping[str, float] = field(default_factory=dict)
+    electrolyte: float | None = None
+    electrolyte_sd: float | None = None
+    electrolyte_ppm: float | None = None
+    phase_deg: float | None = None
+    phase_source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +104,10 @@ class Measured:
         The bundles that gave 0 ppm and the π/2 pulse.
     nutation : Nutation or None
         The fitted curve.
+    soc_mode : str
+        How the positive electrode's state of charge was told: ``paper`` or ``coulomb``.
+    state_of_charge, soc_factors : tuple of float or None
+        Of the charged, the discharged and the dead state as they were used.
     """
 
     states: Mapping[str, State]
@@ -84,6 +118,9 @@ class Measured:
     reference_token: str | None = None
     nutation_token: str | None = None
     nutation: Nutation | None = None
+    soc_mode: str = "paper"
+    state_of_charge: tuple[float, float, float] | None = None
+    soc_factors: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.analysis.baseline import functional, legendre, mask_of
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.noise import noise
-from labctl.analysis.recipe import METAL, Phase, Recipe
-from labctl.analysis.transform import adjoint, axis_of, grid_of, inside, norm, transform
+from labctl.analysis.recipe import METAL, Phase, Recipe, Window
+from labctl.analysis.transform import Grid, adjoint, axis_of, grid_of, inside, norm, transform
 from labctl.errors import AnalysisError
 
 #: A line must stand out so many deviations for a phase to be taken from it.
@@ -77,9 +78,7 @@ def line_phase(data: Dataset, zero_Hz: float, recipe: Recipe = METAL, *, name: s
     grid = grid_of(data, zero_Hz, recipe, window=recipe.span)
     axis = axis_of(grid)
     values = transform(data.fid, axis)
-    flank = inside(axis.ppm, recipe.flanks)
-    basis = legendre(axis.ppm[flank], recipe.flank_order, recipe.span)
-    project = np.linalg.pinv(basis)
+    flank, basis, project = _flank_of(grid, recipe.flanks, recipe.flank_order, recipe.span)
     rest = values[flank] - basis @ (project @ values[flank])
     power = complex(np.sum(rest**2))
     angle = 0.5 * (math.pi - float(np.angle(power)))
@@ -98,6 +97,17 @@ def line_phase(data: Dataset, zero_Hz: float, recipe: Recipe = METAL, *, name: s
     unit = 1.0 / (data.scans * data.receiver_gain)
     angle = wrapped(angle if value > 0 else angle + math.pi)
     return LinePhase(angle, deviation, abs(value) * unit, sigma * whole.norm * unit)
+
+
+@lru_cache(maxsize=12)
+def _flank_of(
+    grid: Grid, flanks: tuple[Window, ...], order: int, span: Window
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Give which points are flank, the polynomials there, and what takes values to their coefficients."""
+    axis = axis_of(grid)
+    flank = inside(axis.ppm, flanks)
+    basis = legendre(axis.ppm[flank], order, span)
+    return flank, basis, np.asarray(np.linalg.pinv(basis), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,20 @@ def settle(data: Dataset, zero_Hz: float, cell: CellPhase, recipe: Recipe = META
         If the electrolyte's line is not to be seen either.
     """
     liquid = line_phase(data, zero_Hz, electrolyte(recipe), name="electrolyte")
+    return _settled(data, zero_Hz, cell, recipe, liquid, _seen(data, zero_Hz, recipe))
+
+
+def _seen(data: Dataset, zero_Hz: float, recipe: Recipe, name: str = "metal") -> LinePhase | None:
+    """Give the phase of a line, or nothing where there is no line."""
+    try:
+        return line_phase(data, zero_Hz, recipe, name=name)
+    except AnalysisError:
+        return None
+
+
+def _settled(
+    data: Dataset, zero_Hz: float, cell: CellPhase, recipe: Recipe, liquid: LinePhase, own: LinePhase | None
+) -> Phase:
     grid = grid_of(data, zero_Hz, recipe, window=recipe.span)
     whole = functional(grid, mask_of(recipe), recipe.metal)
     unit = 1.0 / (data.scans * data.receiver_gain)
@@ -193,9 +217,7 @@ def settle(data: Dataset, zero_Hz: float, cell: CellPhase, recipe: Recipe = META
     for _ in range(2):
         expected = cell.predict(liquid, max(amount, 0.0))
         amount = float((np.exp(1j * expected.angle_rad) * (whole.weights @ data.fid)).real) * unit
-    try:
-        own = line_phase(data, zero_Hz, recipe)
-    except AnalysisError:
+    if own is None:
         return expected
     away = wrapped(own.angle_rad - expected.angle_rad)
     if own.sd_rad < _OWN_WITHIN and abs(away) < _OWN_NEAR:
@@ -204,13 +226,20 @@ def settle(data: Dataset, zero_Hz: float, cell: CellPhase, recipe: Recipe = META
     return expected
 
 
-def of_cell(spectra: Mapping[str, tuple[Dataset, float]], recipe: Recipe = METAL) -> dict[str, Phase]:
+def of_cell(
+    spectra: Mapping[str, tuple[Dataset, float]],
+    recipe: Recipe = METAL,
+    *,
+    liquids: Mapping[str, LinePhase] | None = None,
+) -> dict[str, Phase]:
     """Settle the metal's phase in all states of a cell.
 
     Parameters
     ----------
     spectra : mapping
         Dataset and frequency of 0 ppm by state; the one with the most metal first.
+    liquids : mapping, optional
+        The electrolyte's line by state, where somebody has looked for it already.
 
     Returns
     -------
@@ -223,30 +252,31 @@ def of_cell(spectra: Mapping[str, tuple[Dataset, float]], recipe: Recipe = METAL
     AnalysisError
         If the first state shows no metal line.
     """
-    pairs: dict[str, tuple[LinePhase, LinePhase]] = {}
-    own: Phase | None = None
-    for label, (data, zero) in spectra.items():
-        try:
-            metal = line_phase(data, zero, recipe)
-        except AnalysisError:
-            if own is None:
-                raise
-            continue
-        own = own or Phase(metal.angle_rad, source=f"metal line of the state {label}", sd_rad=metal.sd_rad)
-        # An angle that is hardly told is none: the average of such angles is not the middle of the circle.
-        if recipe.cell_phase == "electrolyte" and metal.sd_rad < _TOLD_WITHIN:
-            with suppress(AnalysisError):
-                pairs[label] = metal, line_phase(data, zero, electrolyte(recipe), name="electrolyte")
-    if own is None:
+    if not spectra:
         raise AnalysisError("no spectra of the cell to take its phase from")
-    cell = learn(list(pairs.values()), lag_sd_rad=recipe.lag_sd_rad) if pairs else None
-    found: dict[str, Phase] = {}
-    for label, (data, zero) in spectra.items():
-        try:
-            found[label] = own if cell is None else settle(data, zero, cell, recipe)
-        except AnalysisError:
-            found[label] = own
-    return found
+    first, *others = spectra
+    metals = {first: line_phase(*spectra[first], recipe)} | {
+        label: line for label in others if (line := _seen(*spectra[label], recipe)) is not None
+    }
+    strongest = metals[first]
+    own = Phase(strongest.angle_rad, source=f"metal line of the state {first}", sd_rad=strongest.sd_rad)
+    if recipe.cell_phase == "strongest":
+        return dict.fromkeys(spectra, own)
+    if liquids is None:
+        liquid = electrolyte(recipe)
+        seen = {label: _seen(*one, liquid, "electrolyte") for label, one in spectra.items()}
+        liquids = {label: line for label, line in seen.items() if line is not None}
+    # An angle that is hardly told is none: the average of such angles is not the middle of the circle.
+    pairs = [
+        (metal, liquids[label]) for label, metal in metals.items() if metal.sd_rad < _TOLD_WITHIN and label in liquids
+    ]
+    if not pairs:
+        return dict.fromkeys(spectra, own)
+    cell = learn(pairs, lag_sd_rad=recipe.lag_sd_rad)
+    return {
+        label: _settled(*one, cell, recipe, liquids[label], metals.get(label)) if label in liquids else own
+        for label, one in spectra.items()
+    }
 
 
 def wrapped(angle: float) -> float:

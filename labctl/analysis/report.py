@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labctl.analysis.budget import TERMS
 from labctl.analysis.inventory import SHARES
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured
 from labctl.analysis.page import bullets, flags, heading, page, paragraph, picture, table
@@ -140,6 +141,7 @@ def _share_table(cell: CellResult, one: CycleResult, measured: Measured, truth: 
         return ""
     true = truth_of(truth, cell.cell, one.cycle)
     rows = []
+    used = {name for parts in allocation.budget.values() for name, value in parts.items() if value > 0.0}
     for share in SHARES:
         parts = allocation.budget[share]
         row = [
@@ -150,9 +152,10 @@ def _share_table(cell: CellResult, one: CycleResult, measured: Measured, truth: 
         if true:
             away = (allocation.percent(share) - true[share]) / (allocation.percent_sd(share) or float("inf"))
             row += [_number(true[share]), f"{away:+.1f} SD"]
-        rows.append(row + [_number(parts[name]) for name in ("integrals", "soc_factor", "capacity")])
+        rows.append(row + [_number(parts[name]) for name in TERMS if name in used])
     beside = ["truth / %", "away by"] if true else []
-    head = ["share", "mAh ± SD", "% ± SD", *beside, "SD: noise", "SD: SOC factor", "SD: cycler"]
+    named = [f"SD: {'SOC factor' if name == 'soc_factor' else name}" for name in TERMS if name in used]
+    head = ["share", "mAh ± SD", "% ± SD", *beside, *named]
     return table(head, rows)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
 
 from labctl.analysis.recipe import METAL, Recipe
+from labctl.errors import AnalysisError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +20,105 @@ class Settings:
         Windows, baseline, zero filling.
     reference_cycle : int
         Whose discharge capacity is a state of health of 1.
+    soc : str
+        ``paper``: the positive electrode counts as full after a charge and as empty in both other states; ``coulomb``:
+        its state of charge is counted from the charge that passed, and the factor read off its curve there.
+    soc_shape_sd : float
+        With ``coulomb``: how far a factor that is known at 0 and 1 alone may lie off the straight line in the middle,
+        as a standard deviation. The paper's two series differ by 0.05 there.
+    soc_tolerance : float
+        With ``paper``: state of charge up to which the positive electrode may be called empty without a flag.
     detection_sigma : float
         The detection limit of dead lithium is so many standard deviations of the pristine cell's spectrum.
+    blank : str
+        Whether the pristine cell's signal in the metal window is taken from every state: ``auto`` where it exceeds the
+        detection limit, ``always`` or ``never``.
+    blank_left_when_charged, blank_left_sd : float
+        What a full charge leaves of that signal, if it is the positive electrode's lithium: 0.26 of NMC622 at
+        204 of 276.5 mAh/g; and how uncertain that is.
+    curie : str
+        ``refuse`` spectra of different temperatures, or ``scale`` them by the absolute temperature, which holds for
+        the nuclei's magnetisation alone.
     temperature_tolerance_K : float
         Between the spectra of a cell; metal loses 0.34 % of its signal per K at room temperature.
+    temperature_sd_K : float
+        How well the sample's temperature is known in each state.
+    reinsertion : str
+        What the electrolyte's line, which every state has, is used for besides a check: ``none``; ``scale``: integrals
+        are taken relative to it; ``scatter``: its scatter over the states is the error of an insertion.
     reinsertion_sd : float
-        Relative standard deviation of an integral from taking the cell out of the probe and putting it back. 0 until
-        a laboratory has measured its own.
+        Relative standard deviation of an integral from taking the cell out of the probe and putting it back that the
+        choice above does not tell. 0 until a laboratory has measured its own.
+    insertion_tolerance, insertion_shift_ppm : float
+        Difference of the electrolyte's integral (relative) and shift between two states from which it is flagged.
+    identity_integral, identity_shift_ppm : float
+        Difference of the electrolyte's integral (relative) and shift from which another cell is suspected.
+    pulse_sd : float
+        Relative standard deviation of the flip angle from one insertion to the next.
+    pulse_tolerance : float
+        Relative difference of a pulse from the calibrated π/2 from which it is flagged.
+    t1_spread : float
+        Relative standard deviation of T1 between states where it was not measured in each; needs a T1 of the cell.
+    recycle_t1 : float
+        A recycle delay shorter than so many T1 is flagged.
+    order_sigma : float
+        Dead metal beyond what the discharge left by so many standard deviations refuses the set: no step adds metal.
+    leak_uA : float
+        Residual current of the stripping hold from which a leak is flagged, µA.
+    longest_wait_h : float
+        Time between cycling and spectrum from which corrosion is flagged, h; longer than an oven's soak.
+    k_sigma : float
+        A cell's mAh per unit of integral is flagged if it lies so many standard deviations from the others'.
     linear_up_to_mAh_cm2 : float
         Areal capacity up to which the paper shows the integral to be proportional to the metal.
     """
 
     recipe: Recipe = METAL
     reference_cycle: int = 1
+    soc: Literal["paper", "coulomb"] = "paper"
+    soc_shape_sd: float = 0.02
+    soc_tolerance: float = 0.15
     detection_sigma: float = 3.0
+    blank: Literal["auto", "always", "never"] = "auto"
+    blank_left_when_charged: float = 0.26
+    blank_left_sd: float = 0.15
+    curie: Literal["refuse", "scale"] = "refuse"
     temperature_tolerance_K: float = 2.0
+    temperature_sd_K: float = 0.3
+    reinsertion: Literal["none", "scale", "scatter"] = "none"
     reinsertion_sd: float = 0.0
+    insertion_tolerance: float = 0.05
+    insertion_shift_ppm: float = 1.0
+    identity_integral: float = 0.15
+    identity_shift_ppm: float = 2.0
+    pulse_sd: float = 0.0
+    pulse_tolerance: float = 0.1
+    t1_spread: float = 0.0
+    recycle_t1: float = 3.0
+    order_sigma: float = 4.0
+    leak_uA: float = 1.0
+    longest_wait_h: float = 6.0
+    k_sigma: float = 4.0
     linear_up_to_mAh_cm2: float = 2.5
+
+    def __post_init__(self) -> None:
+        """Refuse what no evaluation can be told."""
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise AnalysisError(f"the setting {name} is {getattr(self, name)!r}; it can be {', '.join(allowed)}")
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
+                raise AnalysisError(f"the setting {one.name} is {value}; it must be finite and not negative")
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings as plain data."""
         return asdict(self)
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "soc": ("paper", "coulomb"),
+    "blank": ("auto", "always", "never"),
+    "curie": ("refuse", "scale"),
+    "reinsertion": ("none", "scale", "scatter"),
+}

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.analysis import allocate
+from labctl.analysis.budget import TERMS
 from labctl.analysis.inventory import SHARES
 from labctl.errors import AnalysisError
 
@@ -73,7 +74,10 @@ def test_each_error_term_is_the_slope_times_the_deviation(Q, Id, Iv, f, which):
 def test_the_budget_names_its_terms_and_adds_up_to_the_deviation():
     a = allocate(**WORKED, sigma_integral=(0.3, 0.2, 0.1), sigma_soc_factor=0.015, sigma_capacity=0.003)
     for share in SHARES:
-        assert set(a.budget[share]) == {"integrals", "soc_factor", "capacity"}
+        assert {name for name, value in a.budget[share].items() if value} == {"noise", "soc_factor", "cycler"} - set(
+            ("noise", "soc_factor") if share == "reversible" else ()
+        )
+        assert tuple(a.budget[share]) == tuple(TERMS)
         assert np.hypot.reduce(list(a.budget[share].values())) == pytest.approx(a.percent_sd(share))
 
 
