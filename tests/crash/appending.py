@@ -25,7 +25,7 @@ from labctl.results import Record, RecordWriter, read_records
 OPERATION = "lab-1/bare-01/c001/01-charge/a1"
 BATCHES = (1, 7, 60, 1, 2_000)
 # So many that the kill meets the write that is under way.
-LARGE = 10_000
+LARGE = 4_000
 
 
 def records(first: int, number: int) -> list[Record]:
