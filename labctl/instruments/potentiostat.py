@@ -105,6 +105,23 @@ class DynamicRequest:
     points_per_decade_low: int | None = None
     periods_low: int | None = None
 
+    def spectrum(self) -> ImpedanceRequest:
+        """One spectrum of the series: galvanostatic, with the direct current as its bias."""
+        return ImpedanceRequest(
+            name=self.name,
+            control="galvanostatic",
+            frequency_start=self.frequency_start,
+            frequency_end=self.frequency_end,
+            points_per_decade=self.points_per_decade,
+            periods=self.periods,
+            amplitude=self.amplitude,
+            bias=self.current,
+            voltage_min=self.voltage_min,
+            voltage_max=self.voltage_max,
+            points_per_decade_low=self.points_per_decade_low,
+            periods_low=self.periods_low,
+        )
+
 
 class Potentiostat(Instrument, Protocol):
     """Measures impedance; its source is off except while it does."""

@@ -299,3 +299,14 @@ def test_a_spectrum_gives_both_electrodes_with_the_cell_as_their_sum() -> None:
     alone = records_of({0: mpr.Measured(both, 2)})[1]
     assert isinstance(alone, Point)
     assert alone.counter == pytest.approx(far, rel=1e-6)
+
+
+def test_a_settings_file_that_ends_with_a_nameless_technique_is_refused_at_its_line() -> None:
+    content = b"EC-LAB SETTING FILE\r\n\r\nNumber of linked techniques : 1\r\n\r\nTechnique : 1"
+    with pytest.raises(DataError, match=r"run\.mps:5: a technique without a name"):
+        parse(content, "run.mps")
+
+
+def test_a_text_export_whose_head_is_no_length_is_refused() -> None:
+    with pytest.raises(DataError, match="no text export"):
+        mpt.read(b"EC-Lab ASCII FILE\r\nNb header lines : " + b"9" * 5000 + b"\r\n\r\n", "run.mpt")

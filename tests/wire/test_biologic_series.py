@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from biologic_bench import TOKEN, Bench, charged, on_bench
+from dynamic_series import SERIES, SHORT
 
 from labctl.instruments import (
     Busy,
@@ -27,21 +28,6 @@ from labctl.instruments import (
 )
 from labctl_simulators.cell import Current
 
-SERIES = DynamicRequest(
-    name="dead-lithium/bare-01/c030/04-deis/a1",
-    current=-0.05e-3,
-    amplitude=0.065e-3,
-    frequency_start=300e3,
-    frequency_end=0.1,
-    points_per_decade=10,
-    periods=6,
-    spectra=20,
-    cutoff=3.0,
-    voltage_min=2.5,
-    voltage_max=4.4,
-)
-SHORT = replace(SERIES, frequency_end=10.0, points_per_decade=5, spectra=3)
-"""Three spectra of 24 points, some 4 s each."""
 COARSE = replace(SERIES, frequency_end=1.0, points_per_decade=5)
 """Twenty of 29 points."""
 DRAWN = 1.44

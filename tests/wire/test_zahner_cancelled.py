@@ -7,23 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from dynamic_series import SERIES
 from zahner_bench import REQUEST, TOKEN, Bench, on_bench
-
-from labctl.instruments import DynamicRequest
-
-SERIES = DynamicRequest(
-    name="dead-lithium/bare-01/c030/04-deis/a1",
-    current=-0.05e-3,
-    amplitude=0.065e-3,
-    frequency_start=300e3,
-    frequency_end=0.1,
-    points_per_decade=10,
-    periods=6,
-    spectra=3,
-    cutoff=3.0,
-    voltage_min=2.5,
-    voltage_max=4.4,
-)
 
 
 @pytest.mark.parametrize("dynamic", [True, False])

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dynamic_series import SERIES, SHORT
 from zahner_bench import REQUEST, TOKEN, Bench, Silent, description, on_bench
 
 from labctl.engine.clock import LoopClock, run_virtual
 from labctl.instruments import (
     Busy,
     DynamicPotentiostat,
-    DynamicRequest,
     Handle,
     OutOfRange,
     Progress,
@@ -29,22 +29,6 @@ from labctl_simulators.cell import Current
 from labctl_simulators.faults import FaultPlan, FaultProxy
 from labctl_simulators.laboratory import Laboratory
 from labctl_simulators.thales import ThalesSimulator
-
-SERIES = DynamicRequest(
-    name="dead-lithium/bare-01/c030/04-deis/a1",
-    current=-0.05e-3,
-    amplitude=0.065e-3,
-    frequency_start=300e3,
-    frequency_end=0.1,
-    points_per_decade=10,
-    periods=6,
-    spectra=20,
-    cutoff=3.0,
-    voltage_min=2.5,
-    voltage_max=4.4,
-)
-SHORT = replace(SERIES, frequency_end=10.0, points_per_decade=5, spectra=3)
-"""Three spectra of 24 points, some 8 s each."""
 
 
 async def until_it_ends(driver: ZahnerPotentiostat, handle: Handle) -> Progress:

@@ -110,6 +110,8 @@ def parse(content: bytes, name: str) -> Template:
         raise DataError(f"{name}: has no technique")
     blocks: dict[str, Block] = {}
     for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        if start + 1 == end:
+            raise DataError(f"{name}:{start + 1}: a technique without a name")
         title = lines[start + 1].strip()
         rows = [
             (line[:_WIDTH].strip(), line[_WIDTH : 2 * _WIDTH].strip())

@@ -16,8 +16,8 @@ from labctl_drivers.biologic.mpr import Measured
 from labctl_drivers.biologic.mpr_columns import FACTORS
 
 _MAGICS: Final = ("EC-Lab ASCII FILE", "BT-Lab ASCII FILE")
-_HEAD: Final = re.compile(r"Nb header lines\s*:\s*(\d+)")
-_LOOP: Final = re.compile(r"Loop \d+ from point number (\d+) to (\d+)")
+_HEAD: Final = re.compile(r"Nb header lines\s*:\s*(\d{1,9})\s*\Z")
+_LOOP: Final = re.compile(r"Loop \d+ from point number (\d{1,9}) to \d+")
 
 
 def read(content: bytes, name: str) -> Measured:

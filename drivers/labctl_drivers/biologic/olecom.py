@@ -8,12 +8,14 @@ values come before the vendor's 1 (done) or 0 (failed), as ``comtypes`` gives th
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from labctl.errors import UsageError
+from labctl_drivers.biologic.olecom_status import JUDGED
 
 PROG_ID: Final = "EClabCOM.EClabExe"
 #: Values of a status.
@@ -181,6 +183,8 @@ class EcLab:
         found = tuple(float(value) for value in values[:STATUS_VALUES])
         if not any(found):
             raise CallFailed("MeasureStatus", "EC-Lab gives nothing but zeros")
+        if not all(math.isfinite(found[index]) for index in JUDGED):
+            raise CallFailed("MeasureStatus", "EC-Lab gives no numbers")
         return found
 
     def data_file(self, device: int, channel: int, technique: int) -> str:

@@ -12,6 +12,8 @@ from typing import Final
 from labctl_drivers.biologic.backend import ChannelStatus, Doing
 
 STATE, NUMBER, CODE, LOOPS, TIME, EWE, ECE, CURRENT, SAFETY, CONNECTION = 0, 4, 5, 9, 15, 16, 17, 19, 30, 31
+#: Those by which a channel is judged: without a number there, a status tells nothing.
+JUDGED: Final = (STATE, TIME, EWE, CURRENT, SAFETY, CONNECTION)
 
 #: By the first value: word, and what the channel does. At a safety limit it is paused, its leads open.
 STATES: Final = {

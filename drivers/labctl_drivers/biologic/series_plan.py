@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from labctl.instruments import DynamicRequest, ImpedanceRequest, OutOfRange
+from labctl.instruments import DynamicRequest, OutOfRange
 from labctl_drivers.biologic.backend import ConstantCurrent, GalvanostaticImpedance, Limit, Loop, Technique
 from labctl_drivers.biologic.plan import compile_request, sweep_duration
 
@@ -37,21 +37,7 @@ def compile_series(request: DynamicRequest, guard: float) -> tuple[Technique, ..
     if request.current == 0 or not 1 <= request.spectra <= _MOST or request.pause < 0:
         asked = f"{request.spectra} spectra under {request.current:g} A, {request.pause:g} s apart"
         raise OutOfRange(f"{asked}: 1 to {_MOST} spectra under a current other than 0")
-    single = ImpedanceRequest(
-        name=request.name,
-        control="galvanostatic",
-        frequency_start=request.frequency_start,
-        frequency_end=request.frequency_end,
-        points_per_decade=request.points_per_decade,
-        periods=request.periods,
-        amplitude=request.amplitude,
-        bias=request.current,
-        voltage_min=request.voltage_min,
-        voltage_max=request.voltage_max,
-        points_per_decade_low=request.points_per_decade_low,
-        periods_low=request.periods_low,
-    )
-    made = compile_request(single)
+    made = compile_request(request.spectrum())
     if not isinstance(made, GalvanostaticImpedance):
         raise OutOfRange("a spectrum under direct current is galvanostatic")
     low, high = Limit("voltage", False, request.voltage_min), Limit("voltage", True, request.voltage_max)

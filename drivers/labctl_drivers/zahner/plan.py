@@ -255,20 +255,7 @@ def sweeps_of(request: ImpedanceRequest, token: str, place: Place) -> tuple[Plan
 
 def series_of(request: DynamicRequest, token: str, place: Place) -> tuple[Plan, ...]:
     """All spectra of a series, numbered from 1."""
-    single = ImpedanceRequest(
-        name=request.name,
-        control="galvanostatic",
-        frequency_start=request.frequency_start,
-        frequency_end=request.frequency_end,
-        points_per_decade=request.points_per_decade,
-        periods=request.periods,
-        amplitude=request.amplitude,
-        bias=request.current,
-        voltage_min=request.voltage_min,
-        voltage_max=request.voltage_max,
-        points_per_decade_low=request.points_per_decade_low,
-        periods_low=request.periods_low,
-    )
+    single = request.spectrum()
     return tuple(Plan(single, f"{token}-{number:03d}", place) for number in range(1, request.spectra + 1))
 
 
