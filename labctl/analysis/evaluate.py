@@ -13,9 +13,9 @@ from labctl.analysis.bundles import Campaign, Operation
 from labctl.analysis.calibration import calibrated
 from labctl.analysis.charges import Charges
 from labctl.analysis.cycling import Course, CycleCapacities
+from labctl.analysis.findings import EvaluatedImpedance
 from labctl.analysis.flags import Flag, within
 from labctl.analysis.groups import group_results
-from labctl.analysis.impedance import ImpedanceSpectrum
 from labctl.analysis.judgement import judged, neighbours, standing
 from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
@@ -198,12 +198,12 @@ def _curve_of(kind: str, operations: Sequence[Operation], courses: Mapping[int, 
     return next((courses[id(one)] for one in reversed(operations) if one.kind == kind), None)
 
 
-def _impedance(operations: Sequence[Operation], flag: Callable[[str], None]) -> dict[str, ImpedanceSpectrum]:
+def _impedance(operations: Sequence[Operation], flag: Callable[[str], None]) -> dict[str, EvaluatedImpedance]:
     found = {}
     for one in operations:
         if one.kind == "eis":
             try:
-                found[one.label] = impedance.read(one.file("impedance.csv"))
+                found[one.label] = EvaluatedImpedance(impedance.read(one.file("impedance.csv")), token=one.token)
             except DataError as error:
                 flag(str(error))
     return found

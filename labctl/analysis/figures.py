@@ -44,7 +44,7 @@ def cell_figure(
     allocation = None if one.measured is None else one.measured.allocation
     shares_of_cell(upper_right, allocation, truth_of(truth, cell.cell, one.cycle))
     voltage(lower_left, cell, one)
-    nyquist(lower_right, {state: [spectrum] for state, spectrum in one.impedance.items()})
+    nyquist(lower_right, {state: [found.spectrum] for state, found in one.impedance.items()})
     return figure
 
 
@@ -64,8 +64,8 @@ def group_figure(analysis: Analysis, group: str, truth: Mapping[str, Any] | None
         states: dict[str, list[ImpedanceSpectrum]] = {}
         for _, one in measured:
             if one.cycle == number:
-                for state, spectrum in one.impedance.items():
-                    states.setdefault(state, []).append(spectrum)
+                for state, found in one.impedance.items():
+                    states.setdefault(state, []).append(found.spectrum)
         nyquist(figure.add_subplot(bottom[column]), states, f"Impedance, cycle {number}, all cells")
     return figure
 

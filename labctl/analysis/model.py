@@ -7,9 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from labctl.analysis.cycling import Course, CycleCapacities, LedgerLine
+from labctl.analysis.electrochemistry import CycleLife
 from labctl.analysis.factor import FactorCurve, two_points
-from labctl.analysis.impedance import ImpedanceSpectrum
+from labctl.analysis.findings import (
+    Ageing,
+    Conversion,
+    DynamicSeries,
+    EvaluatedImpedance,
+    GroupRates,
+    OperandoSpectra,
+    ShareComparison,
+)
 from labctl.analysis.inventory import Allocation
+from labctl.analysis.morphology import Fractions
 from labctl.analysis.nmr import Integral, Spectrum
 from labctl.analysis.nutation import Nutation
 from labctl.analysis.settings import Settings
@@ -108,6 +118,8 @@ class Measured:
         How the positive electrode's state of charge was told: ``paper`` or ``coulomb``.
     state_of_charge, soc_factors : tuple of float or None
         Of the charged, the discharged and the dead state as they were used.
+    deposits : mapping of str to Fractions
+        How the metal was plated, by state; of the charged one at least, where it could be told.
     """
 
     states: Mapping[str, State]
@@ -121,11 +133,12 @@ class Measured:
     soc_mode: str = "paper"
     state_of_charge: tuple[float, float, float] | None = None
     soc_factors: tuple[float, float, float] | None = None
+    deposits: Mapping[str, Fractions] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class CycleResult:
-    """One cycle of one cell."""
+    """One cycle of one cell; ``impedance`` by state (``charged``, ``discharged``, ``stripped``), never mixed."""
 
     cycle: int
     capacities: CycleCapacities
@@ -135,7 +148,10 @@ class CycleResult:
     measured: Measured | None = None
     charge_course: Course | None = None
     discharge_course: Course | None = None
-    impedance: Mapping[str, ImpedanceSpectrum] = field(default_factory=dict)
+    ageing: Ageing = field(default_factory=Ageing)
+    impedance: Mapping[str, EvaluatedImpedance] = field(default_factory=dict)
+    dynamic: tuple[DynamicSeries, ...] = ()
+    operando: tuple[OperandoSpectra, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +167,7 @@ class CellResult:
     measure_at: tuple[int, ...]
     flags: tuple[str, ...]
     cycles: tuple[CycleResult, ...]
+    life: CycleLife | None = None
 
     @property
     def first_charge_mAh(self) -> float | None:
@@ -221,6 +238,8 @@ class Analysis:
         What holds for all results.
     flags : tuple of str
         What a reader must know about single cells or groups, with their names.
+    comparisons, rates, conversions : tuple
+        Groups against each other, loss rates of each group, the conversion factor of each campaign.
     """
 
     mode: str
@@ -230,6 +249,9 @@ class Analysis:
     settings: Settings
     notes: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    comparisons: tuple[ShareComparison, ...] = ()
+    rates: tuple[GroupRates, ...] = ()
+    conversions: tuple[Conversion, ...] = ()
 
     def to_json(self, *, truth: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Give the ``labctl.analysis/1`` document.
