@@ -26,6 +26,7 @@ def test_the_worked_example_comes_out_to_the_last_digit():
 def test_the_worked_errors_agree_with_theory_and_with_drawing():
     a = allocate(**WORKED, sigma_integral=0.3, sigma_soc_factor=0.01, sigma_capacity=0.002)
     assert a.dead_percent_sd == pytest.approx(0.31437, abs=5e-6)
+    assert a.excess_percent_sd == pytest.approx(0.4768, rel=0.01)
     assert a.interphase_percent_sd == pytest.approx(0.3709, abs=5e-5)
     rng = np.random.default_rng(5)
     drawn = {share: [] for share in SHARES}
