@@ -110,7 +110,7 @@ SHAPES = {"early": (0.78, 0.17, 0.05), "late": (0.28, 0.46, 0.26), "dead": (0.15
 def metal_lines(mAh: float, shape: str, soc: float, factor: float = 1.08) -> tuple[Line, ...]:
     seen = mAh / (factor + (1 - factor) * soc)
     dense, mossy, dendritic = SHAPES[shape]
-    shift = 3.3 * soc
+    shift = 3.3 * (1 - soc)
     return (
         Line(246.7 + shift, seen * dense, 7, 3),
         Line(256.5 + shift, seen * mossy, 8, 3),

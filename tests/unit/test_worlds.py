@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from synthetic import Acquisition, Line, World, metal_lines, write_dataset
+from synthetic import ELECTROLYTE, Acquisition, Line, World, metal_lines, write_dataset
 from worlds import PAPER, RECOVERABLE, WARNED, ZERO, Case, analysed, cell, chosen, draw, explore, truth_of, written
 
-from labctl.analysis import Settings, analyze, calibration, nmr
+from labctl.analysis import Settings, analyze, calibration, calibration_series, nmr
 from labctl.analysis.budget import TERMS
 from labctl.analysis.comparable import Shot
 from labctl.analysis.cycling import CycleCapacities, LedgerLine
@@ -154,7 +154,7 @@ def series(rng, noise=0.003, scatter=0.0, foil_more=0.0) -> list[calibration.Poi
             more = 1 + (foil_more if kind == "foil" and soc == 0.0 else 0.0)
             true = lithium * amount / (f * more)
             drawn = true * (1 + math.hypot(noise, scatter) * rng.normal())
-            shift = None if soc is None else 246.7 + 3.3 * (1 - soc) * -1 + 0.1 * rng.normal()
+            shift = None if soc is None else 246.7 + 3.3 * (1 - soc) + 0.1 * rng.normal()
             width = 13.0 if kind == "foil" and soc == 1.0 else None
             points.append(calibration.Point(kind, name, soc, drawn, noise * true, amount, shift, width))
     return points
@@ -172,10 +172,34 @@ def test_a_calibration_series_gives_the_factor_with_true_deviations():
     assert 0.85 < np.std(pulls) < 1.25
     assert told.curve.factor[2] == 1.0
     assert told.curve.covariance[2] == (0.0, 0.0, 0.0)
-    assert told.curve.shift_at(0.0) == pytest.approx(-3.3, abs=0.3)
+    assert told.curve.shift_at(0.0) == pytest.approx(3.3, abs=0.3)
     assert told.curve.width_cap_ppm == 13.0
     value, sd = told.without_electrode
     assert value == pytest.approx(0.95, abs=4 * sd)
+
+
+def test_a_calibration_series_is_evaluated_from_its_spectra(tmp_path):
+    """Foil and deposits beside electrodes at 0, 0.5 and 1 and foil alone, as files; the paper's Fig. 1."""
+    entries = []
+    rng = np.random.default_rng(8)
+    for lithium, name, amount in (("foil", "f1", 1.0), ("foil", "f2", 1.0), ("deposited", "d1", 2.4)):
+        for number, (soc, f) in enumerate([*TRUE.items(), (None, 0.95)] if lithium == "foil" else TRUE.items()):
+            at = 246.7 + 3.3 * (1 - (1.0 if soc is None else soc))
+            metal = Line(at, 3.0 * amount / f, 8.0, 3.0)
+            taken = Acquisition((metal, ELECTROLYTE), sigma=4.5, scans=1024 if number else 2048)
+            folder = write_dataset(tmp_path / name / str(number + 1), taken, rng)
+            entries.append(calibration_series.Entry(folder, lithium, name, soc, amount))
+    told = calibration_series.evaluate(entries, id="probe", source="test")
+    for soc, f in TRUE.items():
+        sd = math.sqrt(told.curve.covariance[told.curve.soc.index(soc)][told.curve.soc.index(soc)])
+        assert told.curve.at(soc) == pytest.approx(f, abs=4 * sd + 1e-12)
+    assert told.curve.shift_at(0.0) == pytest.approx(3.3, abs=0.15)
+    width = 0.5346 * 3 + math.sqrt(0.2166 * 9 + 64)
+    assert told.curve.width_cap_ppm == pytest.approx(width, abs=0.3)
+    longer = Acquisition((metal,), pulse_us=9.0)
+    other = calibration_series.Entry(write_dataset(tmp_path / "x", longer), "foil", "f1", 0.5)
+    with pytest.raises(AnalysisError, match="series f1: the pulse length differs"):
+        calibration_series.evaluate([*entries, other], id="probe", source="test")
 
 
 def test_repeats_that_scatter_widen_the_factor_and_agreeing_ones_do_not():
