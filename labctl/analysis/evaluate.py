@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.analysis import bundles, calibration, cycling, impedance
+from labctl.analysis import bundles, calibration, cycling, impedance, under_current
 from labctl.analysis.bundles import Campaign, Operation
 from labctl.analysis.calibration import calibrated
 from labctl.analysis.charges import Charges
@@ -111,7 +111,7 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
         )
     area = float(entry.get("area_m2") or 0.0)
     result = CellResult(campaign.name, name, str(entry.get("group") or ""), str(entry.get("chemistry") or ""), area,
-                        factor, measure_at, (), tuple(cycles))  # fmt: skip
+                        factor, measure_at, (), under_current.added(session, name, cycles, flags.append))  # fmt: skip
     flags[:0] = standing(result, session.settings)
     flags += judged(result, operations)
     return CellResult(campaign.name, name, result.group, result.chemistry, area, factor, measure_at,
