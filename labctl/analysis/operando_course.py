@@ -17,6 +17,8 @@ from labctl.analysis.findings import Floats
 from labctl.errors import DataError
 
 _EMPTY = np.empty(0)
+#: Before the first look and after the last the clock is taken to have run, s.
+_LONG = 1e7
 
 
 def course(operation: Operation, began: float, told: Callable[[str], None]) -> tuple[Floats, Floats, Floats]:
@@ -89,5 +91,6 @@ def _clock(operation: Operation) -> tuple[Floats, Floats, list[tuple[float, floa
         nodes.append((test, at))
     if not nodes:
         raise DataError(f"{path}: the test's clock was never seen running")
-    told = np.array(nodes)
+    (first, at_first), (last, at_last) = nodes[0], nodes[-1]
+    told = np.array([(first - _LONG, at_first - _LONG), *nodes, (last + _LONG, at_last + _LONG)])
     return told[:, 0], told[:, 1], stops
