@@ -178,6 +178,17 @@ def _load(folder: Path, only: set[str] | None) -> Campaign:
     return Campaign(folder, str(document["campaign"]), str(document["mode"]), cells, tuple(operations), document)
 
 
+def nested(operation: Operation, name: str) -> Operation:
+    """Give a bundle inside a bundle, such as one spectrum of a series, by its ``operation.json``.
+
+    Raises
+    ------
+    DataError
+        If the outer bundle does not list that document, it was changed, or cannot be read.
+    """
+    return _operation(operation.file(name))
+
+
 def _operation_files(folder: Path) -> Iterator[Path]:
     for here, folders, files in os.walk(folder):
         folders.sort()

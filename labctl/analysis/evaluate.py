@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.analysis import ageing, bundles, calibration, campaign_findings, cycling
+from labctl.analysis import ageing, bundles, calibration, campaign_findings, cycling, under_current
 from labctl.analysis.bundles import Campaign, Operation
 from labctl.analysis.calibration import calibrated
 from labctl.analysis.charges import Charges
@@ -137,7 +137,7 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
     area = float(entry.get("area_m2") or 0.0)
     life = ageing.life(capacities, session.settings, flags.append)
     result = CellResult(campaign.name, name, str(entry.get("group") or ""), str(entry.get("chemistry") or ""), area,
-                        factor, measure_at, (), tuple(cycles), life)  # fmt: skip
+                        factor, measure_at, (), under_current.added(session, name, cycles, flags.append), life)  # fmt: skip
     flags[:0] = standing(result, session.settings)
     flags += [*judged(result, operations), *impedances.remarks(), *deposits.remarks()]
     return replace(result, flags=tuple(dict.fromkeys(flags)))

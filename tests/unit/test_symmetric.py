@@ -6,6 +6,7 @@ import pytest
 from labctl.analysis.nucleation import nucleation_overvoltage
 from labctl.analysis.resistances import evolution, jumps
 from labctl.analysis.symmetric import SymmetricSettings, evaluate
+from labctl.analysis.symmetric_summary import of_record
 from labctl.errors import AnalysisError, DataError
 
 AREA = np.pi * 0.6**2  # cm2, 12 mm discs
@@ -208,3 +209,21 @@ def test_resistances_that_cannot_be_are_refused():
         evolution({1: 20.0, 3: -5.0, 12: 9.0})
     with pytest.raises(AnalysisError, match="from cycle 10 on"):
         evolution({1: 20.0, 3: 5.0})
+
+
+def test_a_record_becomes_a_table_by_cycles_with_its_cut_off_and_resistance():
+    half = [flat(0.12), flat(0.11), flat(0.08), flat(0.08), lambda x: 0.08 + 2.0 * x]
+    table = of_record(*cell(half, rest=60.0, step=1.0), name="s-1", area_cm2=AREA)
+    assert table.title == "symmetric cell s-1"
+    assert [row["cycle"] for row in table.rows] == [1, 2, 3]
+    assert [row["overvoltage_mV"] for row in table.rows[:2]] == pytest.approx([115.0, 80.0], abs=0.2)
+    assert table.rows[1]["resistance_ohm"] == pytest.approx(0.08 / CURRENT, rel=0.01)
+    assert table.rows[1]["resistance_ohm_cm2"] == pytest.approx(0.5 * AREA * 0.08 / CURRENT, rel=0.01)
+    assert table.rows[1]["shape"] == "plateau"
+    assert "the cut-off of 1.5 V was reached in cycle 3, after 2.35 cycles" in table.notes
+
+
+def test_a_record_without_jumps_that_were_sampled_says_so():
+    table = of_record(*cell([flat(0.1)] * 4, step=6.0))
+    assert "R_int ohm" not in [column.title for column in table.columns]
+    assert any(note.startswith("R_int is not told: ") for note in table.notes)
