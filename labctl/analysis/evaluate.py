@@ -19,6 +19,7 @@ from labctl.analysis.groups import group_results
 from labctl.analysis.judgement import judged, neighbours, standing
 from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
+from labctl.analysis.raw import raw_files
 from labctl.analysis.settings import Settings
 from labctl.errors import AnalysisError, DataError, InvalidFile
 
@@ -72,6 +73,7 @@ def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analy
         settings=chosen,
         notes=_NOTES,
         flags=tuple(flags),
+        raw=raw_files(campaigns),
     )
 
 
