@@ -6,7 +6,7 @@ Explanations are numbered notes at the end of the page, so they work without a s
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
@@ -54,7 +54,7 @@ class Notes:
             anchor = ""
         at = self.used.index(key) + 1
         title = escape(EXPLAINED[key].title, quote=True)
-        return Html(f'<sup><a class="why"{anchor} href="#why-{key}" title="How it was got: {title}">{at}</a></sup>')
+        return Html(f'<sup><a class="why"{anchor} href="#why-{key}" title="How it was got: {title}">[{at}]</a></sup>')
 
     def named(self, text: str, key: str) -> Html:
         """Give a name and the link to its explanation."""
@@ -102,7 +102,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Content]], caption:
             return shown(content)
         if content.reason not in reasons:
             reasons.append(content.reason)
-        return f"–<sup>{letter(reasons.index(content.reason))}</sup>"
+        return f"{escape(content.shown)}<sup>{letter(reasons.index(content.reason))}</sup>"
 
     top = "".join(f'<th scope="col"{one.kind}>{_head(one, notes)}</th>' for one in columns)
     lines = []
@@ -151,14 +151,10 @@ def heading(text: str, level: int = 2, anchor: str = "") -> Html:
     return Html(f"<h{level}{here}>{escape(text)}</h{level}>")
 
 
-def link(target: str, text: str) -> Html:
+def link(target: str, text: str, kind: str = "") -> Html:
     """Give a link; the target is encoded already."""
-    return Html(f'<a href="{escape(target, quote=True)}">{escape(text)}</a>')
-
-
-def links(targets: Mapping[str, str]) -> Html:
-    """Give several links, by their text."""
-    return Html(", ".join(link(target, text) for text, target in targets.items()))
+    name = f' class="{kind}"' if kind else ""
+    return Html(f'<a{name} href="{escape(target, quote=True)}">{escape(text)}</a>')
 
 
 def flags(texts: Sequence[str]) -> Html:

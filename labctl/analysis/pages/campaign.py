@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from labctl.analysis.findings import Conversion, GroupRates
+from labctl.analysis.findings import Conversion, GroupRates, ShareComparison
 from labctl.analysis.flags import NAMES, name_of
 from labctl.analysis.inventory import SHARES
 from labctl.analysis.model import Analysis, CellResult, GroupResult
@@ -84,14 +84,25 @@ def _body(
         yield paragraph("Not pooled: that needs shares of at least two cells of one campaign.")
     for one in analysis.conversions:
         yield from _conversion(one, notes)
+    yield heading("What holds for all results")
+    yield bullets([*analysis.notes, *settings(analysis)])
+    rows = [(name, "settings", shown) for name, shown in _flat(analysis.settings.to_json())]
+    yield facts(rows, "All settings of the evaluation", notes)
     yield heading("How each number was got")
     yield paragraph(
         "Numbers are rounded to two digits of their standard deviation (± 1 SD); without one, to four digits of their "
         "own."
     )
     yield notes.listed()
-    yield heading("What holds for all results")
-    yield bullets([*analysis.notes, *settings(analysis)])
+
+
+def _flat(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Give settings as name and text, those of parts with the part's name before theirs."""
+    for name, value in data.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{above}{name}: ")
+        else:
+            yield f"{above}{name}", "not set" if value is None else str(value)
 
 
 def _summary(analysis: Analysis) -> str:
@@ -171,7 +182,10 @@ def _groups(analysis: Analysis, truth: Mapping[str, Any] | None, notes: Notes) -
         row: list[Content] = [f"{group.group}, cycle {group.cycle}", str(len(group.cells))]
         for share in SHARES:
             found = group.shares[share]
-            row.append(Missing("not evaluated") if found is None else number(found.mean, found.sd))
+            alone = found.sd is None
+            row.append(
+                Missing("a single cell has no spread", number(found.mean)) if alone else number(found.mean, found.sd)
+            )
         rows.append(row)
         if truth is not None:
             rows.append(["truth", "", *_true(group, truth)])
@@ -207,6 +221,7 @@ def _comparisons(analysis: Analysis, notes: Notes) -> Iterator[str]:
         yield paragraph(_why_not_compared(analysis))
         return
     rows: list[list[Content]] = []
+    sure = analysis.comparisons[0].result.confidence
     for one in analysis.comparisons:
         result = one.result
         half = 0.5 * (result.high - result.low)
@@ -220,12 +235,26 @@ def _comparisons(analysis: Analysis, notes: Notes) -> Iterator[str]:
             "yes" if one.p_adjusted < 1.0 - result.confidence else "not shown",
         ])  # fmt: skip
     columns = [
-        Column("what"), Column("difference", "%", "difference"), Column("95 % interval", "%", "difference"),
+        Column("what"), Column("difference", "%", "difference"), Column(f"{sure:.0%} interval", "%", "difference"),
         Column("p", "1", "p"), Column("p, adjusted", "1", "p"), Column("differ?"),
     ]  # fmt: skip
     yield table(columns, rows, "Differences in percent of the first charge", notes)
-    yield paragraph("In words, each comparison on its own, in percent of the first charge:")
-    yield bullets([f"{one.share}, cycle {one.cycle}: {one.result.sentence}." for one in analysis.comparisons])
+    yield paragraph("In words, each comparison on its own, all in percent of the first charge:")
+    yield bullets([_in_words(one) for one in analysis.comparisons])
+
+
+def _in_words(one: ShareComparison) -> str:
+    """Give the comparison's sentence, its numbers rounded as all others."""
+    result = one.result
+    sides = [f"{name} {number(side.mean, side.sd)} % (n = {side.n})"
+             for name, side in ((one.second, result.second), (one.first, result.first))]  # fmt: skip
+    low, high = (number(value, digits=3) for value in (result.low, result.high))
+    _, _, judgement = result.sentence.partition("; ")
+    return (
+        f"{one.share}, cycle {one.cycle}: {' against '.join(sides)}, a difference of "
+        f"{number(result.difference, digits=3)} %, {result.confidence:.0%} interval {low} to {high} % "
+        f"(Welch t = {result.t:.2f}, df = {result.df:.2f}, p = {number(result.p, digits=2)}): {judgement}."
+    )
 
 
 def _why_not_compared(analysis: Analysis) -> str:
@@ -263,7 +292,9 @@ def _rate_rows(one: GroupRates) -> Iterator[list[Content]]:
         basis = f"the lines of {found.n} cells" if found.quoted == "cells" else f"one line, {found.pooled.n} points"
         yield [
             f"{one.group}, {share}",
-            number(found.rate, found.rate_sd) if found.rate_sd is not None else Html(f"{number(found.rate)} (no SD)"),
+            number(found.rate, found.rate_sd)
+            if found.rate_sd is not None
+            else Missing("two points: the rate has no standard deviation", number(found.rate)),
             basis,
             Missing("it takes four points at three cycles") if bend is None else number(bend, digits=2),
         ]
@@ -283,10 +314,10 @@ def _conversion(one: Conversion, notes: Notes) -> Iterator[str]:
              Missing("two cells do not tell") if found.next_low is None or found.next_high is None
              else f"{number(found.next_low)} to {number(found.next_high)} {unit}"),
             ("spread between cells, as SD (95 % upper limit)", "pooled",
-             f"{spread(100 * found.spread / found.mean)} % ({spread(100 * found.spread_high / found.mean)} %) of k"),
+             f"{part(100 * found.spread / found.mean)} % ({part(100 * found.spread_high / found.mean)} %) of k"),
             ("spread within a cell, as SD", "pooled",
              Missing("every cell was measured once") if found.within is None
-             else f"{spread(100 * found.within / found.mean)} % of k"),
+             else f"{part(100 * found.within / found.mean)} % of k"),
             ("p of this heterogeneity if all were equal", "pooled", f"{number(found.q_p, digits=2)} (a probability)"),
         ]  # fmt: skip
         yield facts(rows, f"{one.campaign}: k over {found.cells} cells", notes)
@@ -299,11 +330,22 @@ def _conversion(one: Conversion, notes: Notes) -> Iterator[str]:
     for each in chart.out:
         out.setdefault(each.name, []).append(f"{'warning' if each.warning else 'out'}: {each.reason}")
     lines: list[list[Content]] = []
+    known = {each.name: each for each in one.pooled.measurements} if one.pooled else {}
+    alone = Missing("not among the pooled ones")
     for name, value in zip(one.names, one.values, strict=False):
-        lines.append([name, number(value), f"{(value - chart.centre) / chart.sigma:+.1f}",
-                      "; ".join(out.get(name, [])) or "in control"])  # fmt: skip
-    columns = [Column("cell and cycle"), Column("k", "mAh per unit", "conversion"),
-               Column("from the centre", "σ", "chart"), Column("judgement")]  # fmt: skip
+        drawn = known.get(name)
+        lines.append([
+            name,
+            number(value, drawn.own_sd if drawn else None),
+            number(drawn.value, drawn.sd) if drawn else alone,
+            f"{(value - chart.centre) / chart.sigma:+.1f}",
+            "; ".join(out.get(name, [])) or "in control",
+        ])  # fmt: skip
+    columns = [
+        Column("cell and cycle"), Column("k ± SD", "mAh per unit", "conversion"),
+        Column("in the light of all", "mAh per unit", "pooled_value"), Column("from the centre", "σ", "chart"),
+        Column("judgement"),
+    ]  # fmt: skip
     low, high = chart.action_limits
     caption = (
         f"Control chart: centre {number(chart.centre)}, σ {spread(chart.sigma)}, action limits {number(low)} to "

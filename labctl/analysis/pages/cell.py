@@ -64,7 +64,7 @@ class _Cell:
 
     def body(self, drawn: Pictures) -> Iterator[str]:
         cell = self.cell
-        yield Html(f"<nav>{link('../report.html', '← all cells')}</nav>")
+        yield self._contents()
         said = f"Group {cell.group or '(none)'}, {cell.chemistry or 'chemistry not told'}; campaign {cell.campaign}."
         yield paragraph(said)
         yield heading("Flags")
@@ -87,16 +87,21 @@ class _Cell:
             yield heading(f"Cycle {one.cycle}", anchor=f"cycle-{one.cycle}")
             yield from lithium.sections(cell, one, self.truth, self.sources, self.notes, drawn)
             yield from electrical.sections(one, self.sources, self.notes, drawn)
-        yield heading("Raw files")
+        yield heading("Raw files", anchor="raw-files")
         yield self._raw()
-        yield heading("How each number was got")
+        yield heading("What holds for all results")
+        yield bullets([*self.analysis.notes, *settings(self.analysis)])
+        yield heading("How each number was got", anchor="explained")
         yield paragraph(
             "Numbers are rounded to two digits of their standard deviation (± 1 SD); without one, to four digits of "
             "their own."
         )
         yield self.notes.listed()
-        yield heading("What holds for all results")
-        yield bullets([*self.analysis.notes, *settings(self.analysis)])
+
+    def _contents(self) -> Html:
+        inside = [link(f"#cycle-{one.cycle}", f"Cycle {one.cycle}") for one in self.cell.cycles if _looked_at(one)]
+        ends = [link("#raw-files", "Raw files"), link("#explained", "How each number was got")]
+        return Html(f"<nav>{' '.join([link('../report.html', '← all cells'), *inside, *ends])}</nav>")
 
     def _short(self) -> Iterator[tuple[str, str, Content]]:
         cell = self.cell
@@ -185,9 +190,15 @@ class _Cell:
         rows = self.sources.rows()
         if not rows:
             return paragraph("This analysis does not know where its raw files are.")
-        columns = [Column("cycle"), Column("folder"), Column("kind"), Column("started (UTC)"), Column("files")]
-        return table(columns, rows, "Every operation and its files; the newest name of a file is in operation.json",
-                     self.notes)  # fmt: skip
+        columns = [
+            Column("cycle"),
+            Column("folder"),
+            Column("kind"),
+            Column("started", "UTC", "started"),
+            Column("files"),
+        ]
+        caption = "Every operation of this cell, and the references; operation.json has the SHA-256 of each file"
+        return table(columns, rows, caption, self.notes)
 
 
 _CYCLED = ("charge", "discharge", "hold")

@@ -9,7 +9,7 @@ from labctl.analysis.findings import DynamicSeries, EvaluatedImpedance, Operando
 from labctl.analysis.impedance.fitting import CircuitFit
 from labctl.analysis.impedance.linear_kk import KramersKronig
 from labctl.analysis.model import CycleResult
-from labctl.analysis.page import Column, Content, Html, Notes, flags, heading, paragraph, table
+from labctl.analysis.page import Column, Content, Html, Notes, bullets, heading, paragraph, table
 from labctl.analysis.pages.numbers import Missing, number
 from labctl.analysis.pages.pictures import Pictures
 from labctl.analysis.pages.sources import Sources
@@ -50,16 +50,16 @@ def _impedance(found: Mapping[str, EvaluatedImpedance], sources: Sources, notes:
         if one.electrode_fits:
             yield _fits(dict(one.electrode_fits), notes, f"Equivalent circuits of the electrodes, {state}")
         if one.electrode_check is not None:
-            mark = notes.mark("electrodes")
-            yield paragraph(Html(f"{_escaped(f'{state}: {one.electrode_check.statement}')}{mark}"))
-        texts = [*one.spectrum.flags, *(one.test.flags if one.test else ()), *(one.fit.flags if one.fit else ())]
-        yield flags([f"{state}: {text}" for text in dict.fromkeys(texts)])
+            yield paragraph(notes.named(f"{state}: {one.electrode_check.statement}", "electrodes"))
+    yield bullets([text for state, one in found.items() for text in _remarks(state, one)])
 
 
-def _escaped(text: str) -> str:
-    from html import escape
-
-    return escape(text)
+def _remarks(state: str, one: EvaluatedImpedance) -> Iterator[str]:
+    yield from (f"{state}: {text}" for text in one.spectrum.flags)
+    yield from (f"{state}, Kramers-Kronig test: {text}" for text in (one.test.flags if one.test else ()))
+    yield from (f"{state}, fit: {text}" for text in (one.fit.flags if one.fit else ()))
+    for name, fit in one.electrode_fits.items():
+        yield from (f"{state}, fit of {name}: {text}" for text in fit.flags)
 
 
 def _verdict(one: EvaluatedImpedance) -> list[Content]:
@@ -91,21 +91,21 @@ def _fits(fits: Mapping[str, CircuitFit | None], notes: Notes, title: str) -> Ht
     circuits = ", ".join(dict.fromkeys(one.circuit for one in fits.values() if one))
     rows: list[list[Content]] = []
     for name in names:
-        row: list[Content] = [Html(f"{notes.named(name, 'circuit')} / {_unit(name)}")]
+        row: list[Content] = [notes.named(f"{_spelt(name)} / {_unit(name)}", "circuit")]
         for one in fits.values():
             row.append(_parameter(one, name))
         rows.append(row)
     count = max(len(one.arcs) for one in fits.values() if one)
     for index in range(count):
         for label, unit, value, sd in _ARC:
-            row = [Html(f"{notes.named(f'arc {index + 1}: {label}', 'arc')} / {unit}")]
+            row = [notes.named(f"arc {index + 1}: {label} / {unit}", "arc")]
             for one in fits.values():
                 row.append(_of_arc(one, index, value, sd))
             rows.append(row)
-    row = [Html(f"{notes.named('χ²', 'fit_chi')} / 1")]
+    row = [notes.named("χ² / 1", "fit_chi")]
     row += [_NO_FIT if one is None else number(one.chi_square, digits=3) for one in fits.values()]
     rows.append(row)
-    row = [Html(f"{notes.named('fitted above', 'kk_cut')} / Hz")]
+    row = [notes.named("fitted above / Hz", "fitted_above")]
     row += [_NO_FIT if one is None else Missing("all points were fitted") if one.above_Hz is None
             else number(one.above_Hz, digits=3) for one in fits.values()]  # fmt: skip
     rows.append(row)
@@ -141,6 +141,11 @@ def _finite(value: float, sd: float | None) -> Content:
     if not math.isfinite(value):
         return Missing("no finite number came out")
     return number(value, sd)
+
+
+def _spelt(name: str) -> str:
+    element, _, part = name.partition("_")
+    return f"{element}: {'α' if part == 'alpha' else part}" if part else element
 
 
 def _unit(name: str) -> str:

@@ -258,8 +258,13 @@ EXPLAINED: Final[dict[str, Explanation]] = {
         "Lowest valid frequency",
         "Down to here the spectrum passes the test on its own. Points below it drifted while they were measured.",
     ),
-    "kk_noise": Explanation("Noise of the residuals", "Robust standard deviation of the residuals that were kept."),
-    "n_rc": Explanation("RC elements", "Of the chain for the whole spectrum; at least three for each decade."),
+    "fitted_above": Explanation(
+        "Cut-off of the fit",
+        "Points above this were fitted: by default the paper's fixed 1 Hz, on request what the Kramers-Kronig test "
+        "keeps.",
+        "",
+        _PAPER,
+    ),
     "circuit": Explanation(
         "Parameters of the equivalent circuit",
         f"From {_CIRCUIT}. R in series and depressed arcs of R and a constant-phase element, the fastest first. The "
@@ -320,6 +325,15 @@ EXPLAINED: Final[dict[str, Explanation]] = {
     "n": Explanation("n", "Number of cells."),
     "cycles": Explanation("Cycles", "How many cycles have a record of a charge, a discharge or a measurement."),
     "flags": Explanation("Flags", "How many things a reader must know; each stands on the cell's page."),
+    "started": Explanation("Start", "Of the operation, by the clock of the computer that ran it, in UTC."),
+    "settings": Explanation("Settings", "What the evaluation was told; units stand in the names."),
+    "pooled_value": Explanation(
+        "k in the light of all",
+        "The measurement drawn towards its cell and all cells by as much as its own uncertainty weighs against their "
+        "spread.",
+        "best linear prediction, averaged over the spread",
+        "Röver, J. Stat. Softw. 2020, 93(6), 1",
+    ),
     "area": Explanation("Area", "Of the electrode, as the cells file tells it."),
     "difference": Explanation(
         "Difference of two groups",

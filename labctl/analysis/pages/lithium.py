@@ -10,7 +10,7 @@ from labctl.analysis.budget import TERMS
 from labctl.analysis.inventory import SHARES, Allocation
 from labctl.analysis.model import STATES, CellResult, CycleResult, Measured, State
 from labctl.analysis.morphology import Fractions
-from labctl.analysis.page import Column, Content, Html, Notes, facts, flags, heading, paragraph, table
+from labctl.analysis.page import Column, Content, Html, Notes, bullets, facts, heading, paragraph, table
 from labctl.analysis.pages.numbers import ROUNDING, Missing, number, part
 from labctl.analysis.pages.pictures import Pictures
 from labctl.analysis.pages.sources import Sources
@@ -166,11 +166,11 @@ def _sample(measured: Measured, notes: Notes) -> Html:
             warm = f"{state.temperature_K - 273.15:.1f}"
         turned: Content = Missing("not told")
         if state.phase_deg is not None:
-            turned = f"{state.phase_deg:.1f}"
+            turned = number(state.phase_deg, state.phase_sd_deg, digits=3)
         rows.append([label, line, shift, warm, turned, state.phase_source or Missing("not told")])
     columns = [
         Column("state"), Column("electrolyte ± SD", "a.u.", "electrolyte"), Column("its shift", "ppm", "shift"),
-        Column("temperature", "°C", "temperature"), Column("phase", "°", "phase"), Column("phase from"),
+        Column("temperature", "°C", "temperature"), Column("phase ± SD", "°", "phase"), Column("phase from"),
     ]  # fmt: skip
     return table(columns, rows, "How the cell sat in the probe, and how its spectra were phased", notes)
 
@@ -191,9 +191,8 @@ def _deposits(measured: Measured, notes: Notes) -> Iterator[str]:
     yield table(columns, rows, "Parts of the metal's signal ± SD", notes)
     yield _lines(measured.deposits, notes)
     for label, found in measured.deposits.items():
-        yield flags([f"{label}: {text}" for text in found.flags])
-        source = found.settings.source
-        yield paragraph(f"{label}: windows for a state of charge of {100.0 * found.soc:.0f} %; {source}.")
+        source = f"windows for a state of charge of {100.0 * found.soc:.0f} %; {found.settings.source}"
+        yield bullets([f"{label}: {text}" for text in (source, *found.flags)])
 
 
 def _lines(deposits: Mapping[str, Fractions], notes: Notes) -> Html:

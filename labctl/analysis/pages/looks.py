@@ -24,11 +24,12 @@ figcaption{color:var(--dim);font-size:.88rem}
 table{border-collapse:collapse;margin:.6rem 0;font-size:.9rem;font-variant-numeric:tabular-nums}
 caption{text-align:left;color:var(--dim);font-size:.88rem;padding:.2rem 0}
 th,td{padding:.22rem .55rem;text-align:right;border-bottom:1px solid var(--line);vertical-align:baseline}
-td{white-space:nowrap}td.words{white-space:normal;overflow-wrap:anywhere}.words{text-align:left}
-th[scope=row]{text-align:left;font-weight:400;overflow-wrap:anywhere;min-width:4.5rem}
+td{white-space:nowrap}td.words{white-space:normal}.words{text-align:left}td.words a{overflow-wrap:anywhere}
+a.raw{white-space:nowrap}
+th[scope=row]{text-align:left;font-weight:400;overflow-wrap:break-word;max-width:20rem}
 thead th{border-bottom:2px solid #767676;font-weight:600;vertical-align:bottom}
 .unit{font-weight:400;white-space:nowrap}
-sup{line-height:0;font-size:.72em}
+sup{line-height:0;font-size:.72em;font-weight:400}
 a.why{text-decoration:none;padding:0 .12em;font-weight:400}a.why:hover{text-decoration:underline}
 p.missing{margin:.1rem 0;color:var(--dim);font-size:.85rem}
 ul{padding-left:1.2rem}li{margin:.15rem 0}

@@ -21,9 +21,10 @@ _RAISED: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A number that is not there, and why."""
+    """A number that is not there, or not all of it, and why; ``shown`` stands in its place."""
 
     reason: str
+    shown: str = "–"
 
 
 def number(value: float, sd: float | None = None, *, digits: int = _DIGITS) -> str:

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path, PurePosixPath
 from typing import Final
 from urllib.parse import quote
@@ -82,7 +83,7 @@ class Sources:
             return _NO_FILES
         if not found:
             return Missing("its bundle is not among the files that were analysed")
-        return Html(", ".join(link(self._to(one.folder), _name(one)) for one in found))
+        return Html(", ".join(link(self._to(one.folder), _name(one), "raw") for one in found))
 
     def _to(self, target: Path) -> str:
         return relative(target, self.folder)
@@ -92,7 +93,7 @@ class Sources:
         return [
             [
                 str(one.cycle),
-                link(self._to(one.folder), _name(one)),
+                link(self._to(one.folder), _name(one), "raw"),
                 f"{one.kind} ({one.label})" if one.label else one.kind,
                 moment(one.started) if one.started else Missing("not recorded"),
                 self._files(one),
@@ -103,9 +104,13 @@ class Sources:
     def _files(self, one: RawFiles) -> Html:
         parts = [link(self._to(one.folder / _DOCUMENT), _DOCUMENT)] if (one.folder / _DOCUMENT).is_file() else []
         names = sorted(one.names, key=_interest)
+        tops = {PurePosixPath(name).parts[0] for name in names}
         for name in names[:_NAMED]:
+            text = "/".join(PurePosixPath(name).parts[1:]) if len(tops) == 1 else ""
             there = (one.folder / name).is_file()
-            parts.append(link(self._to(one.folder / name), name) if there else Html(f"{_plain(name)} (missing)"))
+            parts.append(
+                link(self._to(one.folder / name), text or name) if there else Html(f"{escape(text or name)} (missing)")
+            )
         if len(names) > _NAMED:
             parts.append(Html(f"and {len(names) - _NAMED} more in the folder"))
         return Html(", ".join(parts))
@@ -114,12 +119,6 @@ class Sources:
 def moment(stamp: str) -> str:
     """Write a time of the documents to the minute."""
     return stamp[:16].replace("T", " ")
-
-
-def _plain(name: str) -> str:
-    from html import escape
-
-    return escape(name)
 
 
 def _interest(name: str) -> tuple[int, int, str]:
