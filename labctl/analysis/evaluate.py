@@ -20,6 +20,7 @@ from labctl.analysis.impedances import Impedances
 from labctl.analysis.judgement import judged, neighbours, standing
 from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
+from labctl.analysis.raw import raw_files
 from labctl.analysis.settings import Settings
 from labctl.errors import AnalysisError, DataError, InvalidFile
 
@@ -78,6 +79,7 @@ def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analy
         settings=chosen,
         notes=_notes(chosen, len(comparisons)),
         flags=tuple(flags),
+        raw=raw_files(campaigns),
         comparisons=comparisons,
         rates=campaign_findings.rates(cells),
         conversions=campaign_findings.conversions(cells, chosen),

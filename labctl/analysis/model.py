@@ -22,6 +22,7 @@ from labctl.analysis.inventory import Allocation
 from labctl.analysis.morphology import Fractions
 from labctl.analysis.nmr import Integral, Spectrum
 from labctl.analysis.nutation import Nutation
+from labctl.analysis.raw import RawFiles
 from labctl.analysis.settings import Settings
 
 #: States of a measured cell in their order, as spectra are labelled.
@@ -243,6 +244,8 @@ class Analysis:
         What a reader must know about single cells or groups, with their names.
     comparisons, rates, conversions : tuple
         Groups against each other, loss rates of each group, the conversion factor of each campaign.
+    raw : tuple of RawFiles
+        Where the raw files of all operations are; the tokens of the results are among theirs.
     """
 
     mode: str
@@ -255,6 +258,7 @@ class Analysis:
     comparisons: tuple[ShareComparison, ...] = ()
     rates: tuple[GroupRates, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    raw: tuple[RawFiles, ...] = ()
 
     def to_json(self, *, truth: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Give the ``labctl.analysis/1`` document.

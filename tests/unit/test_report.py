@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
@@ -39,18 +40,55 @@ def reported(tmp_path_factory):
     w.finish()
     analysis = analyze([w.folder])
     page = write_report(analysis, folder / "report", truth=w.truth)
+    return w, analysis, page, parsed(page)
+
+
+def parsed(page):
     parser = Links()
     parser.feed(page.read_text(encoding="utf-8"))
-    return w, analysis, page, parser
+    return parser
 
 
-def test_the_page_opens_offline(reported):
-    _, _, page, parser = reported
-    assert page.name == "report.html"
-    assert parser.links
-    assert all(link.startswith("data:") for link in parser.links)
-    assert "script" not in parser.tags
-    assert not re.search(r"url\(|@import|https?://", page.read_text(encoding="utf-8"))
+def cell_page(page, name):
+    return page.parent / "cells" / f"{name}.html"
+
+
+def pages(page):
+    return [page, *sorted((page.parent / "cells").iterdir())]
+
+
+def test_every_page_opens_offline(reported):
+    _, _, page, _ = reported
+    assert [one.name for one in pages(page)] == ["report.html", "bare-02.html", "bare_01_.html", "coated-01.html"]
+    for one in pages(page):
+        text, parser = one.read_text(encoding="utf-8"), parsed(one)
+        assert "script" not in parser.tags
+        assert not re.search(r"url\(|@import|https?:|file:", text)
+
+
+def test_every_link_leads_somewhere(reported):
+    _, _, page, _ = reported
+    for one in pages(page):
+        parser, anchors = parsed(one), re.findall(r' id="([^"]*)"', one.read_text(encoding="utf-8"))
+        assert len(anchors) == len(set(anchors))
+        for link in parser.links:
+            if link.startswith("#"):
+                assert link[1:] in anchors
+            elif not link.startswith("data:"):
+                assert (one.parent / unquote(link)).exists(), link
+
+
+def test_a_cell_page_links_the_raw_files_of_its_results(reported):
+    w, _, page, _ = reported
+    links = {(cell_page(page, "bare_01_").parent / unquote(link)).resolve()
+             for link in parsed(cell_page(page, "bare_01_")).links if not link.startswith(("#", "data:"))}  # fmt: skip
+    cell = w.folder / "bare <01>" / "c001"
+    for step, name in (("02-nmr-charged", "bare <01>-c001-02-nmr-charged/1/fid"), ("01-charge", "records.parquet"),
+                       ("03-eis-charged", "impedance.csv")):  # fmt: skip
+        assert (cell / step / "a1" / name).resolve() in links
+        assert (cell / step / "a1").resolve() in links
+        assert (cell / step / "a1" / "operation.json").resolve() in links
+    assert (w.folder / "reference" / "s1" / "a1").resolve() in links
 
 
 def test_a_figure_for_each_measured_cell_and_each_group(reported):
@@ -61,14 +99,17 @@ def test_a_figure_for_each_measured_cell_and_each_group(reported):
     for path in (page.parent / "figures").iterdir():
         assert "SIMULATED" in path.read_text(encoding="utf-8")
         assert ElementTree.parse(path).getroot().tag.endswith("svg")
-    assert parser.tags.count("img") == len(figures)
+    assert parser.tags.count("img") == 3
+    assert sum(parsed(one).tags.count("img") for one in pages(page)) == len(figures)
 
 
 def test_the_mode_is_on_the_page(reported):
-    _, _, page, parser = reported
-    assert "SIMULATED" in parser.text
-    assert "(SIMULATED)</title>" in page.read_text(encoding="utf-8")
-    assert "LIVE" not in parser.text
+    _, _, page, _ = reported
+    for one in pages(page):
+        text = parsed(one).text
+        assert "SIMULATED" in text
+        assert "(SIMULATED)</title>" in one.read_text(encoding="utf-8")
+        assert "LIVE" not in text
 
 
 def test_the_mode_is_on_every_figure(reported):
@@ -92,11 +133,13 @@ def test_nyquist_panels_have_one_scale_and_mark_one_hertz(reported):
 
 
 def test_numbers_truth_and_flags_are_in_words(reported):
-    _, analysis, _, parser = reported
+    _, analysis, page, parser = reported
     allocation = analysis.cells[0].cycles[0].measured.allocation
-    assert f"{allocation.dead_percent:.2f} ± {allocation.dead_percent_sd:.2f}" in parser.text
-    assert "truth / %" in parser.text
-    assert "paper, not calibrated here" in parser.text
+    cell = parsed(cell_page(page, "bare_01_")).text
+    for text in (cell, parser.text):
+        assert f"{allocation.dead_percent:.2f} ± {allocation.dead_percent_sd:.2f}" in text
+        assert "truth" in text
+        assert "paper, not calibrated here" in text
     assert "Not measured yet." in parser.text
     assert "bare <01>" in parser.text  # escaped in the page
 
@@ -104,7 +147,7 @@ def test_numbers_truth_and_flags_are_in_words(reported):
 def test_without_truth_nothing_speaks_of_it(reported, tmp_path):
     _, analysis, _, _ = reported
     page = write_report(analysis, tmp_path)
-    assert "truth" not in page.read_text(encoding="utf-8")
+    assert all("truth" not in one.read_text(encoding="utf-8") for one in pages(page))
 
 
 def test_a_live_report_says_so_and_an_unfinished_campaign_has_a_report(tmp_path):
@@ -119,5 +162,6 @@ def test_a_live_report_says_so_and_an_unfinished_campaign_has_a_report(tmp_path)
 
 def test_a_report_can_be_written_again(reported):
     w, analysis, page, _ = reported
-    before = page.read_bytes()
-    assert write_report(analysis, page.parent, truth=json.loads(json.dumps(w.truth))).read_bytes() == before
+    before = [one.read_bytes() for one in pages(page)]
+    write_report(analysis, page.parent, truth=json.loads(json.dumps(w.truth)), jobs=2)
+    assert [one.read_bytes() for one in pages(page)] == before
