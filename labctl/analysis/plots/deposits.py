@@ -142,7 +142,7 @@ def lines(upper: Axes, lower: Axes, spectrum: Spectrum, fractions: Fractions) ->
     lower.plot(ppm, rest, color="black", linewidth=0.6)
     lower.set_xlim(high, low)
     reach = 1.25 * max(2 * noise, float(np.abs(rest).max()), 1e-6)
-    lower.set_ylim(-reach, reach)
+    lower.set_ylim(-reach, 1.9 * reach)
     lower.text(0.012, 0.96, "grey: ± 2 SD of the noise", transform=lower.transAxes, fontsize=small(), va="top",
                color="#444444")  # fmt: skip
     frame(lower, "shift against LiCl / ppm", "residual / %", few_y=3)

@@ -37,10 +37,10 @@ def figure(series: DynamicSeries, *, mode: str, title: str = "") -> Figure:
     import matplotlib as mpl
 
     with mpl.rc_context(PRINT):
-        drawn = sheet(DOUBLE, 92.0, mode, title)
-        waterfall_axes = grid(drawn, left=11.0, bottom=10.0, top=9.0, right=106.0)[0][0]
-        bar_axes = grid(drawn, left=76.5, bottom=10.0, top=9.0, right=101.0)[0][0]
-        rows = grid(drawn, 2, 1, left=105.0, bottom=10.0, top=9.0, right=3.0, between=7.0, heights=(1.0, 1.7))
+        drawn = sheet(DOUBLE, 94.0, mode, title)
+        waterfall_axes = grid(drawn, left=11.0, bottom=10.0, top=12.0, right=106.0)[0][0]
+        bar_axes = grid(drawn, left=76.5, bottom=10.0, top=12.0, right=101.0)[0][0]
+        rows = grid(drawn, 2, 1, left=105.0, bottom=10.0, top=12.0, right=3.0, between=7.0, heights=(1.0, 1.7))
         waterfall(waterfall_axes, bar_axes, series)
         courses(rows[0][0], rows[1][0], series)
         waterfall_axes.set_title("a")

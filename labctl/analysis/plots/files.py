@@ -50,16 +50,20 @@ def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = FOR
         raise UsageError(f"figures cannot be written as {', '.join(unknown) or 'nothing'}; {', '.join(FORMATS)} can be")
     target = Path(path_without_suffix)
     contents = {target.with_name(f"{target.name}.{name}"): rendered(figure, name) for name in dict.fromkeys(formats)}
-    fresh = {path: path.with_name(path.name + ".new") for path in contents}
+    before: dict[Path, bytes | None] = {}
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for path, content in contents.items():
-            fresh[path].write_bytes(content)
+            _beside(path).write_bytes(content)
         for path in contents:
-            fresh[path].replace(path)
+            before[path] = path.read_bytes() if path.exists() else None
+            _beside(path).replace(path)
     except OSError as error:
-        for path in fresh.values():
-            path.unlink(missing_ok=True)
+        # A picture that is open in a viewer cannot be replaced on Windows: then its companions stay as they were.
+        for path in contents:
+            _beside(path).unlink(missing_ok=True)
+        for path, earlier in list(before.items())[:-1]:
+            _put_back(path, earlier)
         raise DataError(f"{target.parent}: the figure {target.name} cannot be written ({error})") from error
     return tuple(contents)
 
@@ -78,3 +82,15 @@ def rendered(figure: Figure, name: str) -> bytes:
     with mpl.rc_context(PRINT):
         figure.savefig(buffer, format=name, dpi=_DPI, metadata=said[name])
     return buffer.getvalue()
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".new")
+
+
+def _put_back(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        _beside(path).write_bytes(content)
+        _beside(path).replace(path)

@@ -189,10 +189,10 @@ def residuals(axes: Axes, one: EvaluatedImpedance, state: str) -> None:
     axes.set_xlim(0.7 * float(f.min()), 1.4 * float(f.max()))
     reach = 1.3 * max(1.3 * limit, 100 * one.test.largest_residual)
     axes.set_ylim(-reach, reach)
-    words = "passes" if one.test.passes else "valid nowhere" if cut is None else f"valid from {cut:.3g} Hz"
+    words = "passes" if one.test.passes else "valid nowhere" if cut is None else f"valid from {cut:.2g} Hz"
     if cut is not None and not one.test.passes:
         axes.axvline(cut, color="black", linestyle="--", linewidth=0.6)
-    axes.text(0.985, 0.97, f"{words}; shaded: ± {limit:g} %", transform=axes.transAxes, va="top", ha="right",
+    axes.text(0.985, 0.97, f"{words} (± {limit:g} %)", transform=axes.transAxes, va="top", ha="right",
               fontsize=small())  # fmt: skip
     frame(axes, None, "KK residual / %", few_y=4)
     decades(axes, "frequency / Hz")

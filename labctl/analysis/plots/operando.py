@@ -41,11 +41,11 @@ def figure(operando: OperandoSpectra, *, mode: str, title: str = "") -> Figure:
     import matplotlib as mpl
 
     with mpl.rc_context(PRINT):
-        drawn = sheet(DOUBLE, 118.0, mode, title)
-        voltage_axes = grid(drawn, left=10.5, right=138.0, bottom=53.0, top=10.0)[0][0]
-        map_axes = grid(drawn, left=44.0, right=24.0, bottom=53.0, top=10.0)[0][0]
-        bar_axes = grid(drawn, left=161.0, right=15.5, bottom=53.0, top=10.0)[0][0]
-        below = grid(drawn, left=14.0, right=24.0, bottom=10.0, top=78.0)[0][0]
+        drawn = sheet(DOUBLE, 122.0, mode, title)
+        voltage_axes = grid(drawn, left=10.5, right=138.0, bottom=53.0, top=12.0)[0][0]
+        map_axes = grid(drawn, left=44.0, right=24.0, bottom=53.0, top=12.0)[0][0]
+        bar_axes = grid(drawn, left=161.0, right=15.5, bottom=53.0, top=12.0)[0][0]
+        below = grid(drawn, left=14.0, right=24.0, bottom=10.0, top=81.0)[0][0]
         if not len(operando.sort):
             for axes in (voltage_axes, map_axes, below):
                 empty(axes, "no spectra")
@@ -141,5 +141,5 @@ def integral(axes: Axes, operando: OperandoSpectra) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(min(0.0, low), high + 0.1 * (high - low))
     axes.set_xlim(*axes.get_xlim())
-    frame(axes, "charge / mAh (bars: passed during the spectrum)", "metal's integral\n/ largest")
+    frame(axes, "charge / mAh (bars: passed during the spectrum)", "metal integral / largest")
     axes.legend(loc="upper left")
