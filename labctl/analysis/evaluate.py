@@ -138,8 +138,9 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
         )
     area = float(entry.get("area_m2") or 0.0)
     life = ageing.life(capacities, session.settings, flags.append)
+    whole = under_current.added(session, name, cycles, flags.append)
     result = CellResult(campaign.name, name, str(entry.get("group") or ""), str(entry.get("chemistry") or ""), area,
-                        factor, measure_at, (), under_current.added(session, name, cycles, flags.append), life)  # fmt: skip
+                        factor, measure_at, (), whole, life)  # fmt: skip
     flags[:0] = standing(result, session.settings)
     flags += [*judged(result, operations), *impedances.remarks(), *deposits.remarks()]
     return replace(result, flags=tuple(dict.fromkeys(flags)))
