@@ -115,7 +115,9 @@ class Deposits:
         other = deconvolve(turned, soc=soc, state=label, settings=settings, start=start)
         moved = [abs(a - b) for a, b in zip(other.fractions, one.fractions, strict=True)]
         sd = Phases(*(math.hypot(*both) for both in zip(one.sd, moved, strict=True)))
-        said = f"its phase, known to {state.phase_sd_deg:.2f}°, moves fractions by up to {100.0 * max(moved):.1f} points"
+        said = (
+            f"its phase, known to {state.phase_sd_deg:.2f}°, moves fractions by up to {100.0 * max(moved):.1f} points"
+        )
         return replace(one, sd=sd, flags=(*one.flags, said))
 
     def _judge(self, one: Fractions, state: State, where: str) -> None:
