@@ -200,7 +200,7 @@ def _read(place: Place, scans: int | None, *, lenient: bool) -> Dataset:
         dead_time_s=dead,
         delay_points=delay,
         origins=tuple(ask.origins),
-        parameters=used.to_dict(),
+        parameters=used.values,
     )
 
 
