@@ -102,7 +102,7 @@ def _read_course() -> str | None:
 
 def _read_dynamic() -> str | None:
     _, one = _session("deis")
-    for series in dynamic.read([one], _silent):
+    for series in dynamic.read(Settings(), [one], _silent):
         sizes = set(map(len, (series.spectra, series.fits, series.tests, series.charge_mAh, series.soc)))
         if sizes != {len(series.numbers)}:
             return f"{sizes} values for {len(series.numbers)} spectra"
@@ -115,7 +115,7 @@ def _read_document(content: bytes) -> str | None:
     path.write_bytes(content)
     try:
         (found,) = bundles.find([_campaign()])
-        dynamic.read(found.of(truth.CELL), _silent)
+        dynamic.read(Settings(), found.of(truth.CELL), _silent)
     finally:
         path.write_bytes(before)
     return None

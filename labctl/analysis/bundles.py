@@ -71,9 +71,12 @@ class Operation:
         entry = next((one for one in self.document.get("files", []) if one.get("name") == name), None)
         if entry is None:
             raise DataError(f"{path}: {_OPERATION} does not list this file")
-        if not path.is_file():
-            raise DataError(f"{path}: missing, though {_OPERATION} lists it")
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        try:
+            if not path.is_file():
+                raise DataError(f"{path}: missing, though {_OPERATION} lists it")
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error})") from error
         if found != entry.get("sha256"):
             raise DataError(f"{path}: changed since it was fetched (SHA-256 {found[:12]}…, "
                             f"{_OPERATION} says {str(entry.get('sha256'))[:12]}…)")  # fmt: skip

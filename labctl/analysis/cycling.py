@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -31,11 +31,21 @@ class Course:
         Charge that passed, signed: charging is positive.
     voltage_V, passed_mAh : ndarray
         The curve, voltage against the magnitude of the charge that has passed.
+    time_s, current_A : ndarray
+        Of the same samples; charging is positive.
     """
 
     capacity_mAh: float
     voltage_V: NDArray[np.float64]
     passed_mAh: NDArray[np.float64]
+    time_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    current_A: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def energy_mWh(self) -> float:
+        """Energy that passed, signed as the capacity: the voltage over the charge, by the trapezoid rule."""
+        pieces = 0.5 * np.diff(self.passed_mAh) * (self.voltage_V[1:] + self.voltage_V[:-1])
+        return math.copysign(float(pieces.sum()), self.capacity_mAh)
 
 
 def read(path: Path) -> Course:
@@ -57,18 +67,23 @@ def read(path: Path) -> Course:
     missing = [name for name in (_TIME, _VOLTAGE, _CURRENT) if name not in frame.columns]
     if missing or frame.height == 0:
         raise DataError(f"{path}: " + (f"the columns {', '.join(missing)} are missing" if missing else "no records"))
-    if _RECORD in frame.columns:
-        frame = frame.sort(_RECORD)
+    # By hand: a query of polars costs more than reading the file.
+    order = (
+        np.argsort(frame[_RECORD].to_numpy(), kind="stable") if _RECORD in frame.columns else np.arange(frame.height)
+    )
     if _STEP in frame.columns:
-        frame = frame.filter(polars.col(_STEP) == frame[_STEP][-1])
-    time, voltage, current = (frame[name].to_numpy().astype(np.float64) for name in (_TIME, _VOLTAGE, _CURRENT))
+        steps = frame[_STEP].to_numpy()[order]
+        order = order[steps == steps[-1]]
+    time, voltage, current = (frame[name].to_numpy()[order].astype(np.float64) for name in (_TIME, _VOLTAGE, _CURRENT))
     integral = np.concatenate(([0.0], np.cumsum(np.diff(time) * 0.5 * (current[1:] + current[:-1])))) / 3.6
-    passed = frame[_CAPACITY].to_numpy().astype(np.float64) * 1e3 if _CAPACITY in frame.columns else integral
+    passed = integral
+    if _CAPACITY in frame.columns:
+        passed = frame[_CAPACITY].to_numpy()[order].astype(np.float64) * 1e3
     if not (np.all(np.isfinite(passed)) and np.all(np.isfinite(voltage)) and np.all(np.isfinite(current))):
         raise DataError(f"{path}: holds values that are no numbers")
     amount = abs(float(passed[-1]))
     direction = float(integral[-1]) if integral[-1] != 0 else float(current.sum())
-    return Course(math.copysign(amount, direction) if amount else 0.0, voltage, np.abs(passed))
+    return Course(math.copysign(amount, direction) if amount else 0.0, voltage, np.abs(passed), time, current)
 
 
 @dataclass(frozen=True, slots=True)

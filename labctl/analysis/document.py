@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, Final
 
+from labctl.analysis import document_findings as findings
 from labctl.analysis.flags import name_of
 from labctl.analysis.inventory import SHARES
 from labctl.analysis.model import Analysis, CellResult, CycleResult, GroupResult, Measured, SocFactor
@@ -22,6 +23,9 @@ def to_json(analysis: Analysis, truth: Mapping[str, Any] | None = None) -> dict[
         "campaigns": list(analysis.campaigns),
         "cells": [_cell(cell, truth) for cell in analysis.cells],
         "groups": [_group(group, truth) for group in analysis.groups],
+        "comparisons": [findings.comparison(one) for one in analysis.comparisons],
+        "loss_rates": [findings.rates(one) for one in analysis.rates],
+        "conversions": [findings.conversion(one) for one in analysis.conversions],
         "settings": analysis.settings.to_json(),
         "notes": list(analysis.notes),
         "flags": list(analysis.flags),
@@ -41,6 +45,7 @@ def _cell(cell: CellResult, truth: Mapping[str, Any] | None) -> dict[str, Any]:
         "measure_at": list(cell.measure_at),
         "flags": list(cell.flags),
         "flag_names": [name_of(text) or None for text in cell.flags],
+        "life": None if cell.life is None else findings.life(cell.life),
         "cycles": [_cycle(cell, one, truth) for one in cell.cycles],
     }
 
@@ -65,6 +70,13 @@ def _cycle(cell: CellResult, one: CycleResult, truth: Mapping[str, Any] | None) 
         "state_of_health": one.ledger.state_of_health,
         "inventory_mAh": one.ledger.inventory_mAh,
     }
+    found |= findings.ageing(one.ageing)
+    if one.impedance:
+        found["impedance"] = {state: findings.impedance(each) for state, each in one.impedance.items()}
+    if one.dynamic:
+        found["dynamic"] = [findings.dynamic(each) for each in one.dynamic]
+    if one.operando:
+        found["operando"] = [findings.operando(each) for each in one.operando]
     if one.measured is None:
         return found
     found |= _measured(one.measured)
@@ -109,6 +121,7 @@ def _measured(measured: Measured) -> dict[str, Any]:
         "pi_half_us": None if nutation is None else nutation.t90_s * 1e6,
         "pi_half_us_sd": None if nutation is None else nutation.t90_sd_s * 1e6,
         "b1_kHz": None if nutation is None else nutation.b1_Hz * 1e-3,
+        "deposits": {label: findings.deposits(each) for label, each in measured.deposits.items()},
         "spectra": {
             label: {
                 "token": state.token,
@@ -121,6 +134,7 @@ def _measured(measured: Measured) -> dict[str, Any]:
                 "electrolyte_ppm": state.electrolyte_ppm,
                 "phase_deg": state.phase_deg,
                 "phase_source": state.phase_source,
+                "phase_deg_sd": state.phase_sd_deg,
                 "sample_temperature_degC": None if state.temperature_K is None else state.temperature_K - 273.15,
             }
             for label, state in measured.states.items()

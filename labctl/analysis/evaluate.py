@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.analysis import bundles, calibration, cycling, impedance, under_current
+from labctl.analysis import ageing, bundles, calibration, campaign_findings, cycling, under_current
 from labctl.analysis.bundles import Campaign, Operation
 from labctl.analysis.calibration import calibrated
 from labctl.analysis.charges import Charges
 from labctl.analysis.cycling import Course, CycleCapacities
-from labctl.analysis.findings import EvaluatedImpedance
+from labctl.analysis.deposits import Deposits
 from labctl.analysis.flags import Flag, within
 from labctl.analysis.groups import group_results
+from labctl.analysis.impedances import Impedances
 from labctl.analysis.judgement import judged, neighbours, standing
 from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
@@ -31,6 +32,10 @@ _NOTES: Final = (
     "spectra, phase, blank, insertion, pulse, relaxation, temperature, SOC factor, cycler's accuracy); those of a "
     "group are between cells (n - 1). The two are not to be compared.",
     "Replicates do not average down the uncertainty of the SOC factor: it is common to all cells of a set-up.",
+    "Dense, mossy and dendritic are a model, three lines in stated windows: {morphology}. Their standard deviations "
+    "hold for this model.",
+    "Impedance of the charged, the discharged and the stripped cell are never mixed; circuits are fitted to {cut_off}.",
+    "Probabilities of comparisons are of Welch's test, adjusted over all {comparisons} of them (Holm).",
 )
 
 
@@ -62,6 +67,7 @@ def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analy
     apart = neighbours(cells, chosen)
     cells = [replace(cell, flags=(*cell.flags, *apart.get((cell.campaign, cell.cell), ()))) for cell in cells]
     groups = group_results(cells)
+    comparisons = campaign_findings.comparisons(cells, chosen)
     flags: list[str] = [within(cell.cell, text) for cell in cells for text in cell.flags]
     flags += [f"{group.group}, cycle {group.cycle}: {text}" for group in groups for text in group.flags]
     return Analysis(
@@ -70,9 +76,24 @@ def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analy
         cells=tuple(cells),
         groups=tuple(groups),
         settings=chosen,
-        notes=_NOTES,
+        notes=_notes(chosen, len(comparisons)),
         flags=tuple(flags),
+        comparisons=comparisons,
+        rates=campaign_findings.rates(cells),
+        conversions=campaign_findings.conversions(cells, chosen),
     )
+
+
+def _notes(settings: Settings, comparisons: int) -> tuple[str, ...]:
+    told = {
+        "fixed": f"points above {settings.impedance_above_Hz:g} Hz",
+        "kramers-kronig": "what passes the Kramers-Kronig test",
+        "none": "all points",
+    }
+    calibrated = "" if settings.morphology.calibrated else ", not calibrated with this set-up"
+    words = {"morphology": settings.morphology.source + calibrated, "cut_off": told[settings.impedance_cut_off],
+             "comparisons": comparisons}  # fmt: skip
+    return tuple(note.format(**words) for note in _NOTES if comparisons or "{comparisons}" not in note)
 
 
 def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
@@ -91,11 +112,14 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
     factor = _factor(entry, campaign.folder, flags.append)
     first = next((one.charge for one in capacities if one.cycle == 1), None)
     measure_at = tuple(int(number) for number in entry.get("measure_at") or ())
+    impedances, deposits = Impedances(session.settings), Deposits(session.settings)
     cycles = []
     for one in capacities:
         mine = [operation for operation in operations if operation.cycle == one.cycle]
         charges = Charges(first, one.discharge, None, accounts[one.cycle].not_re_extracted_mAh, accuracy)
         measured = _measured(session, operations, one, charges, factor, measure_at, flags.append)
+        if measured is not None:
+            measured = replace(measured, deposits=deposits.of_cycle(one.cycle, measured))
         cycles.append(
             CycleResult(
                 cycle=one.cycle,
@@ -106,16 +130,18 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
                 measured=measured,
                 charge_course=_curve_of("charge", mine, courses),
                 discharge_course=_curve_of("discharge", mine, courses),
-                impedance=_impedance(mine, flags.append),
+                ageing=ageing.of_cycle(one, *_sides(mine, courses)),
+                impedance=impedances.of_cycle(one.cycle, mine, flags.append),
             )
         )
     area = float(entry.get("area_m2") or 0.0)
+    every = under_current.added(session, name, cycles, flags.append)
+    life = ageing.life(capacities, session.settings, flags.append)
     result = CellResult(campaign.name, name, str(entry.get("group") or ""), str(entry.get("chemistry") or ""), area,
-                        factor, measure_at, (), under_current.added(session, name, cycles, flags.append))  # fmt: skip
+                        factor, measure_at, (), every, life)  # fmt: skip
     flags[:0] = standing(result, session.settings)
-    flags += judged(result, operations)
-    return CellResult(campaign.name, name, result.group, result.chemistry, area, factor, measure_at,
-                      tuple(dict.fromkeys(flags)), result.cycles)  # fmt: skip
+    flags += [*judged(result, operations), *impedances.remarks(), *deposits.remarks()]
+    return replace(result, flags=tuple(dict.fromkeys(flags)))
 
 
 def _latest(campaign: Campaign, cell: str, flag: Callable[[str], None]) -> list[Operation]:
@@ -133,9 +159,13 @@ def _latest(campaign: Campaign, cell: str, flag: Callable[[str], None]) -> list[
         else:
             kept.append(attempts[-1])
     kept.sort(key=lambda one: (one.started, one.cycle, one.step, one.attempt))
+    said: dict[str, list[str]] = defaultdict(list)
     for one in kept:
         for text in one.document.get("flags") or ():
-            flag(f"{one.step}: {text}")
+            said[str(text)].append(one.step)
+    for text, steps in said.items():
+        more = f" to {steps[-1]} ({len(steps)} steps)" if len(steps) > 1 else ""
+        flag(f"{steps[0]}{more}: {text}")
     return kept
 
 
@@ -198,15 +228,18 @@ def _curve_of(kind: str, operations: Sequence[Operation], courses: Mapping[int, 
     return next((courses[id(one)] for one in reversed(operations) if one.kind == kind), None)
 
 
-def _impedance(operations: Sequence[Operation], flag: Callable[[str], None]) -> dict[str, EvaluatedImpedance]:
-    found = {}
+def _sides(
+    operations: Sequence[Operation], courses: Mapping[int, Course | None]
+) -> tuple[list[Course | None], list[Course | None]]:
+    """Give the steps that a cycle's charge and discharge capacities count, in their order."""
+    charges, discharges = [], []
     for one in operations:
-        if one.kind == "eis":
-            try:
-                found[one.label] = EvaluatedImpedance(impedance.read(one.file("impedance.csv")), token=one.token)
-            except DataError as error:
-                flag(str(error))
-    return found
+        course = courses.get(id(one))
+        if one.kind == "charge" or (one.kind == "hold" and (course is None or course.capacity_mAh > 0)):
+            charges.append(course)
+        elif one.kind == "discharge":
+            discharges.append(course)
+    return charges, discharges
 
 
 def _factor(entry: Mapping[str, Any], folder: Path, flag: Callable[[str], None]) -> SocFactor:

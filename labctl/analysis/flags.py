@@ -30,6 +30,9 @@ NAMES: Final = {
     "excess_disagrees": "excess by NMR and by the hold's charge differ",
     "reference": "shifts are not referenced",
     "below_detection": "dead lithium is below the detection limit",
+    "impedance": "an impedance spectrum is not fitted, fails the Kramers-Kronig test, or its electrodes do not add up",
+    "deposits": "how the metal was plated is not told, or not to be quoted",
+    "life": "the state of health recovered, or cycles are missing where it fell below the end of life",
 }
 
 

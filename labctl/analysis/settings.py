@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from labctl.analysis.impedance.spectrum import STATIONARY_ABOVE_HZ
+from labctl.analysis.inventory import SHARES
+from labctl.analysis.morphology import MorphologySettings
 from labctl.analysis.recipe import METAL, Recipe
 from labctl.errors import AnalysisError
+
+#: Fitted with a baseline of its own over all that the recipe looks at: one that was drawn through both sides of the
+#: metal has taken its tails for its own.
+DEPOSITS: Final = MorphologySettings(baseline="cubic", range_ppm=(80.0, 395.0))
+#: As ``impedance.fitting.TWO_ARCS``, which takes scipy to load.
+_CIRCUIT: Final = "R0-p(R1,CPE1)-p(R2,CPE2)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,32 @@ class Settings:
         A cell's mAh per unit of integral is flagged if it lies so many standard deviations from the others'.
     linear_up_to_mAh_cm2 : float
         Areal capacity up to which the paper shows the integral to be proportional to the metal.
+    circuit : str
+        Equivalent circuit of every impedance spectrum; :func:`labctl.analysis.impedance.fit` says how it is written.
+    circuit_weights : str
+        ``modulus``, ``proportional`` or ``unit``.
+    impedance_cut_off : str
+        What of a spectrum is fitted. ``fixed``: points above ``impedance_above_Hz``, the paper's rule;
+        ``kramers-kronig``: from the lowest frequency on that passes the test; ``none``: all. The test itself always
+        looks for its own lowest valid frequency.
+    impedance_above_Hz : float
+        Of the fixed cut-off.
+    kramers_kronig_limit : float
+        Largest relative residual that passes, a fraction. The paper states none.
+    electrode_tolerance : float
+        How far, relative to abs(Z) of the cell, the electrodes' impedances may be off adding up to it.
+    morphology : MorphologySettings
+        Windows, width cap, baseline of the deposits' deconvolution.
+    deposit_states : tuple of str
+        States whose deposits are told apart. After a discharge little metal is left, and seldom enough to quote.
+    deposit_field_T : float
+        Where the windows of the deposits were found; a spectrum of another field is flagged.
+    end_of_life : float
+        State of health that ends a cell's life; N80 with 0.8.
+    compared_shares : tuple of str
+        Shares in which groups are compared. Each one more makes all of them less significant (Holm).
+    confidence : float
+        Of intervals of comparisons and of the pooled conversion factor.
     """
 
     recipe: Recipe = METAL
@@ -100,12 +135,28 @@ class Settings:
     longest_wait_h: float = 6.0
     k_sigma: float = 4.0
     linear_up_to_mAh_cm2: float = 2.5
+    circuit: str = _CIRCUIT
+    circuit_weights: Literal["modulus", "proportional", "unit"] = "modulus"
+    impedance_cut_off: Literal["fixed", "kramers-kronig", "none"] = "fixed"
+    impedance_above_Hz: float = STATIONARY_ABOVE_HZ
+    kramers_kronig_limit: float = 0.01
+    electrode_tolerance: float = 0.02
+    morphology: MorphologySettings = DEPOSITS
+    deposit_states: tuple[str, ...] = ("charged",)
+    deposit_field_T: float = 4.7
+    end_of_life: float = 0.8
+    compared_shares: tuple[str, ...] = ("dead", "interphase")
+    confidence: float = 0.95
 
     def __post_init__(self) -> None:
         """Refuse what no evaluation can be told."""
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise AnalysisError(f"the setting {name} is {getattr(self, name)!r}; it can be {', '.join(allowed)}")
+        for name, known in _SEVERAL.items():
+            wrong = [one for one in getattr(self, name) if one not in known]
+            if wrong:
+                raise AnalysisError(f"the setting {name} names {wrong[0]!r}; it can name {', '.join(known)}")
         for one in fields(self):
             value = getattr(self, one.name)
             if isinstance(value, (int, float)) and not (math.isfinite(value) and value >= 0):
@@ -121,4 +172,10 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "blank": ("auto", "always", "never"),
     "curie": ("refuse", "scale"),
     "reinsertion": ("none", "scale", "scatter"),
+    "circuit_weights": ("modulus", "proportional", "unit"),
+    "impedance_cut_off": ("fixed", "kramers-kronig", "none"),
+}
+_SEVERAL: Final[dict[str, tuple[str, ...]]] = {
+    "deposit_states": ("charged", "discharged", "dead"),
+    "compared_shares": SHARES,
 }

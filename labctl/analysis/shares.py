@@ -206,6 +206,7 @@ def _state(one: Shot, turned: Phase, factors: Mapping[str, float], line: Line | 
         electrolyte_ppm=None if line is None else line.ppm,
         phase_deg=math.degrees(turned.angle_rad),
         phase_source=turned.source,
+        phase_sd_deg=math.degrees(turned.sd_rad),
     )
 
 

@@ -126,7 +126,7 @@ def follow(
     for one in ordered:
         made: CircuitFit | None = None
         try:
-            made = _fit(one.spectrum, circuit, weights, _limit(one.spectrum, cut_off, fixed_Hz), before)
+            made = fit_after(one.spectrum, circuit, weights, _limit(one.spectrum, cut_off, fixed_Hz), before)
         except UsageError:
             raise
         except LabctlError as error:
@@ -175,9 +175,20 @@ def _limit(spectrum: ImpedanceSpectrum, cut_off: str, fixed_Hz: float) -> float 
     return None if lowest <= spectrum.frequency_Hz.min() else lowest * (1 - 1e-9)
 
 
-def _fit(
+def fit_after(
     spectrum: ImpedanceSpectrum, circuit: str, weights: Weights, above_Hz: float | None, before: CircuitFit | None
 ) -> CircuitFit:
+    """Fit a spectrum from the parameters of the one before; from starts of its own if there is none, or it got worse.
+
+    Parameters
+    ----------
+    spectrum : ImpedanceSpectrum
+        It.
+    circuit, weights, above_Hz
+        As of :func:`fit`.
+    before : CircuitFit or None
+        Of the same circuit.
+    """
     f, z = spectrum.frequency_Hz, spectrum.impedance_ohm
     if before is None or not all(0.0 < value < math.inf for value in before.parameters.values()):
         return fit(f, z, circuit, weights=weights, above_Hz=above_Hz)
