@@ -15,6 +15,10 @@ from labctl.errors import DataError
 _CAMPAIGN: Final = "campaign.json"
 _OPERATION: Final = "operation.json"
 _EVALUATED: Final = {"fid", "ser", "acqus", "audita.txt", "procs"}
+#: What is read of an operation's document, by kind; all may be null.
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "files": (list,), "summary": (dict,), "asked": (dict,), "flags": (list,), "cycle": (int,), "attempt": (int,),
+}  # fmt: skip
 _SCHEMAS: Final = {_CAMPAIGN: "labctl.campaign/1", _OPERATION: "labctl.operation/1"}
 
 
@@ -67,9 +71,12 @@ class Operation:
         entry = next((one for one in self.document.get("files", []) if one.get("name") == name), None)
         if entry is None:
             raise DataError(f"{path}: {_OPERATION} does not list this file")
-        if not path.is_file():
-            raise DataError(f"{path}: missing, though {_OPERATION} lists it")
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        try:
+            if not path.is_file():
+                raise DataError(f"{path}: missing, though {_OPERATION} lists it")
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error})") from error
         if found != entry.get("sha256"):
             raise DataError(f"{path}: changed since it was fetched (SHA-256 {found[:12]}…, "
                             f"{_OPERATION} says {str(entry.get('sha256'))[:12]}…)")  # fmt: skip
@@ -178,6 +185,14 @@ def _load(folder: Path, only: set[str] | None) -> Campaign:
     return Campaign(folder, str(document["campaign"]), str(document["mode"]), cells, tuple(operations), document)
 
 
+def _operation_files(folder: Path) -> Iterator[Path]:
+    for here, folders, files in os.walk(folder):
+        folders.sort()
+        if _OPERATION in files:
+            folders.clear()  # below a bundle there are raw data only
+            yield Path(here) / _OPERATION
+
+
 def nested(operation: Operation, name: str) -> Operation:
     """Give a bundle inside a bundle, such as one spectrum of a series, by its ``operation.json``.
 
@@ -187,14 +202,6 @@ def nested(operation: Operation, name: str) -> Operation:
         If the outer bundle does not list that document, it was changed, or cannot be read.
     """
     return _operation(operation.file(name))
-
-
-def _operation_files(folder: Path) -> Iterator[Path]:
-    for here, folders, files in os.walk(folder):
-        folders.sort()
-        if _OPERATION in files:
-            folders.clear()  # below a bundle there are raw data only
-            yield Path(here) / _OPERATION
 
 
 def _operation(path: Path) -> Operation:
@@ -217,7 +224,7 @@ def _operation(path: Path) -> Operation:
 def _document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     schema = _SCHEMAS[path.name]
     required = ("campaign", "mode", "cells") if path.name == _CAMPAIGN else ("cell", "kind", "files")
@@ -226,7 +233,19 @@ def _document(path: Path) -> dict[str, Any]:
     missing = [name for name in required if name not in document]
     if missing:
         raise DataError(f"{path}: {', '.join(missing)} is missing")
+    if path.name == _OPERATION:
+        _check_shape(path, document)
     return document
+
+
+def _check_shape(path: Path, document: Mapping[str, Any]) -> None:
+    """Refuse a document whose parts are of another kind than what is read of them."""
+    for name, kinds in _KINDS.items():
+        if not isinstance(document.get(name), (*kinds, type(None))) or isinstance(document.get(name), bool):
+            raise DataError(f"{path}: {name} is of another kind than in a {_SCHEMAS[_OPERATION]} document")
+    files = document["files"]
+    if files is None or not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in files):
+        raise DataError(f"{path}: files is no list of files with their names")
 
 
 def _by_number(folder: Path) -> tuple[str, int, str]:

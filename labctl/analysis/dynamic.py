@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -11,63 +10,40 @@ import numpy as np
 from labctl.analysis import impedance
 from labctl.analysis.bundles import Operation
 from labctl.analysis.findings import DynamicSeries
-from labctl.analysis.impedance import STATIONARY_ABOVE_HZ, ImpedanceSpectrum
+from labctl.analysis.flags import Flag
+from labctl.analysis.impedance import ImpedanceSpectrum
 from labctl.analysis.series import Row, gathered, passed_C, stamps, value
+from labctl.analysis.settings import Settings
 from labctl.errors import AnalysisError, DataError
 from labctl.units import MAH
 
 if TYPE_CHECKING:
     from labctl.analysis.impedance import CircuitFit, KramersKronig
-    from labctl.analysis.impedance.fitting import Weights
-    from labctl.analysis.impedance.series import Policy
 
-#: R0 and two arcs; as ``impedance.TWO_ARCS``, which takes scipy to load.
-TWO_ARCS: Final = "R0-p(R1,CPE1)-p(R2,CPE2)"
 #: What every fit says that leaves out what the paper leaves out.
 _USUAL: Final = "left out"
 
 
-@dataclass(frozen=True, slots=True)
-class _Choices:
-    circuit: str
-    weights: Weights
-    cut_off: Policy
-    fixed_Hz: float
-    limit: float
-
-
-def read(
-    operations: Iterable[Operation],
-    flag: Callable[[str], None],
-    *,
-    circuit: str = TWO_ARCS,
-    weights: Weights = "modulus",
-    cut_off: Policy = "fixed",
-    fixed_Hz: float = STATIONARY_ABOVE_HZ,
-    limit: float = 0.01,
-) -> tuple[DynamicSeries, ...]:
+def read(settings: Settings, operations: Iterable[Operation], flag: Callable[[str], None]) -> tuple[DynamicSeries, ...]:
     """Evaluate the series of spectra under direct current among the bundles of one cell and cycle.
 
     Each spectrum is fitted from the parameters of the one before.
 
     Parameters
     ----------
+    settings : Settings
+        Circuit, cut-off and the limit of the Kramers-Kronig test.
     operations : iterable of Operation
         In the order in which they were started; those of other kinds are passed over.
     flag : callable
         Takes a sentence that every reader of the result must see. A spectrum that is missing or torn is one, and the
         series goes on without it.
-    circuit, weights, cut_off, fixed_Hz
-        As of :func:`labctl.analysis.impedance.follow`.
-    limit : float
-        Largest relative residual that passes the Kramers-Kronig test.
     """
-    choices = _Choices(circuit, weights, cut_off, fixed_Hz, limit)
-    found = (_series(one, flag, choices) for one in operations if one.kind == "deis")
+    found = (_series(one, flag, settings) for one in operations if one.kind == "deis")
     return tuple(one for one in found if one is not None)
 
 
-def _series(operation: Operation, flag: Callable[[str], None], choices: _Choices) -> DynamicSeries | None:
+def _series(operation: Operation, flag: Callable[[str], None], settings: Settings) -> DynamicSeries | None:
     rows = _rows(operation, flag)
     numbers: list[int] = []
     kept: list[Row] = []
@@ -84,14 +60,18 @@ def _series(operation: Operation, flag: Callable[[str], None], choices: _Choices
         if rows:
             flag(f"{operation.step}: no spectrum of the series is to be read")
         return None
-    tests = tuple(_tested(one, choices.limit) for one in spectra)
+    tests = tuple(_tested(one, settings.kramers_kronig_limit) for one in spectra)
     # The position of a spectrum is its place in the order of measurement: charge falls in a discharge.
     placed = [impedance.Placed(float(place), one, "dynamic") for place, one in enumerate(spectra)]
     fits = impedance.follow(
-        placed, choices.circuit, weights=choices.weights, cut_off=choices.cut_off, fixed_Hz=choices.fixed_Hz
+        placed,
+        settings.circuit,
+        weights=settings.circuit_weights,
+        cut_off=settings.impedance_cut_off,
+        fixed_Hz=settings.impedance_above_Hz,
     ).fits
-    for text in gathered(_remarks(numbers, spectra, tests, fits), len(numbers)):
-        flag(f"{operation.step}: {text}")
+    for text in gathered(_remarks(numbers, spectra, tests, fits, settings.impedance_above_Hz), len(numbers)):
+        flag(Flag(f"{operation.step}: {text}", "impedance"))
     charge = np.array([value(row, "charge_middle_C") for row in kept]) / MAH
     return DynamicSeries(
         token=operation.token,
@@ -124,7 +104,7 @@ def _rows(operation: Operation, flag: Callable[[str], None]) -> list[Row]:
 def _tested(spectrum: ImpedanceSpectrum, limit: float) -> KramersKronig | None:
     try:
         return impedance.kramers_kronig(spectrum.frequency_Hz, spectrum.impedance_ohm, limit=limit)
-    except AnalysisError:
+    except (AnalysisError, DataError):
         return None
 
 
@@ -133,14 +113,15 @@ def _remarks(
     spectra: Iterable[ImpedanceSpectrum],
     tests: Iterable[KramersKronig | None],
     fits: Iterable[CircuitFit | None],
+    above_Hz: float,
 ) -> list[tuple[int, str]]:
     said: list[tuple[int, str]] = []
     for number, spectrum, test, fitted in zip(numbers, spectra, tests, fits, strict=True):
         said += [(number, text) for text in spectrum.flags]
         if test is None:
             said.append((number, "too short for the Kramers-Kronig test"))
-        elif np.any(~test.kept & (spectrum.frequency_Hz > STATIONARY_ABOVE_HZ)):
-            said.append((number, f"points above {STATIONARY_ABOVE_HZ:g} Hz do not pass the Kramers-Kronig test"))
+        elif np.any(~test.kept & (spectrum.frequency_Hz > above_Hz)):
+            said.append((number, f"points above {above_Hz:g} Hz do not pass the Kramers-Kronig test"))
         if fitted is None:
             said.append((number, "the circuit could not be fitted"))
         else:

@@ -137,10 +137,10 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
             )
         )
     area = float(entry.get("area_m2") or 0.0)
+    every = under_current.added(session, name, cycles, flags.append)
     life = ageing.life(capacities, session.settings, flags.append)
-    whole = under_current.added(session, name, cycles, flags.append)
     result = CellResult(campaign.name, name, str(entry.get("group") or ""), str(entry.get("chemistry") or ""), area,
-                        factor, measure_at, (), whole, life)  # fmt: skip
+                        factor, measure_at, (), every, life)  # fmt: skip
     flags[:0] = standing(result, session.settings)
     flags += [*judged(result, operations), *impedances.remarks(), *deposits.remarks()]
     return replace(result, flags=tuple(dict.fromkeys(flags)))

@@ -15,13 +15,13 @@ import numpy as np
 from labctl.analysis import nmr, phase
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.bundles import Operation
+from labctl.analysis.deposits import told as taken_apart
 from labctl.analysis.findings import Floats, OperandoSpectra
 from labctl.analysis.flags import Flag
 from labctl.analysis.measured import Session
 from labctl.analysis.morphology import Fractions, MorphologySettings
 from labctl.analysis.operando_course import course
 from labctl.analysis.operando_shots import Shot, whole
-from labctl.analysis.plating import DEPOSITS, deposits
 from labctl.analysis.recipe import Phase, Recipe
 from labctl.analysis.series import gathered, held_C, instant
 from labctl.analysis.spectrum import Spectrum
@@ -38,13 +38,7 @@ _ALIKE: Final = (
 )
 
 
-def read(
-    session: Session,
-    operations: Iterable[Operation],
-    flag: Callable[[str], None],
-    *,
-    morphology: MorphologySettings = DEPOSITS,
-) -> tuple[OperandoSpectra, ...]:
+def read(session: Session, operations: Iterable[Operation], flag: Callable[[str], None]) -> tuple[OperandoSpectra, ...]:
     """Evaluate the spectra taken under current among the bundles of one cell and cycle.
 
     Parameters
@@ -56,16 +50,12 @@ def read(
     flag : callable
         Takes a sentence that every reader of the result must see. A spectrum that is missing or torn is one, and the
         series goes on without it.
-    morphology : MorphologySettings
-        How the deposits are told apart.
     """
-    found = (_series(session, one, flag, morphology) for one in operations if one.kind == "operando")
+    found = (_series(session, one, flag) for one in operations if one.kind == "operando")
     return tuple(one for one in found if one is not None)
 
 
-def _series(
-    session: Session, operation: Operation, flag: Callable[[str], None], morphology: MorphologySettings
-) -> OperandoSpectra | None:
+def _series(session: Session, operation: Operation, flag: Callable[[str], None]) -> OperandoSpectra | None:
     def told(text: str) -> None:
         flag(Flag(f"{operation.step}: {text}", text.name if isinstance(text, Flag) else ""))
 
@@ -76,13 +66,13 @@ def _series(
         told("no spectrum of the series can be evaluated")
         return None
     _compared(shots, told)
-    spectra = _processed(shots, settled, session.settings.recipe, morphology, told)
+    spectra = _processed(shots, settled, session.settings.recipe, session.settings.morphology, told)
     shots = [one for one in shots if one.stamp.number in spectra]
     if not shots:
         return None
     numbers = [one.stamp.number for one in shots]
     soc = _soc(session, operation, shots, told)
-    plated = _deposits([spectra[number] for number in numbers], soc, numbers, morphology, told)
+    plated = _deposits([spectra[number] for number in numbers], soc, numbers, session.settings.morphology, told)
     ppm, intensity = _map([spectra[number] for number in numbers], session.settings.recipe)
     began = instant(operation.started)
     hours = (np.array([one.stamp.at for one in shots]) - began) / 3600.0
@@ -203,7 +193,8 @@ def _deposits(
     said: list[tuple[int, str]] = []
     for spectrum, full, number in zip(spectra, soc, numbers, strict=True):
         try:
-            made = deposits(spectrum, soc=float(full) if math.isfinite(full) else 1.0, settings=morphology)
+            unsure = None if spectrum.phase is None else math.degrees(spectrum.phase.sd_rad)
+            made = taken_apart(spectrum, unsure, float(full) if math.isfinite(full) else 1.0, "charged", morphology)
         except (AnalysisError, DataError) as error:
             said.append((number, f"deposits: {error}"))
             found.append(None)
@@ -211,7 +202,7 @@ def _deposits(
             said += [(number, f"deposits: {text}") for text in made.flags]
             found.append(made)
     for text in gathered(said, len(numbers)):
-        told(text)
+        told(Flag(text, "deposits"))
     return tuple(found)
 
 

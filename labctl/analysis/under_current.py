@@ -42,7 +42,9 @@ def added(
     known = {one.cycle: one for one in cycles}
     for number, mine in by_cycle.items():
         before = known.get(number) or CycleResult(number, CycleCapacities(number, None, None), _NOTHING)
-        known[number] = replace(before, dynamic=dynamic.read(mine, flag), operando=operando.read(session, mine, flag))
+        known[number] = replace(
+            before, dynamic=dynamic.read(session.settings, mine, flag), operando=operando.read(session, mine, flag)
+        )
         if before.capacities.charge is not None or before.capacities.discharge is not None:
             passed = ", ".join(f"{one.step} {passed_C(one) / MAH:+.4g} mAh" for one in mine)
             flag(f"cycle {number}: its capacities do not hold the charge of the steps under measurement ({passed})")

@@ -44,7 +44,7 @@ def spectra(folder):
 def series(folder):
     (found,) = bundles.find([folder])
     said: list[str] = []
-    (one,) = dynamic.read(found.of(truth.CELL), said.append)
+    (one,) = dynamic.read(Settings(), found.of(truth.CELL), said.append)
     return one, said
 
 

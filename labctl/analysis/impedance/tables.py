@@ -115,8 +115,9 @@ def sweeps(
         Times in s and charges in mAh.
     """
     frequency, made, tracks = columns.impedances(found, values, where)
+    told = len(frequency) > 0 and np.isfinite(frequency).all() and (frequency > 0).all()
     for impedance in made.values():
-        if not len(frequency) or not np.isfinite(impedance).all() or not (frequency > 0).all():
+        if not told or not np.isfinite(impedance).all() or not impedance.all():
             raise DataError(f"{where}: no points, or values that are no impedance")
     changes = _turns(frequency)
     if passes is not None:
