@@ -27,7 +27,7 @@ class Drawing:
         Of its file, without an ending.
     place : str
         Where it stands. On the campaign's page: ``groups``, ``group <name>``, ``comparisons``, ``rates``,
-        ``conversion``. On a cell's: ``cell`` (beside the table of all cycles), or ``nmr``, ``deposits``,
+        ``conversion <campaign>``. On a cell's: ``cell`` (beside the table of all cycles), or ``nmr``, ``deposits``,
         ``impedance``, ``dynamic``, ``operando``, each with the number of its cycle, as ``nmr 15``.
     alternative : str
         What it shows, for who can't see it.
@@ -52,6 +52,7 @@ def figures_of(
     This is the one place where a figure joins the report.
     """
     from labctl.analysis import figures
+    from labctl.analysis.pages.control_figure import control_figure
 
     found: list[Drawing] = []
     if cell is not None:
@@ -83,6 +84,19 @@ def figures_of(
             "after the hold, when the substrate is bare.",
             lambda group=group: figures.group_figure(analysis, group, truth),  # type: ignore[misc]
         ))  # fmt: skip
+    for conversion in analysis.conversions:
+        chart = conversion.chart
+        if chart is not None:
+            found.append(Drawing(
+                f"conversion-{safe_name(conversion.campaign)}",
+                f"conversion {conversion.campaign}",
+                f"Control chart of the conversion factor in campaign {conversion.campaign}",
+                "mAh of lithium per unit of integral. Dashed: warning at 2 σ; dash-dotted: action at 3 σ. A value "
+                "outside means that something about the measurement changed.",
+                lambda conversion=conversion, chart=chart: control_figure(  # type: ignore[misc]
+                    conversion, chart, analysis.mode
+                ),
+            ))  # fmt: skip
     return found
 
 
