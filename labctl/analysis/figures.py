@@ -1,6 +1,7 @@
-"""Figures of an analysis: one per measured cell and cycle, one per group, one over all groups.
+"""Figures of the report: one per measured cell and cycle, one per group, one over all groups.
 
-Each function returns a matplotlib figure; nothing is written here and no global state of matplotlib is touched.
+They are put together from the panels of :mod:`labctl.analysis.plots`. Each function returns a matplotlib figure;
+nothing is written here and no global state of matplotlib is touched.
 """
 
 from __future__ import annotations
@@ -8,91 +9,93 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from labctl.analysis.impedance import ImpedanceSpectrum
+from labctl.analysis.findings import EvaluatedImpedance
 from labctl.analysis.inventory import SHARES
 from labctl.analysis.model import Analysis, CellResult, CycleResult
-from labctl.analysis.panels import (
-    PER_CENT,
-    bars,
-    cycling,
-    nyquist,
-    shares_of_cell,
-    shares_of_group,
-    spectra,
-    truth_mark,
-    voltage,
-)
-from labctl.analysis.style import SHARE_COLOURS, new_figure
+from labctl.analysis.plots import allocation, cycling, nyquist, spectra
+from labctl.analysis.style import MM, SCREEN, empty, grid, new_figure, small
 from labctl.analysis.truth import truth_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_WIDE = 9.6
+
 
 def cell_figure(
     analysis: Analysis, cell: CellResult, one: CycleResult, truth: Mapping[str, Any] | None = None
 ) -> Figure:
-    """Draw spectra, shares, voltage curves and impedance of one measured cycle of a cell."""
-    figure = new_figure(f"{cell.cell} ({cell.group}), cycle {one.cycle}", analysis.mode, (9.6, 7.0))
-    grid = figure.add_gridspec(2, 2, left=0.075, right=0.975, top=0.90, bottom=0.075, hspace=0.34, wspace=0.22)
-    upper_left, upper_right, lower_left, lower_right = (
-        figure.add_subplot(grid[at]) for at in ((0, 0), (0, 1), (1, 0), (1, 1))
-    )
-    spectra(upper_left, one.measured, analysis.settings.recipe)
-    allocation = None if one.measured is None else one.measured.allocation
-    shares_of_cell(upper_right, allocation, truth_of(truth, cell.cell, one.cycle))
-    voltage(lower_left, cell, one)
-    nyquist(lower_right, {state: [found.spectrum] for state, found in one.impedance.items()})
+    """Draw spectra, shares, voltage curves and, state by state, impedance of one measured cycle of a cell."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(SCREEN):
+        figure = new_figure(f"{cell.cell} ({cell.group}), cycle {one.cycle}", analysis.mode, (_WIDE, 6.6))
+        upper = grid(figure, 1, 3, left=10.0, right=4.0, top=18.0, bottom=91.0, across=19.0)[0]
+        spectra.panel(upper[0], one.measured, analysis.settings.recipe)
+        measured = None if one.measured is None else one.measured.allocation
+        allocation.of_cell(upper[1], measured, truth_of(truth, cell.cell, one.cycle))
+        cycling.voltage(upper[2], cell, one)
+        _impedance(figure, {state: [found] for state, found in one.impedance.items()}, top=97.0, bottom=15.0)
     return figure
 
 
 def group_figure(analysis: Analysis, group: str, truth: Mapping[str, Any] | None = None) -> Figure:
     """Draw shares with the deviation between cells, cycling, and impedance of one group at its measured cycles."""
+    import matplotlib as mpl
+
     results = [one for one in analysis.groups if one.group == group]
     cells = [one for one in analysis.cells if one.group == group]
-    measured = [(cell, one) for cell in cells for one in cell.allocated]
-    numbers = sorted({one.cycle for _, one in measured}) or [0]
-    figure = new_figure(f"Group {group}", analysis.mode, (9.6, 7.4))
-    rows = figure.add_gridspec(2, 1, left=0.075, right=0.975, top=0.90, bottom=0.075, hspace=0.34)
-    top = rows[0].subgridspec(1, 2, wspace=0.24)
-    shares_of_group(figure.add_subplot(top[0]), results, measured, truth)
-    cycling(figure, top[1], cells)
-    bottom = rows[1].subgridspec(1, len(numbers), wspace=0.28)
-    for column, number in enumerate(numbers):
-        states: dict[str, list[ImpedanceSpectrum]] = {}
-        for _, one in measured:
-            if one.cycle == number:
-                for state, found in one.impedance.items():
-                    states.setdefault(state, []).append(found.spectrum)
-        nyquist(figure.add_subplot(bottom[column]), states, f"Impedance, cycle {number}, all cells")
+    by_cycle: dict[int, dict[str, list[EvaluatedImpedance]]] = {}
+    for _, one in allocation.measured_cycles(cells):
+        for state, found in one.impedance.items():
+            by_cycle.setdefault(one.cycle, {}).setdefault(state, []).append(found)
+    rows = max(1, len(by_cycle))
+    each = 62.0
+    height = 100.0 + each * rows
+    with mpl.rc_context(SCREEN):
+        figure = new_figure(f"Group {group}", analysis.mode, (_WIDE, height * MM))
+        bottom = height - 88.0
+        shares = grid(figure, left=17.0, right=128.0, top=18.0, bottom=bottom)[0][0]
+        allocation.of_group(shares, results, cells, truth)
+        capacity, efficiency = grid(figure, 2, 1, left=137.0, right=4.0, top=18.0, bottom=bottom, between=5.0)
+        cycling.over_cycles(capacity[0], efficiency[0], cells)
+        for row, number in enumerate(sorted(by_cycle) or [0]):
+            top = 108.0 + each * row
+            title = f", cycle {number}" if by_cycle else ""
+            _impedance(figure, by_cycle.get(number, {}), top=top, bottom=height - top - each + 24.0, title=title)
     return figure
+
+
+def _impedance(
+    figure: Figure, states: Mapping[str, list[EvaluatedImpedance]], *, top: float, bottom: float, title: str = ""
+) -> None:
+    """Draw a row of Nyquist plots, a state each, between two heights in mm."""
+    order = nyquist.in_order(states)
+    row = grid(figure, 1, max(1, len(order)), left=17.0, right=4.0, top=top, bottom=bottom, across=18.0)[0]
+    if not order:
+        row[0].set_title("Impedance")
+        empty(row[0], "no impedance")
+    for axes, state in zip(row, order, strict=False):
+        axes.set_title(f"Impedance, {state}{title}")
+        nyquist.panel(axes, states[state], state)
+    if order:
+        row[0].legend(handles=nyquist.key()[:4], loc="upper right", handlelength=1.0)
 
 
 def overview_figure(analysis: Analysis, truth: Mapping[str, Any] | None = None) -> Figure:
     """Draw where the capacity went in every group and measured cycle, stacked to 100 %, and the losses enlarged."""
-    figure = new_figure("Where the first charge went", analysis.mode, (9.6, 4.3))
-    grid = figure.add_gridspec(1, 2, left=0.075, right=0.975, top=0.84, bottom=0.15, wspace=0.2)
-    stacked, losses = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-    place = np.arange(len(analysis.groups), dtype=float)
-    names = [f"{one.group}\ncycle {one.cycle}, n = {len(one.cells)}" for one in analysis.groups]
-    below = np.zeros(len(place))
-    for share in SHARES:
-        means = np.array([one.shares[share].mean for one in analysis.groups])
-        stacked.bar(place, means, 0.62, bottom=below, color=SHARE_COLOURS[share], label=share, edgecolor="white")
-        below = below + means
-    stacked.set_ylabel(PER_CENT)
-    stacked.legend(loc="lower center", bbox_to_anchor=(0.5, 0.98), ncol=4, columnspacing=1.0, handlelength=1.2)
-    for offset, share in zip((-0.26, 0.0, 0.26), SHARES[1:], strict=True):
-        bars(losses, place + offset, 0.24, share, analysis.groups)
-        for at, group in zip(place + offset, analysis.groups, strict=True):
-            true = [truth_of(truth, cell, group.cycle) for cell in group.cells]
-            if true and all(true):
-                truth_mark(losses, at, float(np.mean([one[share] for one in true])), 11)
-    losses.axhline(0, color="black", linewidth=0.8)
-    losses.set_ylabel(PER_CENT)
-    losses.set_title("The same, enlarged; ± SD between cells" + ("; line: truth" if truth else ""))
-    for axes in (stacked, losses):
-        axes.set_xticks(place, names)
+    import matplotlib as mpl
+
+    with mpl.rc_context(SCREEN):
+        figure = new_figure("Where the first charge went", analysis.mode, (_WIDE, 4.5))
+        left, right = grid(figure, 1, 2, left=17.0, right=4.0, top=24.0, bottom=20.0, across=22.0)[0]
+        names = allocation.places(analysis.groups)
+        allocation.stacked(left, analysis.groups, names, "cycle number")
+        allocation.losses(right, analysis.groups, names, "cycle number", truth=truth)
+        for axes in (left, right):
+            allocation.group_names(axes, analysis.groups)
+        figure.legend(*left.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.06, 0.91),
+                      ncol=len(SHARES), columnspacing=1.0, handlelength=1.4)  # fmt: skip
+        words = "losses enlarged; ± SD between cells" + ("; black lines: truth" if truth else "")
+        figure.text(0.975, 0.885, words, ha="right", va="center", fontsize=small())
     return figure

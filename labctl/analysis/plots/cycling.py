@@ -1,0 +1,79 @@
+"""Electrochemistry: voltage of a cycle, capacity and Coulombic efficiency over cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from labctl.analysis.model import CellResult, CycleResult
+from labctl.analysis.style import BLUE, MARKERS, SERIES_COLOURS, VERMILION, empty, frame, small
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_POINTS = 400
+
+
+def voltage(axes: Axes, cell: CellResult, one: CycleResult) -> None:
+    """Draw charge and discharge of a cycle, and dotted those of the first."""
+    axes.set_title("Cell voltage")
+    for each in cell.cycles:
+        if each.cycle not in (1, one.cycle):
+            continue
+        early = each.cycle != one.cycle
+        for course, colour, name, line in (
+            (each.charge_course, BLUE, "charge", "-"),
+            (each.discharge_course, VERMILION, "discharge", "--"),
+        ):
+            if course is not None and len(course.passed_mAh):
+                every = max(1, len(course.passed_mAh) // _POINTS)
+                axes.plot([*course.passed_mAh[::every], course.passed_mAh[-1]],
+                          [*course.voltage_V[::every], course.voltage_V[-1]], color=colour,
+                          linestyle=":" if early else line, label=f"{name} {each.cycle}")  # fmt: skip
+    if not axes.lines:
+        empty(axes, "no cycling data")
+        return
+    axes.margins(x=0.02)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.22 * (high - low))
+    frame(axes, "capacity / mAh", "voltage / V")
+    axes.legend(loc="upper left", ncol=2, columnspacing=1.2, handlelength=1.8)
+
+
+def over_cycles(capacity: Axes, efficiency: Axes, cells: Sequence[CellResult]) -> None:
+    """Draw discharge capacity and Coulombic efficiency of cells over their cycles into two panels."""
+    capacity.set_title("Discharge capacity and Coulombic efficiency")
+    found = [(cell, {one.cycle: 100 * one.ledger.coulombic_efficiency for one in cell.cycles
+                     if one.ledger.coulombic_efficiency is not None}) for cell in cells]  # fmt: skip
+    first = [values[1] for _, values in found if 1 in values]
+    later = [value for _, values in found for number, value in values.items() if number > 1]
+    # The first cycle's loss would flatten all the others: it is told in words.
+    apart = bool(first and later and min(first) < min(later) - 3.0)
+    for index, (cell, efficient) in enumerate(found):
+        look: dict[str, Any] = {
+            "color": SERIES_COLOURS[index % len(SERIES_COLOURS)], "marker": MARKERS[index % len(MARKERS)],
+        }  # fmt: skip
+        values = {one.cycle: one.capacities.discharge for one in cell.cycles}
+        discharged = {number: value for number, value in values.items() if value is not None}
+        shown = {number: value for number, value in efficient.items() if number > 1 or not apart}
+        for axes, points in ((capacity, discharged), (efficiency, shown)):
+            if points:
+                axes.plot(list(points), list(points.values()), linewidth=0.8, label=cell.cell, **look)
+    if not capacity.lines:
+        empty(capacity, "no cycling data")
+        empty(efficiency, "")
+        return
+    last = max((one.cycle for cell in cells for one in cell.cycles), default=1)
+    for axes in (capacity, efficiency):
+        axes.set_xlim(0.5, max(last, 2) + 0.5)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    if apart:
+        low, high = efficiency.get_ylim()
+        efficiency.set_ylim(low - 0.3 * (high - low), high)
+        words = f"cycle 1: {min(first):.1f} to {max(first):.1f} %"
+        efficiency.text(0.02, 0.04, words, transform=efficiency.transAxes, fontsize=small(), color="#555555")
+    frame(capacity, None, "capacity / mAh", few_y=3)
+    frame(efficiency, "cycle number", "CE / %", few_y=3, few_x=8, whole_x=True)
+    if len(cells) <= len(MARKERS):
+        capacity.legend(loc="best", ncol=2, columnspacing=1.0)

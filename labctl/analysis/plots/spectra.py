@@ -1,0 +1,89 @@
+"""Spectra of all states of a cell above each other, after Fig. 2 of Wichmann et al. 2025."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from labctl.analysis.findings import Floats
+from labctl.analysis.model import Measured, State
+from labctl.analysis.recipe import METAL, Recipe
+from labctl.analysis.spectrum import Spectrum
+from labctl.analysis.style import BLUE, PRINT, SINGLE, STATE_COLOURS, empty, frame, grid, sheet, small
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SHOWN_PPM: Final = (150.0, 360.0)
+_MAGNIFIED: Final = (1, 2, 5, 10, 20, 50)
+_FROM_BELOW: Final = ("pristine", "dead", "discharged", "charged")
+#: Distance of two spectra in heights of the highest one.
+_APART: Final = 0.5
+#: More dots than this across a panel are not seen, and cost time.
+_POINTS: Final = 500
+
+
+def figure(measured: Measured, recipe: Recipe = METAL, *, mode: str, title: str = "") -> Figure:
+    """Draw the spectra of a measured cycle in one column's width.
+
+    Parameters
+    ----------
+    measured : Measured
+        With the states.
+    recipe : Recipe
+        Its metal window is shaded.
+    mode : str
+        ``simulated`` or ``live``.
+    title : str
+        Such as the cell and its cycle.
+    """
+    import matplotlib as mpl
+
+    with mpl.rc_context(PRINT):
+        drawn = sheet(SINGLE, 70.0, mode, title)
+        axes = grid(drawn, left=7.0, right=4.5, bottom=10.0, top=7.0)[0][0]
+        panel(axes, measured, recipe, title="")
+    return drawn
+
+
+def panel(axes: Axes, measured: Measured | None, recipe: Recipe, title: str = "⁷Li NMR by state") -> None:
+    """Draw the spectra of all states above each other, weak ones enlarged by a factor that is written beside."""
+    axes.set_title(title)
+    states = {} if measured is None else measured.states
+    shown = [label for label in _FROM_BELOW if label in states]
+    if not shown:
+        empty(axes, "no spectra")
+        return
+    cut = {label: _cut(states[label].spectrum) for label in shown}
+    height = max(float(values.max()) for _, values in cut.values()) or 1.0
+    axes.axvspan(*recipe.metal, color=BLUE, alpha=0.08, linewidth=0)
+    for level, label in enumerate(shown):
+        ppm, values = cut[label]
+        base = _APART * level
+        factor = max(each for each in _MAGNIFIED if each == 1 or _fits(each, states[label], values, height))
+        axes.plot(ppm, values / height * factor + base, color=STATE_COLOURS[label])
+        axes.plot(_SHOWN_PPM, (base, base), color="#BBBBBB", linewidth=0.5, zorder=0)
+        axes.text(_SHOWN_PPM[1] - 3, base + 0.09, label if factor == 1 else f"{label}  ×{factor}",
+                  color=STATE_COLOURS[label], fontweight="bold", fontsize=small())  # fmt: skip
+    axes.set_xlim(_SHOWN_PPM[1], _SHOWN_PPM[0])
+    axes.set_ylim(-0.2, _APART * (len(shown) - 1) + 1.1)
+    axes.spines["left"].set_visible(False)
+    frame(axes, "shift against LiCl / ppm (shaded: integrated)")
+    axes.set_ylabel("signal / arb. unit")
+    axes.yaxis.set_label_coords(-0.025, 0.5)
+
+
+def _fits(factor: int, state: State, values: Floats, height: float) -> bool:
+    """Say whether a spectrum may be enlarged so far: below its neighbour, and no more noise than is good to see."""
+    return factor * float(values.max()) < 1.1 * _APART * height and factor * state.spectrum.noise_sd < 0.02 * height
+
+
+def _cut(spectrum: Spectrum) -> tuple[Floats, Floats]:
+    inside = (spectrum.ppm >= _SHOWN_PPM[0]) & (spectrum.ppm <= _SHOWN_PPM[1])
+    return thinned(spectrum.ppm[inside], spectrum.intensity[inside])
+
+
+def thinned(x: Floats, y: Floats, points: int = _POINTS) -> tuple[Floats, Floats]:
+    """Leave out points that lie closer than can be seen; a spectrum filled with zeros has many."""
+    every = max(1, len(x) // points)
+    return x[::every], y[::every]
