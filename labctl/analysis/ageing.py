@@ -58,7 +58,7 @@ def life(cycles: Sequence[CycleCapacities], settings: Settings, flag: Callable[[
 
 
 def _together(courses: Sequence[Course | None], capacity: float | None) -> Passed | None:
-    whole = [one for one in courses if one is not None]
+    whole = [one for one in courses if one is not None and len(one.time_s)]
     if capacity is None or not whole or len(whole) < len(courses):
         return None
     charge = sum(one.capacity_mAh for one in whole)
@@ -69,7 +69,7 @@ def _together(courses: Sequence[Course | None], capacity: float | None) -> Passe
 
 def _nucleation(course: Course) -> Nucleation | None:
     """Evaluate the cell voltage, which is what a cycler's record has; where it is too sparse, the reason is said."""
-    if course.capacity_mAh <= 0:
+    if course.capacity_mAh <= 0 or not len(course.time_s):
         return None
     try:
         return nucleation_overvoltage(course.time_s, course.voltage_V, course.current_A, signal=_SIGNAL)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from labctl.analysis.flags import Flag
 from labctl.analysis.model import Measured, State
-from labctl.analysis.morphology import Fractions, deconvolve
+from labctl.analysis.morphology import Fractions, Phases, deconvolve
 from labctl.analysis.settings import Settings
 from labctl.analysis.spectrum import Spectrum
 from labctl.analysis.transform import Grid, axis_of
@@ -91,7 +91,7 @@ class Deposits:
             state, where = measured.states[label], f"{label}, cycle {cycle}"
             charge = min(max(soc[label], 0.0), 1.0)
             try:
-                one = deconvolve(bare(state.spectrum), soc=charge, state=label, settings=self._settings.morphology)
+                one = self._told(state, label, charge)
             except (AnalysisError, DataError) as error:
                 self._said[f"not told, {error}"].append(where)
                 continue
@@ -103,14 +103,28 @@ class Deposits:
         """Give what a reader must know, a sentence of each kind, with where it holds."""
         return [Flag(f"deposits: {what} ({'; '.join(places)})", "deposits") for what, places in self._said.items()]
 
+    def _told(self, state: State, label: str, soc: float) -> Fractions:
+        """Take a spectrum apart, and once more turned by what its phase is uncertain by: that is part of the error."""
+        spectrum, settings = bare(state.spectrum), self._settings.morphology
+        one = deconvolve(spectrum, soc=soc, state=label, settings=settings)
+        quadrature, unsure = state.spectrum.imaginary, math.radians(state.phase_sd_deg or 0.0)
+        if quadrature is None or not unsure:
+            return one
+        turned = replace(spectrum, intensity=math.cos(unsure) * spectrum.intensity - math.sin(unsure) * quadrature)
+        start = list(zip(one.positions_ppm, one.fwhm_ppm, one.lorentz_share, strict=True))
+        other = deconvolve(turned, soc=soc, state=label, settings=settings, start=start)
+        moved = [abs(a - b) for a, b in zip(other.fractions, one.fractions, strict=True)]
+        sd = Phases(*(math.hypot(*both) for both in zip(one.sd, moved, strict=True)))
+        said = (
+            f"its phase, known to {state.phase_sd_deg:.2f}°, moves fractions by up to {100.0 * max(moved):.1f} points"
+        )
+        return replace(one, sd=sd, flags=(*one.flags, said))
+
     def _judge(self, one: Fractions, state: State, where: str) -> None:
         settings = self._settings
         if one.snr < settings.morphology.quotable_snr:
             least = settings.morphology.quotable_snr
             self._said[f"not quotable, signal-to-noise ratio below {least:g}"].append(f"{one.snr:.0f} {where}")
-        if state.phase_sd_deg is not None and state.phase_sd_deg > settings.deposit_phase_deg:
-            told = f"the phase is known no better than {settings.deposit_phase_deg:g}°"
-            self._said[told].append(f"{state.phase_sd_deg:.2f}° {where}")
         field = state.spectrum.zero_Hz / _PER_TESLA
         if not math.isclose(field, settings.deposit_field_T, rel_tol=_FIELD_WITHIN):
             self._said[f"windows hold at {settings.deposit_field_T:g} T, these spectra are of {field:.1f} T"].append(

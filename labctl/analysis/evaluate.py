@@ -160,9 +160,13 @@ def _latest(campaign: Campaign, cell: str, flag: Callable[[str], None]) -> list[
         else:
             kept.append(attempts[-1])
     kept.sort(key=lambda one: (one.started, one.cycle, one.step, one.attempt))
+    said: dict[str, list[str]] = defaultdict(list)
     for one in kept:
         for text in one.document.get("flags") or ():
-            flag(f"{one.step}: {text}")
+            said[str(text)].append(one.step)
+    for text, steps in said.items():
+        more = f" to {steps[-1]} ({len(steps)} steps)" if len(steps) > 1 else ""
+        flag(f"{steps[0]}{more}: {text}")
     return kept
 
 

@@ -20,7 +20,7 @@ from labctl.analysis.noise import noise
 from labctl.analysis.provenance import Origin, Source
 from labctl.analysis.recipe import METAL, Phase, Recipe, Window
 from labctl.analysis.spectrum import Chain, Integral, Spectrum
-from labctl.analysis.transform import Axis, Complex, axis_of, grid_of, start_of, transform
+from labctl.analysis.transform import Axis, Complex, axis_of, grid_of, inner, start_of, transform
 
 __all__ = [
     "Dataset", "Integral", "Spectrum", "metal_integral", "metal_magnitude", "noise", "phase_of", "process",
@@ -126,20 +126,20 @@ def metal_integral(dataset: Dataset, reference_Hz: float, phase: float, recipe: 
     whole = functional(grid_of(dataset, reference_Hz, recipe, window=recipe.span), mask_of(recipe), recipe.metal)
     unit = 1.0 / (dataset.scans * dataset.receiver_gain)
     sigma = noise(dataset) * unit
-    value = float((np.exp(1j * phase) * (whole.weights @ dataset.fid)).real)
+    value = float((np.exp(1j * phase) * inner(whole.weights, dataset.fid)).real)
     return Integral(value * unit, sigma * whole.norm, sigma * whole.baseline_norm)
 
 
 def metal_magnitude(dataset: Dataset, reference_Hz: float, recipe: Recipe = METAL) -> float:
     """Give the integral's magnitude whatever its phase: enough to choose the strongest of a series."""
     whole = functional(grid_of(dataset, reference_Hz, recipe, window=recipe.span), mask_of(recipe), recipe.metal)
-    return float(abs(whole.weights @ dataset.fid)) / (dataset.scans * dataset.receiver_gain)
+    return float(abs(inner(whole.weights, dataset.fid))) / (dataset.scans * dataset.receiver_gain)
 
 
 def signal_to_noise(dataset: Dataset, reference_Hz: float, recipe: Recipe = METAL) -> float:
     """Give the metal's integral over its standard deviation, whatever the phase of the receiver."""
     whole = functional(grid_of(dataset, reference_Hz, recipe, window=recipe.span), mask_of(recipe), recipe.metal)
-    return float(abs(whole.weights @ dataset.fid)) / (noise(dataset) * whole.norm)
+    return float(abs(inner(whole.weights, dataset.fid))) / (noise(dataset) * whole.norm)
 
 
 def spectrum(

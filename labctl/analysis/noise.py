@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis.bruker import Dataset
+from labctl.analysis.remembered import Remembered
 from labctl.errors import AnalysisError
 
 #: Parts of the spectral width, from its middle, that hold nothing but noise: clear of lines and of the filter's edge.
 _QUIET: Final = (1 / 16, 0.4)
+_KNOWN: Final = Remembered[float](64)
 
 
 def noise(dataset: Dataset) -> float:
@@ -22,6 +24,10 @@ def noise(dataset: Dataset) -> float:
     Taken from parts of the spectrum far from every line; a Hann window keeps the lines' feet out, and the median
     keeps spikes from counting: the median of an exponentially distributed power is ln 2 of its mean.
     """
+    return _KNOWN.get(dataset.fid, None, lambda: _noise(dataset))
+
+
+def _noise(dataset: Dataset) -> float:
     window, power, quiet = _quiet(len(dataset.fid))
     if quiet.size < 16:
         raise AnalysisError(f"{dataset.folder}: {len(dataset.fid)} points are too few to tell the noise")

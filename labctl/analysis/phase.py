@@ -24,7 +24,7 @@ from labctl.analysis.baseline import functional, legendre, mask_of
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.noise import noise
 from labctl.analysis.recipe import METAL, Phase, Recipe, Window
-from labctl.analysis.transform import Grid, adjoint, axis_of, grid_of, inside, norm, transform
+from labctl.analysis.transform import Grid, adjoint, axis_of, grid_of, inner, inside, norm, transform
 from labctl.errors import AnalysisError
 
 #: A line must stand out so many deviations for a phase to be taken from it.
@@ -83,7 +83,7 @@ def line_phase(data: Dataset, zero_Hz: float, recipe: Recipe = METAL, *, name: s
     power = complex(np.sum(rest**2))
     angle = 0.5 * (math.pi - float(np.angle(power)))
     whole = functional(grid, mask_of(recipe), recipe.metal)
-    amount = whole.weights @ data.fid
+    amount = inner(whole.weights, data.fid)
     value = float((np.exp(1j * angle) * amount).real)
     sigma = noise(data)
     if abs(value) < _SMALLEST * sigma * whole.norm:
@@ -216,7 +216,7 @@ def _settled(
     # The amount decides the lag, and the lag the amount; the second time changes nothing that could be seen.
     for _ in range(2):
         expected = cell.predict(liquid, max(amount, 0.0))
-        amount = float((np.exp(1j * expected.angle_rad) * (whole.weights @ data.fid)).real) * unit
+        amount = float((np.exp(1j * expected.angle_rad) * inner(whole.weights, data.fid)).real) * unit
     if own is None:
         return expected
     away = wrapped(own.angle_rad - expected.angle_rad)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis import bruker
-from labctl.analysis.nmr import noise
+from labctl.analysis.noise import noise
+from labctl.analysis.transform import inner
 from labctl.errors import AnalysisError
 
 #: A reference line must stand out this far from the noise of its own spectrum.
@@ -93,7 +94,7 @@ def _taper(time: NDArray[np.float64], span: float) -> NDArray[np.float64]:
 
 
 def _at(decay: NDArray[np.complex128], time: NDArray[np.float64], frequency: float) -> complex:
-    return complex(np.exp(-2j * np.pi * frequency * time) @ decay)
+    return inner(np.exp(-2j * np.pi * frequency * time), decay)
 
 
 def _width(decay: NDArray[np.complex128], time: NDArray[np.float64], line: float, step: float) -> float:

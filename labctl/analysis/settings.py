@@ -98,8 +98,6 @@ class Settings:
         Windows, width cap, baseline of the deposits' deconvolution.
     deposit_states : tuple of str
         States whose deposits are told apart. After a discharge little metal is left, and seldom enough to quote.
-    deposit_phase_deg : float
-        Standard deviation of a spectrum's phase from which its deposits are flagged, degrees.
     deposit_field_T : float
         Where the windows of the deposits were found; a spectrum of another field is flagged.
     end_of_life : float
@@ -145,7 +143,6 @@ class Settings:
     electrode_tolerance: float = 0.02
     morphology: MorphologySettings = DEPOSITS
     deposit_states: tuple[str, ...] = ("charged",)
-    deposit_phase_deg: float = 0.2
     deposit_field_T: float = 4.7
     end_of_life: float = 0.8
     compared_shares: tuple[str, ...] = ("dead", "interphase")

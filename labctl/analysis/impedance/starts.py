@@ -69,16 +69,26 @@ def starting_values(circuit: Circuit, omega: Floats, impedance: Complexes, count
     goal = np.concatenate(((impedance * weight).real, (impedance * weight).imag))
     span = float(np.abs(impedance).max())
     tried: list[tuple[float, Floats]] = []
+    known: dict[tuple[int, float], tuple[Floats, float]] = {}
+
+    def shape(place: int, tau: float) -> tuple[Floats, float]:
+        """Give a block's weighted column and its largest impedance; combinations have most of them in common."""
+        if (place, tau) not in known:
+            one = _shape(blocks[place], omega, tau)
+            column = np.concatenate(((one * weight).real, (one * weight).imag))
+            known[place, tau] = column, float(np.abs(one).max())
+        return known[place, tau]
+
     for constants in _combinations(omega, timed):
         given = iter(constants)
         taus = [next(given) if block in timed else 0.0 for block in blocks]
-        shapes = [_shape(block, omega, tau) for block, tau in zip(blocks, taus, strict=True)]
-        matrix = np.column_stack([np.concatenate(((one * weight).real, (one * weight).imag)) for one in shapes])
+        shapes = [shape(place, tau) for place, tau in enumerate(taus)]
+        matrix = np.stack([column for column, _ in shapes], axis=1)
         scale = np.linalg.norm(matrix, axis=0)
         amounts, left = nnls(matrix / scale, goal)
         start = np.zeros(len(circuit.parameters))
-        for block, tau, amount, shape in zip(blocks, taus, amounts / scale, shapes, strict=True):
-            least = _LEAST * span / float(np.abs(shape).max())
+        for block, tau, amount, (_, largest) in zip(blocks, taus, amounts / scale, shapes, strict=True):
+            least = _LEAST * span / largest
             _assign(block, max(float(amount), least), tau, start)
         tried.append((float(left), start))
     tried.sort(key=lambda one: one[0])
