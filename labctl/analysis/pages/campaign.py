@@ -70,6 +70,10 @@ def _body(
     for group in dict.fromkeys(cell.group for cell in analysis.cells):
         yield heading(f"Group {group or '(none)'}", 3)
         yield drawn.at(f"group {group}")
+    deposits = drawn.at("deposits")
+    if deposits:
+        yield heading("Deposits of the groups", 3)
+        yield deposits
     yield heading("Comparison of groups")
     yield drawn.at("comparisons")
     yield from groups.comparisons(analysis, notes)

@@ -9,7 +9,7 @@ import numpy as np
 from labctl.analysis.control_chart import ControlChart
 from labctl.analysis.findings import Conversion
 from labctl.analysis.pages.numbers import scale_of
-from labctl.analysis.style import SHARE_COLOURS, new_figure
+from labctl.analysis.style import SCREEN, SHARE_COLOURS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,6 +21,13 @@ _NAMED = 40
 
 def control_figure(one: Conversion, chart: ControlChart, mode: str) -> Figure:
     """Draw k of every cell and cycle of one campaign."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(SCREEN):
+        return _drawn(one, chart, mode)
+
+
+def _drawn(one: Conversion, chart: ControlChart, mode: str) -> Figure:
     scale = scale_of(one.values, step=1)
     by = 10.0**-scale.power
     place, values = np.arange(len(one.values)), np.array(one.values) * by

@@ -30,11 +30,11 @@ def sections(one: CycleResult, sources: Sources, notes: Notes, drawn: Pictures) 
         yield paragraph("No impedance was measured in this cycle.")
     for series in one.dynamic:
         yield heading(f"Impedance under current: {series.step}", 3)
-        yield drawn.at(f"dynamic {one.cycle}")
+        yield drawn.at(f"dynamic {one.cycle} {series.step}")
         yield _dynamic(series, sources, notes)
     for spectra in one.operando:
         yield heading(f"Spectra under current: {spectra.step}", 3)
-        yield drawn.at(f"operando {one.cycle}")
+        yield drawn.at(f"operando {one.cycle} {spectra.step}")
         yield _operando(spectra, sources, notes)
 
 
