@@ -13,7 +13,7 @@ from labctl.analysis.findings import EvaluatedImpedance
 from labctl.analysis.inventory import SHARES
 from labctl.analysis.model import Analysis, CellResult, CycleResult
 from labctl.analysis.plots import allocation, cycling, nyquist, spectra
-from labctl.analysis.style import MM, SCREEN, empty, grid, new_figure
+from labctl.analysis.style import MM, SCREEN, empty, grid, new_figure, small
 from labctl.analysis.truth import truth_of
 
 if TYPE_CHECKING:
@@ -87,12 +87,15 @@ def overview_figure(analysis: Analysis, truth: Mapping[str, Any] | None = None) 
     import matplotlib as mpl
 
     with mpl.rc_context(SCREEN):
-        figure = new_figure("Where the first charge went", analysis.mode, (_WIDE, 4.3))
-        left, right = grid(figure, 1, 2, left=17.0, right=4.0, top=22.0, bottom=15.0, across=22.0)[0]
-        names = [f"{one.group}\ncycle {one.cycle}, n = {len(one.cells)}" for one in analysis.groups]
-        allocation.stacked(left, analysis.groups, names, "")
-        allocation.losses(right, analysis.groups, names, "", truth=truth)
-        left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=len(SHARES), columnspacing=1.0,
-                    handlelength=1.4)  # fmt: skip
-        right.set_title("The same, enlarged; ± SD between cells" + ("; line: truth" if truth else ""))
+        figure = new_figure("Where the first charge went", analysis.mode, (_WIDE, 4.5))
+        left, right = grid(figure, 1, 2, left=17.0, right=4.0, top=24.0, bottom=20.0, across=22.0)[0]
+        names = allocation.places(analysis.groups)
+        allocation.stacked(left, analysis.groups, names, "cycle number")
+        allocation.losses(right, analysis.groups, names, "cycle number", truth=truth)
+        for axes in (left, right):
+            allocation.group_names(axes, analysis.groups)
+        figure.legend(*left.get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.06, 0.91),
+                      ncol=len(SHARES), columnspacing=1.0, handlelength=1.4)  # fmt: skip
+        words = "losses enlarged; ± SD between cells" + ("; black lines: truth" if truth else "")
+        figure.text(0.975, 0.885, words, ha="right", va="center", fontsize=small())
     return figure

@@ -9,6 +9,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Final
 
 from labctl.analysis.pages.explained import EXPLAINED
 from labctl.analysis.pages.looks import CSS
@@ -21,22 +22,29 @@ class Html(str):
     __slots__ = ()
 
 
+#: Tables of so many rows are not broken between printed pages.
+_SHORT: Final = 16
+
 #: What may stand in a cell of a table.
 Content = str | Missing
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Head of a column: what, in which unit, and the explanation's key; without these it holds words."""
+    """Head of a column: what, in which unit, and the explanation's key; without these it holds words.
+
+    ``numbers`` is for a column whose units and explanations stand in the heads of its rows.
+    """
 
     label: str
     unit: str = ""
     why: str = ""
+    numbers: bool = False
 
     @property
     def kind(self) -> str:
         """Words wrap and stand left; numbers stay in one line and stand right."""
-        return "" if self.unit or self.why else ' class="words"'
+        return "" if self.unit or self.why or self.numbers else ' class="words"'
 
 
 @dataclass
@@ -65,7 +73,7 @@ class Notes:
         lines = []
         for key in self.used:
             one = EXPLAINED[key]
-            formula = f'<br><span class="formula">{escape(one.formula)}</span>' if one.formula else ""
+            formula = f'<br/><span class="formula">{escape(one.formula)}</span>' if one.formula else ""
             source = f' <span class="source">Source: {escape(one.source)}</span>' if one.source else ""
             lines.append(
                 f'<li id="why-{key}"><b>{escape(one.title)}.</b> {escape(one.text)}{formula}{source} '
@@ -83,9 +91,9 @@ def page(title: str, mode: str, body: Sequence[str]) -> str:
     """Give a whole document; the mode is in its title and its head."""
     badge = f'<span class="badge {"live" if mode == "live" else "simulated"}">{escape(mode.upper())}</span>'
     return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="icon" href="data:,">'
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
+        '<link rel="icon" href="data:,"/>'
         f"<title>{escape(title)} ({escape(mode.upper())})</title><style>{CSS}</style></head>\n"
         f"<body><header><p>{badge}</p><h1>{escape(title)}</h1></header>\n<main>\n"
         + "\n".join(body)
@@ -109,11 +117,12 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Content]], caption:
     for name, *rest in rows:
         values = "".join(f"<td{column.kind}>{cell(one)}</td>" for column, one in zip(columns[1:], rest, strict=True))
         lines.append(f'<tr><th scope="row">{cell(name)}</th>{values}</tr>')
+    short = ' class="short"' if len(rows) <= _SHORT else ""
     below = "".join(
         f'<p class="missing"><sup>{letter(index)}</sup> {escape(reason)}</p>' for index, reason in enumerate(reasons)
     )
     return Html(
-        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption, quote=True)}"><table>'
+        f'<div class="wide" role="region" tabindex="0" aria-label="{escape(caption, quote=True)}"><table{short}>'
         f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></div>{below}"
     )
@@ -126,8 +135,9 @@ def letter(index: int) -> str:
 
 
 def _head(column: Column, notes: Notes) -> str:
-    unit = f' <span class="unit">/&nbsp;{escape(column.unit)}</span>' if column.unit else ""
-    return f"{escape(column.label)}{unit}{notes.mark(column.why) if column.why else ''}"
+    mark = notes.mark(column.why) if column.why else ""
+    unit = f' <span class="unit">/\u00a0{escape(column.unit)}{mark}</span>' if column.unit else mark
+    return f"{escape(column.label)}{unit}"
 
 
 def facts(rows: Sequence[tuple[str, str, Content]], caption: str, notes: Notes) -> Html:
@@ -140,7 +150,7 @@ def picture(svg: bytes, alternative: str, caption: str) -> Html:
     """Give a figure whose picture is in the page itself."""
     source = base64.b64encode(svg).decode("ascii")
     return Html(
-        f'<figure><img alt="{escape(alternative, quote=True)}" src="data:image/svg+xml;base64,{source}">'
+        f'<figure><img alt="{escape(alternative, quote=True)}" src="data:image/svg+xml;base64,{source}"/>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 

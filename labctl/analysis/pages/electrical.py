@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 from labctl.analysis.findings import DynamicSeries, EvaluatedImpedance, OperandoSpectra
 from labctl.analysis.impedance.fitting import CircuitFit
 from labctl.analysis.impedance.linear_kk import KramersKronig
 from labctl.analysis.model import CycleResult
 from labctl.analysis.page import Column, Content, Html, Notes, bullets, heading, paragraph, table
-from labctl.analysis.pages.numbers import Missing, number
+from labctl.analysis.pages.numbers import Missing, number, scale_of
 from labctl.analysis.pages.pictures import Pictures
 from labctl.analysis.pages.sources import Sources
 
 _NO_FIT = Missing("the fit failed; the flags say why")
+_INFINITE = Missing("no finite number came out")
+_WHOLE = Missing("all points were fitted")
 
 
 def sections(one: CycleResult, sources: Sources, notes: Notes, drawn: Pictures) -> Iterator[str]:
@@ -27,11 +30,11 @@ def sections(one: CycleResult, sources: Sources, notes: Notes, drawn: Pictures) 
         yield paragraph("No impedance was measured in this cycle.")
     for series in one.dynamic:
         yield heading(f"Impedance under current: {series.step}", 3)
-        yield drawn.at(f"dynamic {one.cycle}")
+        yield drawn.at(f"dynamic {one.cycle} {series.step}")
         yield _dynamic(series, sources, notes)
     for spectra in one.operando:
         yield heading(f"Spectra under current: {spectra.step}", 3)
-        yield drawn.at(f"operando {one.cycle}")
+        yield drawn.at(f"operando {one.cycle} {spectra.step}")
         yield _operando(spectra, sources, notes)
 
 
@@ -85,31 +88,31 @@ def _down_to(test: KramersKronig) -> Content:
 
 
 def _fits(fits: Mapping[str, CircuitFit | None], notes: Notes, title: str) -> Html:
-    names = list(dict.fromkeys(name for one in fits.values() if one for name in one.parameters))
+    done = [one for one in fits.values() if one is not None]
+    names = list(dict.fromkeys(name for one in done for name in one.parameters))
     if not names:
         return paragraph(f"{title}: not fitted, or the fits failed; the flags say why.")
-    circuits = ", ".join(dict.fromkeys(one.circuit for one in fits.values() if one))
+
+    def row(label: str, unit: str, why: str, of: Callable[[CircuitFit], tuple[float, float | None] | Missing]) -> None:
+        found = [_NO_FIT if one is None else of(one) for one in fits.values()]
+        scale = scale_of(one[0] for one in found if not isinstance(one, Missing))
+        values: list[Content] = [
+            one if isinstance(one, Missing) else scale.number(*one) if math.isfinite(one[0]) else _INFINITE
+            for one in found
+        ]
+        rows.append([notes.named(f"{label} / {scale.unit(unit)}", why), *values])
+
     rows: list[list[Content]] = []
     for name in names:
-        row: list[Content] = [notes.named(f"{_spelt(name)} / {_unit(name)}", "circuit")]
-        for one in fits.values():
-            row.append(_parameter(one, name))
-        rows.append(row)
-    count = max(len(one.arcs) for one in fits.values() if one)
-    for index in range(count):
+        row(_spelt(name), _unit(name), "circuit", partial(_parameter, name=name))
+    for index in range(max(len(one.arcs) for one in done)):
         for label, unit, value, sd in _ARC:
-            row = [notes.named(f"arc {index + 1}: {label} / {unit}", "arc")]
-            for one in fits.values():
-                row.append(_of_arc(one, index, value, sd))
-            rows.append(row)
-    row = [notes.named("χ² / 1", "fit_chi")]
-    row += [_NO_FIT if one is None else number(one.chi_square, digits=3) for one in fits.values()]
-    rows.append(row)
-    row = [notes.named("fitted above / Hz", "fitted_above")]
-    row += [_NO_FIT if one is None else Missing("all points were fitted") if one.above_Hz is None
-            else number(one.above_Hz, digits=3) for one in fits.values()]  # fmt: skip
-    rows.append(row)
-    return table([Column("parameter"), *(Column(name) for name in fits)], rows, f"{title}: {circuits}; ± SD", notes)
+            row(f"arc {index + 1}: {label}", unit, "arc", partial(_of_arc, index=index, value=value, sd=sd))
+    row("χ²", "1", "fit_chi", lambda one: (one.chi_square, None))
+    row("fitted above", "Hz", "fitted_above", lambda one: _WHOLE if one.above_Hz is None else (one.above_Hz, None))
+    columns = [Column("parameter"), *(Column(name, numbers=True) for name in fits)]
+    circuits = ", ".join(dict.fromkeys(one.circuit for one in done))
+    return table(columns, rows, f"{title}: {circuits}; ± SD", notes)
 
 
 #: Of an arc: name, unit, attribute of the value, of its deviation.
@@ -120,27 +123,17 @@ _ARC = (
 )
 
 
-def _of_arc(one: CircuitFit | None, index: int, value: str, sd: str) -> Content:
-    if one is None:
-        return _NO_FIT
+def _of_arc(one: CircuitFit, index: int, value: str, sd: str) -> tuple[float, float | None] | Missing:
     if index >= len(one.arcs):
         return Missing("this circuit has fewer arcs")
     arc = one.arcs[index]
-    return _finite(getattr(arc, value), getattr(arc, sd) if sd else None)
+    return getattr(arc, value), getattr(arc, sd) if sd else None
 
 
-def _parameter(one: CircuitFit | None, name: str) -> Content:
-    if one is None:
-        return _NO_FIT
+def _parameter(one: CircuitFit, name: str) -> tuple[float, float | None] | Missing:
     if name not in one.parameters:
         return Missing("this circuit has no such element")
-    return _finite(one.parameters[name], one.sd.get(name))
-
-
-def _finite(value: float, sd: float | None) -> Content:
-    if not math.isfinite(value):
-        return Missing("no finite number came out")
-    return number(value, sd)
+    return one.parameters[name], one.sd.get(name)
 
 
 def _spelt(name: str) -> str:
@@ -176,10 +169,17 @@ def _dynamic(series: DynamicSeries, sources: Sources, notes: Notes) -> Html:
             number(float(series.charge_mAh[index])),
             number(float(series.voltage_V[index])),
             number(100.0 * soc, digits=3) if math.isfinite(soc) else Missing("the state of charge is not known"),
-            *(_parameter(one, name) for name in names),
+            *(_resistance(one, name) for name in names),
         ])  # fmt: skip
     caption = f"{len(series.spectra)} spectra during the {series.direction} of cycle {series.cycle}"
     return Html(table(columns, rows, caption, notes) + _origin(sources.of_token(series.token)))
+
+
+def _resistance(one: CircuitFit | None, name: str) -> Content:
+    found = _NO_FIT if one is None else _parameter(one, name)
+    if isinstance(found, Missing):
+        return found
+    return number(*found) if math.isfinite(found[0]) else _INFINITE
 
 
 def _operando(series: OperandoSpectra, sources: Sources, notes: Notes) -> Html:

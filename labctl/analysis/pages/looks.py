@@ -43,7 +43,7 @@ ol.notes li:target{background:#fff8e8}
  @page{size:A4;margin:16mm 14mm}
  body{max-width:none;padding:0;font-size:10pt}a{color:inherit;text-decoration:none}
  table{font-size:8.5pt;max-width:100%}.wide{overflow:visible}th,td{padding:.12rem .35rem}
- thead{display:table-header-group}tr,.flag,ol.notes li{break-inside:avoid}
+ table.short{break-inside:avoid}thead{display:table-header-group}tr,.flag,ol.notes li{break-inside:avoid}
  h2,h3,h4,caption{break-after:avoid}figure{break-inside:avoid}img{max-height:230mm}
  nav,.back{display:none}
  .badge,.flag,.none{-webkit-print-color-adjust:exact;print-color-adjust:exact}}

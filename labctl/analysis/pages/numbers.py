@@ -6,6 +6,7 @@ Two digits of the standard deviation are the rule of the GUM (JCGM 100:2008, 7.2
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +54,30 @@ def number(value: float, sd: float | None = None, *, digits: int = _DIGITS) -> s
         return f"({text}) · 10{str(power).translate(_RAISED)}" if power else text
     text = _fixed(value * scale, _places(value * scale, digits))
     return f"{text} · 10{str(power).translate(_RAISED)}" if power else text
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A power of ten that the numbers of a row or column share, so that they can be compared at a glance."""
+
+    power: int
+
+    def unit(self, unit: str) -> str:
+        """Give the unit with the power before it."""
+        return f"10{str(self.power).translate(_RAISED)} {unit}" if self.power else unit
+
+    def number(self, value: float, sd: float | None = None, *, digits: int = _DIGITS) -> str:
+        """Write a number in this scale, as :func:`number` does."""
+        by = 10.0**-self.power
+        return number(value * by, None if sd is None else sd * by, digits=digits)
+
+
+def scale_of(values: Iterable[float], *, step: int = 3) -> Scale:
+    """Give the scale in which none of some numbers needs a power of its own; powers are multiples of ``step``."""
+    sizes = [abs(value) for value in values if math.isfinite(value) and value != 0.0]
+    if not sizes or (min(sizes) >= 10.0 * _SMALLEST and max(sizes) < 0.1 * _LARGEST):
+        return Scale(0)
+    return Scale(step * math.floor(math.log10(max(sizes)) / step))
 
 
 def spread(value: float) -> str:

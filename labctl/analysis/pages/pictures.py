@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labctl.analysis.model import Analysis, CellResult
+from labctl.analysis.model import Analysis, CellResult, CycleResult
 from labctl.analysis.page import Html, picture
 from labctl.analysis.pages.files import write
 from labctl.analysis.pages.sources import safe_name
@@ -26,9 +26,10 @@ class Drawing:
     name : str
         Of its file, without an ending.
     place : str
-        Where it stands. On the campaign's page: ``groups``, ``group <name>``, ``comparisons``, ``rates``,
-        ``conversion``. On a cell's: ``cell`` (beside the table of all cycles), or ``nmr``, ``deposits``,
-        ``impedance``, ``dynamic``, ``operando``, each with the number of its cycle, as ``nmr 15``.
+        Where it stands. On the campaign's page: ``groups``, ``group <name>``, ``deposits``, ``comparisons``, ``rates``,
+        ``conversion <campaign>``. On a cell's: ``cell`` (beside the table of all cycles), or ``nmr``, ``deposits``,
+        ``impedance``, ``dynamic``, ``operando``, each with the number of its cycle, as ``nmr 15``, the last two with
+        their step besides.
     alternative : str
         What it shows, for who can't see it.
     caption : str
@@ -51,39 +52,119 @@ def figures_of(
 
     This is the one place where a figure joins the report.
     """
-    from labctl.analysis import figures
+    if cell is None:
+        return [*_of_groups(analysis, truth), *_of_campaigns(analysis)]
+    return [drawing for one in cell.cycles for drawing in _of_cycle(analysis, cell, one, page_name, truth)]
 
-    found: list[Drawing] = []
-    if cell is not None:
-        for one in cell.cycles:
-            if one.measured is not None:
-                found.append(Drawing(
-                    f"cell-{page_name}-c{one.cycle:03d}",
-                    f"nmr {one.cycle}",
-                    f"Spectra, shares, voltage curves and impedance of {cell.cell}, cycle {one.cycle}",
-                    f"{cell.cell}, cycle {one.cycle}. All spectra in the same units per scan and receiver gain.",
-                    lambda one=one: figures.cell_figure(analysis, cell, one, truth),  # type: ignore[misc]
-                ))  # fmt: skip
-        return found
+
+def _of_cycle(
+    analysis: Analysis, cell: CellResult, one: CycleResult, page_name: str, truth: Mapping[str, Any] | None
+) -> Iterator[Drawing]:
+    from labctl.analysis import figures
+    from labctl.analysis.plots import deposits, dynamic, nyquist, operando
+
+    title, number, mode = f"{cell.cell} ({cell.group}), cycle {one.cycle}", f"c{one.cycle:03d}", analysis.mode
+    measured = one.measured
+    if measured is not None:
+        yield Drawing(
+            f"cell-{page_name}-{number}",
+            f"nmr {one.cycle}",
+            f"Spectra, shares, voltage curves and impedance of {cell.cell}, cycle {one.cycle}",
+            "All spectra in the same units per scan and receiver gain. Impedance: filled points are evaluated, hollow "
+            "ones drift during their own measurement; lines are the fitted circuits.",
+            partial(figures.cell_figure, analysis, cell, one, truth),
+        )
+        for state, found in measured.deposits.items():
+            if state in measured.states:
+                yield Drawing(
+                    f"deposits-{page_name}-{number}-{state}",
+                    f"deposits {one.cycle}",
+                    f"Spectrum of the {state} state with its three lines and what they leave",
+                    "The metal's signal, the three lines of the model, their sum, and below what they leave.",
+                    partial(
+                        deposits.deconvolution, measured.states[state].spectrum, found, mode=mode,
+                        title=f"{title}, {state}",
+                    ),
+                )  # fmt: skip
+    elif one.impedance:
+        yield Drawing(
+            f"nyquist-{page_name}-{number}",
+            f"impedance {one.cycle}",
+            f"Impedance of {cell.cell}, cycle {one.cycle}, with residuals",
+            "Measured points, the fitted circuit, and the residuals of the Kramers-Kronig test.",
+            partial(nyquist.figure, one.impedance, mode=mode, title=title),
+        )
+    for series in one.dynamic:
+        yield Drawing(
+            f"dynamic-{page_name}-{number}-{safe_name(series.step)}",
+            f"dynamic {one.cycle} {series.step}",
+            f"Impedance of {cell.cell} during the {series.direction} of cycle {one.cycle}",
+            "Spectra in the order of measurement, and what their fits give over the charge that passed.",
+            partial(dynamic.figure, series, mode=mode, title=f"{title}, {series.direction}"),
+        )
+    for film in one.operando:
+        yield Drawing(
+            f"operando-{page_name}-{number}-{safe_name(film.step)}",
+            f"operando {one.cycle} {film.step}",
+            f"NMR spectra of {cell.cell} while cycle {one.cycle} ran",
+            "Intensity per scan and receiver gain over time and shift, beside the cell's voltage.",
+            partial(operando.figure, film, mode=mode, title=title),
+        )
+
+
+def _of_groups(analysis: Analysis, truth: Mapping[str, Any] | None) -> Iterator[Drawing]:
+    from labctl.analysis import figures
+    from labctl.analysis.plots import deposits, rates
+
     if analysis.groups:
-        found.append(Drawing(
+        yield Drawing(
             "overview",
             "groups",
             "Shares of the first charge in every group and measured cycle",
             "Means over the cells of a group. Everything refers to the cell's own first charge capacity.",
-            lambda: figures.overview_figure(analysis, truth),
-        ))  # fmt: skip
+            partial(figures.overview_figure, analysis, truth),
+        )
     for group in dict.fromkeys(one.group for one in analysis.cells):
-        found.append(Drawing(
+        yield Drawing(
             f"group-{safe_name(group)}",
             f"group {group}",
             f"Shares, cycling and impedance of group {group}",
             f"Group {group}. Dots are single cells, bars their mean ± sample standard deviation. Impedance: filled "
-            "points above 1 Hz are evaluated, hollow ones below drift during their own measurement; stripped is "
-            "after the hold, when the substrate is bare.",
-            lambda group=group: figures.group_figure(analysis, group, truth),  # type: ignore[misc]
-        ))  # fmt: skip
-    return found
+            "points are evaluated, hollow ones drift during their own measurement; stripped is after the hold, when "
+            "the substrate is bare.",
+            partial(figures.group_figure, analysis, group, truth),
+        )
+    if any(deposits.found(cell) for cell in analysis.cells):
+        yield Drawing(
+            "deposits",
+            "deposits",
+            "Dense, mossy and dendritic lithium in every group and measured cycle",
+            "Parts of the metal's signal in the charged state: mean over the cells of a group, dots are single cells.",
+            partial(deposits.figure, analysis),
+        )
+    if any(one.rates for one in analysis.rates):
+        yield Drawing(
+            "rates",
+            "rates",
+            "Dead lithium and interphase over the cycles with their loss rates",
+            "Points are single cells; lines are the quoted rates.",
+            partial(rates.figure, analysis),
+        )
+
+
+def _of_campaigns(analysis: Analysis) -> Iterator[Drawing]:
+    from labctl.analysis.pages.control_figure import control_figure
+
+    for conversion in analysis.conversions:
+        if conversion.chart is not None:
+            yield Drawing(
+                f"conversion-{safe_name(conversion.campaign)}",
+                f"conversion {conversion.campaign}",
+                f"Control chart of the conversion factor in campaign {conversion.campaign}",
+                "mAh of lithium per unit of integral. Dashed: warning at 2 σ; dash-dotted: action at 3 σ. A value "
+                "outside means that something about the measurement changed.",
+                partial(control_figure, conversion, conversion.chart, analysis.mode),
+            )
 
 
 class Pictures:
@@ -98,14 +179,9 @@ class Pictures:
         return Html("".join(self._drawn(one) for one in self.drawings if one.place == place))
 
     def _drawn(self, one: Drawing) -> Html:
-        import matplotlib as mpl
+        from labctl.analysis.plots.files import rendered
 
-        from labctl.analysis.style import RC
-
-        buffer = io.BytesIO()
-        with mpl.rc_context(RC):
-            # Lines and letters instead of dots: sharp in print, and drawn in half the time.
-            one.draw().savefig(buffer, format="svg", metadata={"Date": None})
-        svg = buffer.getvalue()
+        # Lines and letters instead of dots: sharp in print, and drawn in half the time.
+        svg = rendered(one.draw(), "svg")
         write(self.folder / f"{one.name}.svg", svg)
         return picture(svg, one.alternative, one.caption)

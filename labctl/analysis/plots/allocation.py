@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PER_CENT: Final = "share of first charge / %"
 _LOSSES: Final = SHARES[1:]
+#: So many measured cycles have room for words below them.
+_ROOM: Final = 4
 
 
 def figure(analysis: Analysis, groups: Sequence[str] = ()) -> Figure:
@@ -208,13 +210,36 @@ def of_group(
 ) -> None:
     """Draw the losses of a group at each cycle, single cells as dots, with a legend above them."""
     axes.set_title("Excess, dead, interphase; ± SD between cells")
-    names = [f"cycle {one.cycle}\nreversible {mean_and_sd(one)} %" for one in results]
-    losses(axes, results, names, "", cells=cells, truth=truth, single=True)
+    roomy = len(results) <= _ROOM
+    names = [f"cycle {one.cycle}\nreversible\n{mean_and_sd(one)} %" if roomy else str(one.cycle) for one in results]
+    losses(axes, results, names, "" if roomy else "cycle number", cells=cells, truth=truth, single=True)
     if results:
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + 0.22 * (high - low))
-        frame(axes, "", PER_CENT, names=dict(enumerate(names)))
-        axes.legend(loc="upper left", ncol=3, columnspacing=0.8, handlelength=1.4)
+        frame_y(axes)
+        handles, labels = axes.get_legend_handles_labels()
+        order = sorted(range(len(labels)), key=lambda at: _LOSSES.index(labels[at]) if labels[at] in _LOSSES else 9)
+        axes.legend([handles[at] for at in order], [labels[at] for at in order], loc="upper left",
+                    ncol=4 if len(order) < 5 else 3, columnspacing=0.8, handlelength=1.4)  # fmt: skip
+
+
+def places(results: Sequence[GroupResult]) -> list[str]:
+    """Write the cycles of several groups below their bars, with the number of cells where there is room."""
+    return [f"{one.cycle}\nn = {len(one.cells)}" if len(results) <= 2 * _ROOM else f"{one.cycle}" for one in results]
+
+
+def group_names(axes: Axes, results: Sequence[GroupResult]) -> None:
+    """Write the names of groups above their bars, and a line between them. Long names are cut at their room."""
+    order = [one.group for one in results]
+    top = axes.get_ylim()[1]
+    for group in dict.fromkeys(order):
+        first, count = order.index(group), order.count(group)
+        room = axes.get_window_extent().width / (len(order) + 0.2) * count / axes.get_figure(root=True).dpi * 72
+        letters = max(3, int(room / (0.68 * small())))
+        name = group if len(group) <= letters else f"{group[: letters - 1]}…"
+        axes.text(first + 0.5 * (count - 1), top, name, ha="center", va="bottom", fontsize=small(), fontweight="bold")
+        if first:
+            axes.axvline(first - 0.5, color="#BBBBBB", linewidth=0.6, zorder=0)
 
 
 def mean_and_sd(result: GroupResult, share: str = "reversible") -> str:

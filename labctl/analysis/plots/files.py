@@ -51,6 +51,7 @@ def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = FOR
     target = Path(path_without_suffix)
     contents = {target.with_name(f"{target.name}.{name}"): rendered(figure, name) for name in dict.fromkeys(formats)}
     before: dict[Path, bytes | None] = {}
+    replaced: list[Path] = []
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for path, content in contents.items():
@@ -58,12 +59,13 @@ def save(figure: Figure, path_without_suffix: Path, formats: Sequence[str] = FOR
         for path in contents:
             before[path] = path.read_bytes() if path.exists() else None
             _beside(path).replace(path)
+            replaced.append(path)
     except OSError as error:
         # A picture that is open in a viewer cannot be replaced on Windows: then its companions stay as they were.
         for path in contents:
             _beside(path).unlink(missing_ok=True)
-        for path, earlier in list(before.items())[:-1]:
-            _put_back(path, earlier)
+        for path in replaced:
+            _put_back(path, before[path])
         raise DataError(f"{target.parent}: the figure {target.name} cannot be written ({error})") from error
     return tuple(contents)
 

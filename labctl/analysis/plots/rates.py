@@ -78,7 +78,7 @@ def _legend_size() -> float:
 
 def _rate(rates: LossRates) -> str:
     sd = rates.rate_sd
-    digits = 2 if sd is None or sd <= 0 else max(2, 1 - math.floor(math.log10(sd)))
+    digits = 2 if sd is None or sd <= 0 else min(4, max(2, 1 - math.floor(math.log10(sd))))
     words = f"{rates.rate:.{digits}f}" + ("" if sd is None else f" ± {sd:.{digits}f}")
     return f"{words} % per cycle".replace("-", "−")
 

@@ -41,7 +41,7 @@ def figure(measured: Measured, recipe: Recipe = METAL, *, mode: str, title: str 
 
     with mpl.rc_context(PRINT):
         drawn = sheet(SINGLE, 70.0, mode, title)
-        axes = grid(drawn, left=7.0, bottom=10.0, top=7.0)[0][0]
+        axes = grid(drawn, left=7.0, right=4.5, bottom=10.0, top=7.0)[0][0]
         panel(axes, measured, recipe, title="")
     return drawn
 
