@@ -1,17 +1,86 @@
-"""Electrochemistry: voltage of a cycle, capacity and Coulombic efficiency over cycles."""
+"""Electrochemistry: voltage of a cycle; capacity, efficiency and health over cycles, after Fig. 3a of the paper."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from labctl.analysis.model import CellResult, CycleResult
-from labctl.analysis.style import BLUE, MARKERS, SERIES_COLOURS, VERMILION, empty, frame, small
+from labctl.analysis.model import Analysis, CellResult, CycleResult
+from labctl.analysis.style import (
+    BLUE,
+    DOUBLE,
+    MARKERS,
+    PRINT,
+    SERIES_COLOURS,
+    VERMILION,
+    empty,
+    frame,
+    grid,
+    series,
+    sheet,
+    small,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _POINTS = 400
+
+
+def figure(analysis: Analysis) -> Figure:
+    """Draw discharge capacity, Coulombic efficiency and state of health of all cells, told apart by group."""
+    import matplotlib as mpl
+
+    groups = list(dict.fromkeys(cell.group for cell in analysis.cells))
+    with mpl.rc_context(PRINT):
+        drawn = sheet(DOUBLE, 62.0, analysis.mode, "")
+        row = grid(drawn, 1, 3, left=12.0, bottom=10.0, top=13.0, across=13.5)[0]
+        for axes, title, label, value in zip(row, _TITLES, _LABELS, (_capacity, _efficiency, _health), strict=True):
+            axes.set_title(title)
+            _by_group(axes, analysis.cells, groups, value, label)
+        handles, labels = row[0].get_legend_handles_labels()
+        drawn.legend(handles, labels, loc="upper left", bbox_to_anchor=(0.0, 1.0), ncol=5, columnspacing=1.2)
+    return drawn
+
+
+_TITLES: Final = ("a", "b", "c")
+_LABELS: Final = ("discharge capacity / mAh", "Coulombic efficiency / %", "state of health / %")
+
+
+def _capacity(one: CycleResult) -> float | None:
+    return one.capacities.discharge
+
+
+def _efficiency(one: CycleResult) -> float | None:
+    return None if one.ledger.coulombic_efficiency is None else 100.0 * one.ledger.coulombic_efficiency
+
+
+def _health(one: CycleResult) -> float | None:
+    return None if one.ledger.state_of_health is None else 100.0 * one.ledger.state_of_health
+
+
+def _by_group(
+    axes: Axes,
+    cells: Sequence[CellResult],
+    groups: Sequence[str],
+    value: Callable[[CycleResult], float | None],
+    label: str,
+) -> None:
+    last = 2
+    for number, group in enumerate(groups):
+        look, name = series(number), group
+        for cell in cells:
+            points = [(one.cycle, found) for one in cell.cycles if (found := value(one)) is not None]
+            if cell.group == group and points:
+                x, y = zip(*points, strict=True)
+                axes.plot(x, y, linewidth=0.6, label=name, **look)
+                last, name = max(last, *x), "_nolegend_"
+    if not axes.lines:
+        empty(axes, "no cycling data")
+        return
+    axes.set_xlim(0.5, last + 0.5)
+    frame(axes, "cycle number", label, whole_x=True)
 
 
 def voltage(axes: Axes, cell: CellResult, one: CycleResult) -> None:
