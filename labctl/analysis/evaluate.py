@@ -72,6 +72,12 @@ def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analy
         settings=chosen,
         notes=_NOTES,
         flags=tuple(flags),
+        bundles={
+            one.token: one.folder.relative_to(campaign.folder.parent).as_posix()
+            for campaign in campaigns
+            for one in campaign.operations
+            if one.token
+        },
     )
 
 

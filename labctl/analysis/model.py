@@ -240,6 +240,8 @@ class Analysis:
         What a reader must know about single cells or groups, with their names.
     comparisons, rates, conversions : tuple
         Groups against each other, loss rates of each group, the conversion factor of each campaign.
+    bundles : mapping of str to str
+        Folder of each raw bundle by its token, relative to the laboratory's results, with ``/``.
     """
 
     mode: str
@@ -252,6 +254,7 @@ class Analysis:
     comparisons: tuple[ShareComparison, ...] = ()
     rates: tuple[GroupRates, ...] = ()
     conversions: tuple[Conversion, ...] = ()
+    bundles: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self, *, truth: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Give the ``labctl.analysis/1`` document.
