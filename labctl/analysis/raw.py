@@ -25,6 +25,8 @@ class RawFiles:
         Absolute.
     names : tuple of str
         Files in it that ``operation.json`` vouches for, relative to it.
+    place : str
+        The folder relative to the one that holds the campaign, with ``/``; whole where it lies elsewhere.
     """
 
     campaign: str
@@ -38,6 +40,7 @@ class RawFiles:
     started: str
     folder: Path
     names: tuple[str, ...]
+    place: str = ""
 
 
 def raw_files(campaigns: Iterable[Campaign]) -> tuple[RawFiles, ...]:
@@ -55,7 +58,12 @@ def raw_files(campaigns: Iterable[Campaign]) -> tuple[RawFiles, ...]:
             one.started,
             one.folder,
             tuple(one.names()),
+            _place(one.folder, campaign.folder.parent),
         )
         for campaign in campaigns
         for one in campaign.operations
     )
+
+
+def _place(folder: Path, results: Path) -> str:
+    return (folder.relative_to(results) if folder.is_relative_to(results) else folder).as_posix()

@@ -6,6 +6,7 @@ import pytest
 
 NAMES = {
     "labctl.analysis": "Allocation Analysis Settings allocate analyze truth_shares write_report",
+    "labctl.analysis.storage": "SCHEMA read write",
     "labctl.cell": "CellMachine",
     "labctl.journal": (
         "CELL_STATES ENDED FILE_NAME HELD UNDER_WAY WISHES Alarm CampaignRow CellRow CommandRow Event Journal LastWord "
