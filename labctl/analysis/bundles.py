@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from labctl.analysis.places import Place
 from labctl.errors import DataError
 
 _CAMPAIGN: Final = "campaign.json"
@@ -50,6 +51,11 @@ class Operation:
     def end(self) -> str:
         """How a cycler operation ended: voltage, current, time, aborted, fault; empty where nothing is said."""
         return str((self.document.get("summary") or {}).get("end") or "")
+
+    @property
+    def told_mAh(self) -> float | None:
+        """What a person says that it passed, as a magnitude; then there is no record."""
+        return None
 
     def names(self) -> list[str]:
         """List the files that the document vouches for, relative to the bundle."""
@@ -92,6 +98,16 @@ class Operation:
                 self.file(name)
         return [self.folder / folder for folder in sorted(found, key=_by_number)]
 
+    def decays(self) -> list[Path | Place]:
+        """Give the same as what :func:`labctl.analysis.bruker.read` takes.
+
+        Raises
+        ------
+        DataError
+            As :meth:`datasets`.
+        """
+        return [*self.datasets()]
+
 
 @dataclass(frozen=True)
 class Campaign:
@@ -122,6 +138,15 @@ class Campaign:
         """Give the operations of one cell, in the order in which they were started."""
         return [one for one in self.operations if one.cell == cell]
 
+    def only(self, cell: str) -> Campaign:
+        """Give the campaign with this cell alone, and what others measured that it may rest on."""
+        shared = ("reference", "nutation")
+        return replace(
+            self,
+            cells=tuple(one for one in self.cells if one["cell"] == cell),
+            operations=tuple(one for one in self.operations if one.cell == cell or one.kind in shared),
+        )
+
     def by_token(self, token: str | None, kind: str) -> Operation | None:
         """Give the bundle with this token and kind."""
         if not token:
@@ -148,6 +173,14 @@ def find(paths: Sequence[Path]) -> list[Campaign]:
             before = wanted.get(folder, set())
             wanted[folder] = None if cell is None or before is None else before | {cell}
     return [_load(folder, cells) for folder, cells in wanted.items()]
+
+
+def has_campaign(path: Path) -> bool:
+    """Whether labctl wrote what lies here."""
+    try:
+        return bool(_campaign_folders(path))
+    except DataError:
+        return False
 
 
 def _campaign_folders(path: Path) -> list[tuple[Path, str | None]]:

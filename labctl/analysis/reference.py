@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from labctl.analysis import bruker
 from labctl.analysis.nmr import noise
+from labctl.analysis.places import Place
 from labctl.errors import AnalysisError
 
 #: A reference line must stand out this far from the noise of its own spectrum.
@@ -43,12 +44,12 @@ class Reference:
     snr: float
 
 
-def evaluate(dataset_dir: Path) -> Reference:
+def evaluate(dataset_dir: Path | Place) -> Reference:
     """Find the line of the LiCl standard and call it 0 ppm.
 
     Parameters
     ----------
-    dataset_dir : Path
+    dataset_dir : Path or Place
         The EXPNO folder of the reference spectrum.
 
     Raises
