@@ -125,6 +125,8 @@ class Campaign:
         Of these cells, in the order in which they were started, and the campaign's reference spectra.
     document : mapping
         The whole of ``campaign.json``.
+    broken : tuple of str
+        Sentences about bundles whose document cannot be read; they are left out.
     """
 
     folder: Path
@@ -133,6 +135,7 @@ class Campaign:
     cells: tuple[Mapping[str, Any], ...]
     operations: tuple[Operation, ...] = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
+    broken: tuple[str, ...] = ()
 
     def of(self, cell: str) -> list[Operation]:
         """Give the operations of one cell, in the order in which they were started."""
@@ -165,7 +168,7 @@ def find(paths: Sequence[Path]) -> list[Campaign]:
     Raises
     ------
     DataError
-        If a path holds no campaign, or a document cannot be read.
+        If a path holds no campaign, or its ``campaign.json`` cannot be read.
     """
     wanted: dict[Path, set[str] | None] = {}
     for path in paths:
@@ -206,9 +209,20 @@ def _load(folder: Path, only: set[str] | None) -> Campaign:
         unknown = sorted(only - {cell["cell"] for cell in cells})
         raise DataError(f"{folder / _CAMPAIGN}: no cell {', '.join(unknown)} in this campaign")
     loaded: set[str] = {"reference"} | {str(cell["cell"]) for cell in cells}
-    operations = [one for path in _operation_files(folder) if (one := _operation(path)).cell in loaded]
+    operations: list[Operation] = []
+    broken: list[str] = []
+    for path in _operation_files(folder):
+        try:
+            one = _operation(path)
+        except DataError as error:
+            if only is None or path.relative_to(folder).parts[0] in only:
+                broken.append(str(error))
+            continue
+        if one.cell in loaded:
+            operations.append(one)
     operations.sort(key=lambda one: (one.started, one.cycle, one.step, one.attempt))
-    return Campaign(folder, str(document["campaign"]), str(document["mode"]), cells, tuple(operations), document)
+    name, mode = str(document["campaign"]), str(document["mode"])
+    return Campaign(folder, name, mode, cells, tuple(operations), document, tuple(broken))
 
 
 def _operation_files(folder: Path) -> Iterator[Path]:

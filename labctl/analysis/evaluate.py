@@ -20,7 +20,7 @@ from labctl.analysis.judgement import judged, neighbours, standing
 from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
 from labctl.analysis.settings import Settings
-from labctl.errors import AnalysisError, DataError, InvalidFile
+from labctl.errors import AnalysisError, DataError, InvalidFile, LabctlError
 
 #: What a spectrum costs with all that belongs to it, roughly.
 _SPECTRUM_S: Final = 0.05
@@ -78,7 +78,8 @@ def analyze(
     apart = neighbours(cells, chosen)
     cells = [replace(cell, flags=(*cell.flags, *apart.get((cell.campaign, cell.cell), ()))) for cell in cells]
     groups = group_results(cells)
-    flags: list[str] = [within(cell.cell, text) for cell in cells for text in cell.flags]
+    flags: list[str] = [text for campaign in campaigns for text in campaign.broken]
+    flags += [within(cell.cell, text) for cell in cells for text in cell.flags]
     flags += [f"{group.group}, cycle {group.cycle}: {text}" for group in groups for text in group.flags]
     return Analysis(
         mode=modes[0],
@@ -93,7 +94,15 @@ def analyze(
 
 def _one(task: tuple[Campaign, Settings, Mapping[str, Any]]) -> CellResult:
     campaign, settings, entry = task
-    return _cell(Session(campaign, settings), entry)
+    try:
+        return _cell(Session(campaign, settings), entry)
+    except (LabctlError, OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # Files that are odd in a way that no check foresaw cost this cell, and never the others.
+        kind = "" if isinstance(error, LabctlError) else f" ({type(error).__name__})"
+        why = Flag(f"the cell could not be evaluated{kind}: {error}", "not_evaluated")
+        group, chemistry = str(entry.get("group") or ""), str(entry.get("chemistry") or "")
+        factor = SocFactor(**_UNCALIBRATED)
+        return CellResult(campaign.name, str(entry["cell"]), group, chemistry, 0.0, factor, (), (why,), ())
 
 
 def _seconds(campaign: Campaign) -> float:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labctl.analysis import bruker, nmr
 from labctl.analysis.bruker import Dataset
@@ -117,8 +118,6 @@ def look(place: Place, recipe: Recipe = METAL) -> SeenSpectrum:
 
 def _lines(data: Dataset, zero: float) -> tuple[SeenLine, ...]:
     """Find lines in the magnitude, which needs no phase; digital filter and dead time do not change it."""
-    from scipy.signal import find_peaks
-
     count = len(data.fid)
     try:
         sigma = nmr.noise(data)
@@ -136,11 +135,25 @@ def _lines(data: Dataset, zero: float) -> tuple[SeenLine, ...]:
     if best is None:
         return ()
     floor = max(_STANDS_OUT, _OF_STRONGEST * float(best.max()))
-    peaks, _ = find_peaks(best, height=floor, prominence=floor)
+    peaks = _peaks(best, floor)
     offset = np.fft.fftshift(np.fft.fftfreq(length, 1.0 / data.sweep_width_Hz))
     ppm = (data.carrier_Hz + offset - zero) / zero * 1e6
     found = [SeenLine(float(ppm[one]), float(best[one])) for one in peaks]
     return tuple(sorted(found, key=lambda one: -one.snr)[:_MOST_LINES])
+
+
+def _peaks(heights: NDArray[np.float64], floor: float) -> list[int]:
+    """Find maxima above ``floor`` from which it goes down by as much before it goes up to a higher one."""
+    inner = heights[1:-1]
+    tops = 1 + np.flatnonzero((inner >= floor) & (inner > heights[:-2]) & (inner >= heights[2:]))
+    found: list[int] = []
+    for top in sorted(tops.tolist(), key=lambda one: -heights[one]):
+        left, right = (one for one in found if one < top), (one for one in found if one > top)
+        beside = {max(left, default=top), min(right, default=top)} - {top}
+        valleys = [heights[min(top, one) : max(top, one)].min() for one in beside]
+        if all(heights[top] - valley >= floor for valley in valleys):
+            found.append(top)
+    return found
 
 
 def _metal(data: Dataset, zero: float, recipe: Recipe) -> tuple[float, float]:

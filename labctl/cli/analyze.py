@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from labctl import analysis
 from labctl.cli.output import put, put_json, say
-from labctl.errors import DataError, InvalidFile, LabctlError, UsageError
+from labctl.errors import AnalysisError, DataError, InvalidFile, LabctlError, UsageError
 
 if TYPE_CHECKING:
     from labctl.analysis.bundles import Campaign
@@ -130,7 +130,10 @@ def analyze_paths(
         found: Analysis | None = None
         with _progress(sum(len(one.cells) for one in campaigns) + len(wanted.files)) as done:
             if campaigns:
-                found = analysis.analyze([], settings=chosen, campaigns=campaigns, jobs=workers, done=done)
+                try:
+                    found = analysis.analyze([], settings=chosen, campaigns=campaigns, jobs=workers, done=done)
+                except AnalysisError as error:  # simulated and live ones together
+                    wanted.fail(", ".join(one.name for one in campaigns), str(error))
             seen = loose.look(wanted.files, chosen, jobs=workers, done=done)
     good = _kept(seen, wanted)
     nothing = found is None and not good
@@ -165,12 +168,15 @@ def write(found: Analysis | None, data: Mapping[str, Any], out: Path) -> None:
     """Write everything that an evaluation leaves behind into ``out``; the one place where files are written."""
     import json
 
-    out.mkdir(parents=True, exist_ok=True)
-    _write_whole(out / "analysis.json", json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-    if found is None:
-        say(f"results: {out / 'analysis.json'}")
-        return
-    say(f"report: {analysis.write_report(found, out)}")
+    written = out / "analysis.json"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_whole(written, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        if found is not None:
+            written = analysis.write_report(found, out)
+    except OSError as error:
+        raise LabctlError(f"{out}: results cannot be written ({error.strerror or error})") from error
+    say(f"results: {written}" if found is None else f"report: {written}")
 
 
 def _write_whole(path: Path, text: str) -> None:
@@ -194,7 +200,7 @@ def _find(paths: Sequence[Path]) -> _Wanted:
                 wanted.manifests.append(manifest)
                 wanted.raw += raw_folders(manifest.cells, manifest.reference)
             elif bundles.has_campaign(path):
-                bundles.find([path])
+                wanted.campaigns = bundles.find([path])
                 of_labctl.append(path)
             else:
                 found = loose.sources(path)
@@ -205,9 +211,13 @@ def _find(paths: Sequence[Path]) -> _Wanted:
             wanted.fail(path, str(error))
         except (DataError, OSError) as error:
             wanted.fail(path, str(error))
-    if of_labctl:
+    if len(of_labctl) > 1:
+        # Together: cells of one campaign that are given one by one belong together.
         wanted.campaigns = bundles.find(of_labctl)
-        wanted.raw += [one.folder for one in wanted.campaigns]
+    for one in wanted.campaigns:
+        wanted.raw.append(one.folder)
+        for text in one.broken:
+            wanted.fail(one.name, text)
     wanted.files = list({one.path: one for one in wanted.files}.values())
     return wanted
 
@@ -247,6 +257,8 @@ def _refuse_among_raw(out: Path, raw: Sequence[Path], *, named: bool) -> None:
         Where it would be.
     """
     target = out.resolve()
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{out} is no folder", hint="give a folder by --out")
     for one in raw:
         folder = one.resolve()
         if target == folder or folder in target.parents or target in folder.parents:

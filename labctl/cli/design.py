@@ -39,7 +39,7 @@ def design(
     found = planning.cells_needed(effect, sd, sd_known_from=known_from, alpha=alpha, wanted_power=power)
     powers = sorted({*_POWERS, power})
     needed = [(one, planning.cells_needed(effect, sd, alpha=alpha, wanted_power=one).cells) for one in powers]
-    around = sorted({2, 3, 4, 5, 6, 8, 10, max(found.cells - 1, 2), found.cells, found.cells + 1, 2 * found.cells})
+    around = sorted({2, 3, max(found.cells - 1, 2), found.cells, found.cells + 1, 2 * found.cells})
     reached = [
         (cells, planning.power(effect, sd, cells, alpha=alpha),
          planning.smallest_effect(sd, cells, alpha=alpha, wanted_power=power))

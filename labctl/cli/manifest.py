@@ -230,7 +230,7 @@ class _Reader:
             "measure_at": [one.cycle for one in entry.cycles if one.charged or one.discharged or one.dead],
         }  # fmt: skip
         if entry.soc_factor is not None:
-            plain["soc_factor"] = entry.soc_factor.model_dump(exclude_none=True)
+            plain["soc_factor"] = entry.soc_factor.model_dump()
         return ListedCell(
             plain,
             self._files(entry.cycling, (*at, "cycling")),

@@ -78,7 +78,7 @@ class Campaign:
                     "area_m2": cell.area,
                     "chemistry": cell.chemistry,
                     "measure_at": list(cell.measure_at),
-                    "soc_factor": cell.soc_factor.model_dump(exclude_none=True),
+                    "soc_factor": cell.soc_factor.model_dump(),
                 }
                 for cell in self.cells.cells
             ],

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
@@ -243,6 +252,10 @@ class SocFactor(Model):
         "laboratory.",
         examples=["probe.yaml"],
     )
+
+    @model_serializer(mode="wrap")
+    def _said(self, given: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in given(self).items() if value is not None}
 
     @model_validator(mode="after")
     def _whole(self) -> SocFactor:
