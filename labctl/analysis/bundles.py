@@ -16,6 +16,8 @@ from labctl.errors import DataError
 _CAMPAIGN: Final = "campaign.json"
 _OPERATION: Final = "operation.json"
 _EVALUATED: Final = {"fid", "ser", "acqus", "audita.txt", "procs"}
+#: What a reader may stumble over in a file that is odd in a way that no check foresaw; it costs that file alone.
+STUMBLES: Final = (OSError, ArithmeticError, LookupError, TypeError, ValueError)
 _SCHEMAS: Final = {_CAMPAIGN: "labctl.campaign/1", _OPERATION: "labctl.operation/1"}
 
 
