@@ -26,15 +26,20 @@ from typing import IO, Any
 
 from labctl.engine.clock import real_seconds
 
+#: What runs.
+COMMAND = "from labctl.cli import main; main()"
 _LONGEST = 1 << 20
 
 
 class Process:
     """A command that runs, with what of :class:`subprocess.Popen` the tests use."""
 
-    def __init__(self, arguments: Sequence[str], folder: Path, *, stdin: int, stdout: int, stderr: int) -> None:
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, program: str, *, stdin: int, stdout: int, stderr: int
+    ) -> None:
         self._told, told = os.pipe()
-        request = {"arguments": arguments, "folder": str(folder), "environment": dict(os.environ)}
+        environment = dict(os.environ)
+        request = {"arguments": arguments, "folder": str(folder), "environment": environment, "program": program}
         try:
             socket.send_fds(_server(), [json.dumps(request).encode()], [stdin, stdout, stderr, told])
         finally:
@@ -91,12 +96,12 @@ class Process:
         self._told_file.close()
 
 
-def begin(arguments: Sequence[str], folder: Path) -> Process:
+def begin(arguments: Sequence[str], folder: Path, program: str = COMMAND) -> Process:
     """Start a command that goes on by itself; its words are in ``stdout``."""
     reading, writing = os.pipe()
     with Path(os.devnull).open() as nothing:
         try:
-            process = Process(arguments, folder, stdin=nothing.fileno(), stdout=writing, stderr=writing)
+            process = Process(arguments, folder, program, stdin=nothing.fileno(), stdout=writing, stderr=writing)
         finally:
             os.close(writing)
     process.stdout = io.TextIOWrapper(os.fdopen(reading, "rb"), encoding="utf-8")
@@ -108,7 +113,7 @@ def run(arguments: Sequence[str], folder: Path, scratch: Path, stdin: str, timeo
     names = [scratch / name for name in ("stdin", "stdout", "stderr")]
     names[0].write_text(stdin, encoding="utf-8")
     with names[0].open() as given, names[1].open("w") as out, names[2].open("w") as err:
-        process = Process(arguments, folder, stdin=given.fileno(), stdout=out.fileno(), stderr=err.fileno())
+        process = Process(arguments, folder, COMMAND, stdin=given.fileno(), stdout=out.fileno(), stderr=err.fileno())
         try:
             code = process.wait(timeout)
         except BaseException:
@@ -156,8 +161,8 @@ def _import_all() -> None:
         import_module(name)
 
 
-def _serve(control: socket.socket) -> Sequence[str]:
-    """Fork for every request; returns in the child, with what the command is given."""
+def _serve(control: socket.socket) -> str:
+    """Fork for every request; returns in the child, with the program that it is to run."""
     woken, wake = socket.socketpair()
     wake.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -201,12 +206,13 @@ def _tell_of_ended(tell: dict[int, int]) -> None:
         os.close(tell.pop(pid))
 
 
-def _become(request: dict[str, Any]) -> Sequence[str]:
+def _become(request: dict[str, Any]) -> str:
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
     time.tzset()
-    return request["arguments"]
+    sys.argv = ["labctl", *request["arguments"]]
+    return request["program"]
 
 
 if __name__ == "__main__":
@@ -214,7 +220,4 @@ if __name__ == "__main__":
     _import_all()
     gc.collect()
     gc.freeze()
-    sys.argv = ["labctl", *_serve(socket.socket(fileno=int(sys.argv[1])))]
-    from labctl.cli import main
-
-    main()
+    exec(_serve(socket.socket(fileno=int(sys.argv[1]))), {"__name__": "__main__"})

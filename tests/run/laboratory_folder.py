@@ -52,7 +52,7 @@ class Laboratory:
         path.write_text(text.replace(old, new))
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-c", "from labctl.cli import main; main()", *arguments]
+        return [sys.executable, "-c", forked.COMMAND, *arguments]
 
     def labctl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command in the laboratory folder to its end."""
