@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labctl.cli.follow import LetGo, follow, hand_over
 from labctl.cli.output import say
-from labctl.cli.running import Outcome, RunRequest, run
-from labctl.cli.taking_up import check_files
+from labctl.cli.taking_up import begun_in, check_files
 from labctl.engine.campaign import Campaign
+from labctl.engine.clock import WallClock
 from labctl.errors import Locked, UsageError
+
+if TYPE_CHECKING:
+    from labctl.cli.running import Outcome, RunRequest
 
 INTERRUPTED = 130
 
@@ -35,11 +39,15 @@ def run_campaign(
     Locked
         An orchestrator runs there and ``orchestrator`` insists on another, or it does not answer.
     """
+    wanted = check_files(protocol, station, cells, begun_in(lab, WallClock()))
+    # The journal's library and all that conducts are not loaded for files with a mistake.
+    from labctl.cli.running import RunRequest, run
+
     request = RunRequest(
         lab, protocol, station, cells, simulate=simulate, accelerate=accelerate, seed=seed, again=again
     )
     try:
-        outcome = run(request, on_progress=_progress, on_begin=_begin, warn=say)
+        outcome = run(request, wanted, on_progress=_progress, on_begin=_begin, warn=say)
     except Locked as locked:
         if orchestrator:
             raise

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,6 +16,7 @@ from labctl.cli.attached import Attached, SimulationLock, attach
 from labctl.cli.delivering import check_credentials, go_on, make_outbox, still_waiting
 from labctl.cli.logs import open_log
 from labctl.cli.secrets import resolve
+from labctl.cli.signals import let_go_on_terminate
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
 from labctl.cli.taking_up import TakenUp, begun_in, check_files, hand_over, take_up
 from labctl.engine import campaign as campaigns
@@ -116,6 +115,7 @@ class Listener:
 
 def run(
     request: RunRequest,
+    wanted: Campaign | None = None,
     *,
     on_progress: Callable[[str, str], None] = lambda cell, step: None,
     on_begin: Callable[[Campaign, datetime], None] = lambda campaign, at: None,
@@ -128,6 +128,8 @@ def run(
     ----------
     request : RunRequest
         What was asked.
+    wanted : Campaign, optional
+        Its files, where they have been read and checked already.
     on_progress, on_begin, on_simulation, warn : callable
         Told of each step of a cell, of the campaign, of the simulated laboratory once it stands, and of what a person
         should know.
@@ -137,8 +139,10 @@ def run(
     LabctlError
         Whatever stands against it; its exit code is the command's.
     """
-    begun = begun_in(request.folder, WallClock())
-    wanted = check_files(request.protocol, request.station, request.cells, begun)
+    if wanted is None:
+        begun = begun_in(request.folder, WallClock())
+        wanted = check_files(request.protocol, request.station, request.cells, begun)
+    checked = wanted
     if request.accelerate and not request.simulate:
         raise UsageError("--accelerate needs --simulate: live instruments can't be hurried")
     if not request.simulate and wanted.mode == "simulated":
@@ -164,7 +168,7 @@ def run(
             if attached is not None:
                 await attached.align(clock)
             listener = Listener(on_progress, on_begin, on_simulation, warn)
-            return await _run(request, wanted, clock, lock, saved, attached, listener)
+            return await _run(request, checked, clock, lock, saved, attached, listener)
 
         epoch = saved_clock(saved)
         if request.accelerate:
@@ -361,14 +365,6 @@ class _Run:
         await outbox.end(campaign.name)
         if campaign.name == self._outcome.campaign:
             self._outcome.analysis = core.evaluated.get(campaign.name)
-
-
-def let_go_on_terminate() -> None:
-    """Take a service that stops and a terminal that closes as Ctrl-C: let go in order. Windows has no such signals."""
-    task = asyncio.current_task()
-    if task is not None and sys.platform != "win32":
-        for request in (signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(request, task.cancel)
 
 
 def make_bench(

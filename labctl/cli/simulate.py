@@ -13,7 +13,7 @@ from labctl.cli import plugins
 from labctl.cli.attached import SimulationLock
 from labctl.cli.logs import open_log
 from labctl.cli.output import put, put_json, say
-from labctl.cli.running import let_go_on_terminate
+from labctl.cli.signals import let_go_on_terminate
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
 from labctl.engine.clock import LoopClock, run_real, run_scaled
 from labctl.station import load_cells, load_station

@@ -6,17 +6,20 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labctl.cli import plugins
 from labctl.engine import campaign as campaigns
 from labctl.engine.campaign import Campaign
 from labctl.errors import InvalidFile, JournalError, UsageError
 from labctl.instruments import Clock
-from labctl.journal import FILE_NAME, CampaignRow, Journal, LastWord
+from labctl.journal import FILE_NAME, CampaignRow, LastWord
 from labctl.protocol import Protocol, load_protocol, read_protocol
 from labctl.safety.preflight import check
 from labctl.station import Cells, Station, load_cells, load_station, read_cells, read_station
+
+if TYPE_CHECKING:
+    from labctl.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)

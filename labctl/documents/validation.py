@@ -19,7 +19,7 @@ _KINDS: Final = {"protocol": "a protocol", "station": "a station file", "cells":
 class Model(BaseModel):
     """Base of everything that files hold: frozen, and unknown keys are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

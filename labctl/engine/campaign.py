@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from labctl.errors import JournalError
-from labctl.journal import CampaignRow, Journal
+from labctl.journal import CampaignRow
 from labctl.protocol import PlannedOperation, Protocol, expand
 from labctl.station import Cell, Cells, Station
+
+if TYPE_CHECKING:
+    from labctl.journal import Journal
 
 #: The pseudo-cell under whose name the spectrometer's reference standard is moved and measured.
 REFERENCE = "reference"

@@ -5,9 +5,22 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
+import forked
+
 from labctl.cli.init import make_laboratory
+
+
+@cache
+def _made() -> dict[Path, bytes]:
+    """Give the files of a new laboratory by their names in its folder."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "lab"
+        make_laboratory(folder, quiet=True)
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class Laboratory:
@@ -15,7 +28,10 @@ class Laboratory:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        make_laboratory(folder, quiet=True)
+        for name, content in _made().items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
 
     @property
     def protocol(self) -> Path:
@@ -36,10 +52,17 @@ class Laboratory:
         path.write_text(text.replace(old, new))
 
     def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-c", "from labctl.cli import main; main()", *arguments]
+        return [sys.executable, "-c", forked.COMMAND, *arguments]
 
     def labctl(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command in the laboratory folder to its end."""
+        if sys.platform == "win32":
+            return self.afresh(*arguments, stdin=stdin)
+        with tempfile.TemporaryDirectory() as scratch:
+            return forked.run(arguments, self.folder, Path(scratch), stdin, timeout=100)
+
+    def afresh(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command to its end in a process that imports everything itself."""
         return subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -50,8 +73,10 @@ class Laboratory:
             check=False,
         )
 
-    def begin(self, *arguments: str) -> subprocess.Popen[str]:
+    def begin(self, *arguments: str) -> subprocess.Popen[str] | forked.Process:
         """Start a command that goes on by itself."""
-        return subprocess.Popen(
-            self.command(*arguments), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        if sys.platform == "win32":
+            return subprocess.Popen(
+                self.command(*arguments), cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
+        return forked.begin(arguments, self.folder)

@@ -18,14 +18,14 @@ def files(folder):
 
 
 def test_a_new_laboratory_is_valid_as_it_is(laboratory):
-    ran = laboratory.labctl("check", HERE, "--station", "station.yaml", "--cells", "cells.yaml")
+    ran = laboratory.afresh("check", HERE, "--station", "station.yaml", "--cells", "cells.yaml")
     assert ran.returncode == 0, ran.stderr
     assert "coated-04" in ran.stdout
 
 
 def test_init_overwrites_nothing(laboratory):
     before = files(laboratory.folder)
-    ran = laboratory.labctl("init", ".")
+    ran = laboratory.afresh("init", ".")
     assert ran.returncode == 2
     assert "station.yaml is there already" in ran.stderr
     assert files(laboratory.folder) == before
@@ -33,7 +33,7 @@ def test_init_overwrites_nothing(laboratory):
 
 @pytest.mark.parametrize("kind", ["protocol", "station", "cells"])
 def test_the_schemas_are_schemas_and_take_what_ships(laboratory, kind):
-    ran = laboratory.labctl("schema", kind)
+    ran = laboratory.afresh("schema", kind) if kind == "cells" else laboratory.labctl("schema", kind)
     schema = json.loads(ran.stdout)
     jsonschema.validators.validator_for(schema).check_schema(schema)
     assert (laboratory.folder / "schema" / f"{kind}.json").exists()
@@ -105,14 +105,14 @@ def test_unknown_commands_and_options_are_exit_2(laboratory):
 
 
 def test_status_without_anything_is_exit_3(laboratory):
-    ran = laboratory.labctl("status")
+    ran = laboratory.afresh("status")
     assert ran.returncode == 3
     assert "no orchestrator" in ran.stderr
 
 
 @pytest.mark.parametrize("command", [("confirm", "bare-01", "--barcode", "B0001"), ("abort", "bare-01")])
 def test_commands_to_an_orchestrator_that_is_not_there_are_exit_3(laboratory, command):
-    assert laboratory.labctl(*command).returncode == 3
+    assert laboratory.afresh(*command).returncode == 3
 
 
 def test_confirming_without_barcode_and_terminal_is_exit_8(laboratory):
@@ -120,7 +120,7 @@ def test_confirming_without_barcode_and_terminal_is_exit_8(laboratory):
 
 
 def test_analyzing_what_is_no_result_says_so(laboratory):
-    ran = laboratory.labctl("analyze", "protocols")
+    ran = laboratory.afresh("analyze", "protocols")
     assert ran.returncode == 1
     assert "protocols" in ran.stderr
     assert "Traceback" not in ran.stderr
@@ -145,7 +145,7 @@ def live(laboratory) -> Laboratory:
 @pytest.mark.parametrize("command", [("instruments", "check"), ("run", HERE)])
 def test_absent_instruments_are_named_with_their_address_within_5_seconds(live, command):
     began = real_seconds()
-    ran = live.labctl(*command)
+    ran = live.afresh(*command)
     assert real_seconds() - began < 5
     assert ran.returncode == 4
     for name in ("maccor", "topspin", "zahner", "oven", "mux"):

@@ -1,9 +1,9 @@
 """What a person was promised is done, even where labctl dies right behind the commit in which it was written down."""
 
-import subprocess
 import sys
 from contextlib import contextmanager
 
+import forked
 import pytest
 from second_terminal import HEAD, PROTOCOL, simulated, until
 
@@ -34,17 +34,12 @@ CHARGE = (
 @contextmanager
 def doomed(laboratory):
     """Run the campaign until it has written down the next command, and no longer."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", DOOMED, "run", PROTOCOL, "--simulate"],
-        cwd=laboratory.folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = forked.begin(["run", PROTOCOL, "--simulate"], laboratory.folder, DOOMED)
     try:
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_a_command_is_carried_out_by_the_next_orchestrator_where_the_first_died_in_between(laboratory):

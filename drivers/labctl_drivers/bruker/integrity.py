@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final
 
 from labctl_drivers.bruker.dataset import Value, scalar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: A run of so many bytes of zeros is one that nobody measured; the silence before a digital filter's onset is shorter.
 PAGE: Final = 4096
@@ -36,6 +36,9 @@ def fault_of(parameters: Mapping[str, Value], fid: bytes) -> str | None:
     fid : bytes
         The file.
     """
+    # Not for those who only want to know what this driver can do.
+    import numpy as np
+
     given = dict(parameters)
     contradiction = _contradiction(given)
     if contradiction is not None:
@@ -71,6 +74,8 @@ def _contradiction(given: dict[str, Value]) -> str | None:
 
 def _unwritten(numbers: NDArray[Any]) -> str | None:
     """Name a stretch of zeros that no receiver gives."""
+    import numpy as np
+
     (measured,) = np.nonzero(numbers)
     # The gaps before, between and after what is not zero.
     edges = np.concatenate(([-1], measured, [numbers.size]))

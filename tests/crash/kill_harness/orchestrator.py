@@ -25,9 +25,17 @@ _LOOKS = 6000
 _LONGEST_LIFE = 900.0
 
 _SERVER = multiprocessing.get_context("forkserver")
-# What labctl imports by itself before it first looks at the journal; nothing that begins threads.
+# What labctl imports before its first step; nothing that begins threads.
 _SERVER.set_forkserver_preload(
-    ["labctl.cli.app", "labctl.cli.run", "labctl.engine.orchestrator", "labctl.journal.journal"]
+    [
+        "typer._adapters",
+        "labctl.cli.app",
+        "labctl.cli.run",
+        "labctl.cli.running",
+        "labctl.engine.orchestrator",
+        "labctl.journal.journal",
+        *(f"labctl_drivers.{name}" for name in ("maccor", "bruker", "zahner", "julabo", "scpi_multiplexer")),
+    ]
 )
 
 
