@@ -34,6 +34,7 @@ _MAGNIFIED: Final = (1, 2, 5, 10, 20, 50)
 _FROM_BELOW: Final = ("pristine", "dead", "discharged", "charged")
 #: Distance of two spectra in heights of the highest one.
 _APART: Final = 0.5
+_CYCLES_APART: Final = 0.9
 #: More dots than this across a panel are not seen, and cost time.
 _POINTS: Final = 500
 
@@ -119,16 +120,19 @@ def _stack(axes: Axes, cells: Sequence[CellResult], state: str, recipe: Recipe) 
     cut = {(name, number): _cut(one) for name, spectra in found.items() for number, one in spectra.items()}
     height = max(float(values.max()) for _, values in cut.values()) or 1.0
     axes.axvspan(*recipe.metal, color=BLUE, alpha=0.08, linewidth=0)
+    top = 1.0
     for level, number in enumerate(numbers):
-        axes.plot(_SHOWN_PPM, (level * 0.8,) * 2, color="#BBBBBB", linewidth=0.5, zorder=0)
+        base = level * _CYCLES_APART
+        axes.plot(_SHOWN_PPM, (base, base), color="#BBBBBB", linewidth=0.5, zorder=0)
         drawn = [cut[name, number] for name in found if (name, number) in cut]
         for (ppm, values), look in zip(drawn, itertools.cycle(LINES)):
-            axes.plot(ppm, values / height + level * 0.8, color=SERIES_COLOURS[level % len(SERIES_COLOURS)],
+            top = max(top, base + float(values.max()) / height)
+            axes.plot(ppm, values / height + base, color=SERIES_COLOURS[level % len(SERIES_COLOURS)],
                       linestyle=look, linewidth=0.8)  # fmt: skip
-        axes.text(_SHOWN_PPM[1] - 3, level * 0.8 + 0.07, f"cycle {number}, n = {len(drawn)}", fontsize=small(),
+        axes.text(_SHOWN_PPM[1] - 3, base + 0.07, f"cycle {number}, n = {len(drawn)}", fontsize=small(),
                   color=SERIES_COLOURS[level % len(SERIES_COLOURS)], fontweight="bold")  # fmt: skip
     axes.set_xlim(_SHOWN_PPM[1], _SHOWN_PPM[0])
-    axes.set_ylim(-0.15, 0.8 * (len(numbers) - 1) + 1.1)
+    axes.set_ylim(-0.15, top + 0.1)
     axes.spines["left"].set_visible(False)
     frame(axes, "shift against LiCl / ppm (shaded: integrated)")
     axes.set_ylabel("signal / arb. unit")
