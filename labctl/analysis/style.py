@@ -311,7 +311,15 @@ def headed(axes: Axes, text: str) -> None:
 
     room = axes.get_window_extent().width / axes.figure.dpi * 72
     letters = max(6, int(1.1 * room / (0.68 * float(mpl.rcParams["axes.titlesize"]))))
-    axes.set_title(text if len(text) <= letters else f"{text[: letters - 1]}…")
+    axes.set_title(shortened(text, letters))
+
+
+def shortened(text: str, letters: int) -> str:
+    """Leave out the middle of a long name: names of a series differ at their ends."""
+    if len(text) <= letters:
+        return text
+    behind = (letters - 1) // 2
+    return f"{text[: letters - 1 - behind]}…{text[-behind:]}"
 
 
 def small() -> float:

@@ -21,6 +21,7 @@ from labctl.analysis.style import (
     headed,
     in_rows,
     sheet,
+    shortened,
     small,
 )
 from labctl.analysis.truth import truth_of
@@ -254,8 +255,15 @@ def group_names(axes: Axes, results: Sequence[GroupResult]) -> None:
         first, count = order.index(group), order.count(group)
         room = axes.get_window_extent().width / (len(order) + 0.2) * count / axes.figure.dpi * 72
         letters = max(3, int(room / (0.68 * small())))
-        name = group if len(group) <= letters else f"{group[: letters - 1]}…"
-        axes.text(first + 0.5 * (count - 1), top, name, ha="center", va="bottom", fontsize=small(), fontweight="bold")
+        axes.text(
+            first + 0.5 * (count - 1),
+            top,
+            shortened(group, letters),
+            ha="center",
+            va="bottom",
+            fontsize=small(),
+            fontweight="bold",
+        )
         if first:
             axes.axvline(first - 0.5, color="#BBBBBB", linewidth=0.6, zorder=0)
 
