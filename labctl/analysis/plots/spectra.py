@@ -21,6 +21,8 @@ from labctl.analysis.style import (
     empty,
     frame,
     grid,
+    headed,
+    in_rows,
     sheet,
     small,
 )
@@ -34,6 +36,7 @@ _MAGNIFIED: Final = (1, 2, 5, 10, 20, 50)
 _FROM_BELOW: Final = ("pristine", "dead", "discharged", "charged")
 #: Distance of two spectra in heights of the highest one.
 _APART: Final = 0.5
+_CYCLES_APART: Final = 0.9
 #: More dots than this across a panel are not seen, and cost time.
 _POINTS: Final = 500
 
@@ -98,13 +101,17 @@ def over_cycles(analysis: Analysis, state: str = "charged") -> Figure:
     }
     shown = [group for group, cells in groups.items() if cells]
     with mpl.rc_context(PRINT):
-        drawn = sheet(SINGLE if len(shown) < 2 else DOUBLE, 72.0, analysis.mode, f"{state} cells")
-        row = grid(drawn, 1, max(1, len(shown)), left=7.0, right=4.5, bottom=10.0, top=11.0, across=9.0)[0]
+        bands, columns = in_rows(len(shown))
+        drawn = sheet(SINGLE if len(shown) < 2 else DOUBLE, 6.0 + 66.0 * bands, analysis.mode, f"{state} cells")
+        lines = grid(drawn, bands, columns, left=7.0, right=4.5, bottom=10.0, top=11.0, across=9.0, between=16.0)
+        row = [axes for line in lines for axes in line]
+        for axes in row[max(1, len(shown)) :]:
+            axes.set_axis_off()
         if not shown:
             empty(row[0], "no spectra")
         for number, (axes, group) in enumerate(zip(row, shown, strict=False)):
             _stack(axes, groups[group], state, analysis.settings.recipe)
-            axes.set_title(f"{'abcdefghij'[number % 10]}  {group}")
+            headed(axes, f"{'abcdefghij'[number % 10]}  {group}")
     return drawn
 
 
@@ -119,18 +126,21 @@ def _stack(axes: Axes, cells: Sequence[CellResult], state: str, recipe: Recipe) 
     cut = {(name, number): _cut(one) for name, spectra in found.items() for number, one in spectra.items()}
     height = max(float(values.max()) for _, values in cut.values()) or 1.0
     axes.axvspan(*recipe.metal, color=BLUE, alpha=0.08, linewidth=0)
+    top = 1.0
     for level, number in enumerate(numbers):
-        axes.plot(_SHOWN_PPM, (level * 0.8,) * 2, color="#BBBBBB", linewidth=0.5, zorder=0)
+        base = level * _CYCLES_APART
+        axes.plot(_SHOWN_PPM, (base, base), color="#BBBBBB", linewidth=0.5, zorder=0)
         drawn = [cut[name, number] for name in found if (name, number) in cut]
         for (ppm, values), look in zip(drawn, itertools.cycle(LINES)):
-            axes.plot(ppm, values / height + level * 0.8, color=SERIES_COLOURS[level % len(SERIES_COLOURS)],
+            top = max(top, base + float(values.max()) / height)
+            axes.plot(ppm, values / height + base, color=SERIES_COLOURS[level % len(SERIES_COLOURS)],
                       linestyle=look, linewidth=0.8)  # fmt: skip
-        axes.text(_SHOWN_PPM[1] - 3, level * 0.8 + 0.07, f"cycle {number}, n = {len(drawn)}", fontsize=small(),
+        axes.text(_SHOWN_PPM[1] - 3, base + 0.07, f"cycle {number}, n = {len(drawn)}", fontsize=small(),
                   color=SERIES_COLOURS[level % len(SERIES_COLOURS)], fontweight="bold")  # fmt: skip
     axes.set_xlim(_SHOWN_PPM[1], _SHOWN_PPM[0])
-    axes.set_ylim(-0.15, 0.8 * (len(numbers) - 1) + 1.1)
+    axes.set_ylim(-0.15, top + 0.1)
     axes.spines["left"].set_visible(False)
-    frame(axes, "shift against LiCl / ppm (shaded: integrated)")
+    frame(axes, "shift against LiCl / ppm")
     axes.set_ylabel("signal / arb. unit")
     axes.yaxis.set_label_coords(-0.025, 0.5)
 
