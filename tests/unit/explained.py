@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from labctl.engine.clock import WallClock
 from labctl.engine.explain import explain
 from labctl.journal import CampaignRow, Journal, LastWord, OperationRow
 from labctl.protocol import PlannedOperation, expand, load_protocol, shipped
-from labctl.station import Cell, Station, load_cells, load_station
+from labctl.station import Station, load_cells, load_station
 
 GOOD = Path(__file__).parent.parent / "good"
 ROLES = {
@@ -67,18 +68,27 @@ class Found(LastWord):
         return self.told
 
 
+@cache
+def _station() -> Station:
+    return load_station(GOOD / "station.yaml")
+
+
+@cache
+def _plan() -> tuple[PlannedOperation, ...]:
+    return expand(load_protocol(shipped()[0]), load_cells(GOOD / "cells.yaml").cells[0])
+
+
 @dataclass
 class Laboratory:
     """One campaign of one cell (or more) at the example station."""
 
     folder: Path
-    station: Station = field(default_factory=lambda: load_station(GOOD / "station.yaml"))
+    station: Station = field(default_factory=_station)
     plan: tuple[PlannedOperation, ...] = ()
     told: dict[str, Told] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        cell: Cell = load_cells(GOOD / "cells.yaml").cells[0]
-        self.plan = self.plan or expand(load_protocol(shipped()[0]), cell)
+        self.plan = self.plan or _plan()
         self.journal = Kept(self.folder / "labctl.sqlite", WallClock())
         self.journal.told = self.told
         row = CampaignRow(CAMPAIGN, "simulated", {}, {}, self.journal.now(), None)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from labctl.errors import InvalidFile, Mistake
-from labctl.protocol import load_protocol, shipped
+from labctl.protocol import Protocol, load_protocol, shipped
 from labctl.safety.preflight import check
-from labctl.station import KNOWN_DRIVERS, load_cells, load_station
+from labctl.station import KNOWN_DRIVERS, Cells, Station, load_cells, load_station
 
 TESTS = Path(__file__).parent.parent
 BROKEN = sorted((TESTS / "broken").glob("*.yaml"))
@@ -53,13 +54,22 @@ BARE_FILES = [
 ]
 
 
+@cache
+def good() -> tuple[Protocol, Station, Cells]:
+    return load_protocol(shipped()[0]), load_station(GOOD_STATION, KNOWN_DRIVERS), load_cells(GOOD_CELLS)
+
+
 def mistakes_of(path: Path) -> list[Mistake]:
     """Load a file as what its name says it is and, if it loads, together with the good ones."""
     kind = path.name.split("-")[0]
+    protocol, station, cells = good()
     try:
-        protocol = load_protocol(path if kind == "protocol" else shipped()[0])
-        station = load_station(path if kind == "station" else GOOD_STATION, KNOWN_DRIVERS)
-        cells = load_cells(path if kind == "cells" else GOOD_CELLS)
+        if kind == "protocol":
+            protocol = load_protocol(path)
+        elif kind == "station":
+            station = load_station(path, KNOWN_DRIVERS)
+        elif kind == "cells":
+            cells = load_cells(path)
     except InvalidFile as error:
         assert error.exit_code == 6
         return error.mistakes

@@ -341,6 +341,7 @@ def test_every_key_has_help_for_editors(make: Any, path: Path) -> None:
 # -- whatever stands in a file -----------------------------------------------------------------------------------------
 READERS = (read_protocol, read_station, read_cells)
 GOOD_TEXTS = [path.read_text() for path in (PROTOCOL, STATION, CELLS)]
+GOOD_DATA = [read(text, "f").data for text in GOOD_TEXTS]
 
 
 def survives(text: str, readers: Sequence[Callable[[str, str], object]] = READERS) -> None:
@@ -398,8 +399,7 @@ def _replaced(tree: Any, choose: Any, value: Any) -> Any:
 @given(st.data())
 def test_a_good_file_with_one_value_replaced_is_valid_or_an_invalid_file(draw: st.DataObject) -> None:
     kind = draw.draw(st.integers(0, 2))
-    text = GOOD_TEXTS[kind]
-    broken = _replaced(read(text, "f").data, lambda options: draw.draw(st.sampled_from(options)), draw.draw(_values()))
+    broken = _replaced(GOOD_DATA[kind], lambda options: draw.draw(st.sampled_from(options)), draw.draw(_values()))
     survives(json.dumps(broken), READERS[kind : kind + 1])
 
 
