@@ -6,10 +6,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from labctl.analysis.places import Place
 from labctl.errors import DataError
 
 _CAMPAIGN: Final = "campaign.json"
@@ -55,6 +56,11 @@ class Operation:
         """How a cycler operation ended: voltage, current, time, aborted, fault; empty where nothing is said."""
         return str((self.document.get("summary") or {}).get("end") or "")
 
+    @property
+    def told_mAh(self) -> float | None:
+        """What a person says that it passed, as a magnitude; then there is no record."""
+        return None
+
     def names(self) -> list[str]:
         """List the files that the document vouches for, relative to the bundle."""
         return [str(entry["name"]) for entry in self.document.get("files", [])]
@@ -99,6 +105,16 @@ class Operation:
                 self.file(name)
         return [self.folder / folder for folder in sorted(found, key=_by_number)]
 
+    def decays(self) -> list[Path | Place]:
+        """Give the same as what :func:`labctl.analysis.bruker.read` takes.
+
+        Raises
+        ------
+        DataError
+            As :meth:`datasets`.
+        """
+        return [*self.datasets()]
+
 
 @dataclass(frozen=True)
 class Campaign:
@@ -116,6 +132,8 @@ class Campaign:
         Of these cells, in the order in which they were started, and the campaign's reference spectra.
     document : mapping
         The whole of ``campaign.json``.
+    broken : tuple of str
+        Sentences about bundles whose document cannot be read; they are left out.
     """
 
     folder: Path
@@ -124,10 +142,20 @@ class Campaign:
     cells: tuple[Mapping[str, Any], ...]
     operations: tuple[Operation, ...] = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
+    broken: tuple[str, ...] = ()
 
     def of(self, cell: str) -> list[Operation]:
         """Give the operations of one cell, in the order in which they were started."""
         return [one for one in self.operations if one.cell == cell]
+
+    def only(self, cell: str) -> Campaign:
+        """Give the campaign with this cell alone, and what others measured that it may rest on."""
+        shared = ("reference", "nutation")
+        return replace(
+            self,
+            cells=tuple(one for one in self.cells if one["cell"] == cell),
+            operations=tuple(one for one in self.operations if one.cell == cell or one.kind in shared),
+        )
 
     def by_token(self, token: str | None, kind: str) -> Operation | None:
         """Give the bundle with this token and kind."""
@@ -147,7 +175,7 @@ def find(paths: Sequence[Path]) -> list[Campaign]:
     Raises
     ------
     DataError
-        If a path holds no campaign, or a document cannot be read.
+        If a path holds no campaign, or its ``campaign.json`` cannot be read.
     """
     wanted: dict[Path, set[str] | None] = {}
     for path in paths:
@@ -155,6 +183,14 @@ def find(paths: Sequence[Path]) -> list[Campaign]:
             before = wanted.get(folder, set())
             wanted[folder] = None if cell is None or before is None else before | {cell}
     return [_load(folder, cells) for folder, cells in wanted.items()]
+
+
+def has_campaign(path: Path) -> bool:
+    """Whether labctl wrote what lies here."""
+    try:
+        return bool(_campaign_folders(path))
+    except DataError:
+        return False
 
 
 def _campaign_folders(path: Path) -> list[tuple[Path, str | None]]:
@@ -180,9 +216,20 @@ def _load(folder: Path, only: set[str] | None) -> Campaign:
         unknown = sorted(only - {cell["cell"] for cell in cells})
         raise DataError(f"{folder / _CAMPAIGN}: no cell {', '.join(unknown)} in this campaign")
     loaded: set[str] = {"reference"} | {str(cell["cell"]) for cell in cells}
-    operations = [one for path in _operation_files(folder) if (one := _operation(path)).cell in loaded]
+    operations: list[Operation] = []
+    broken: list[str] = []
+    for path in _operation_files(folder):
+        try:
+            one = _operation(path)
+        except DataError as error:
+            if only is None or path.relative_to(folder).parts[0] in only:
+                broken.append(str(error))
+            continue
+        if one.cell in loaded:
+            operations.append(one)
     operations.sort(key=lambda one: (one.started, one.cycle, one.step, one.attempt))
-    return Campaign(folder, str(document["campaign"]), str(document["mode"]), cells, tuple(operations), document)
+    name, mode = str(document["campaign"]), str(document["mode"])
+    return Campaign(folder, name, mode, cells, tuple(operations), document, tuple(broken))
 
 
 def _operation_files(folder: Path) -> Iterator[Path]:
