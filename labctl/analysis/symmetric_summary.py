@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,10 @@ from labctl.analysis.resistances import Jump, ResistanceEvolution
 from labctl.analysis.symmetric import SymmetricCell
 from labctl.analysis.tabulated import Column, Table, Value
 from labctl.errors import AnalysisError
+
+#: A current above this part of the largest flows, and its voltage has its sign in more than this part of the samples.
+_FLOWING: Final = 0.02
+_MOSTLY: Final = 0.9
 
 _CYCLES: Final = (
     Column("cycle", "cycle"),
@@ -137,3 +142,24 @@ def _settled(resistance: ResistanceEvolution | None) -> list[str]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSymmetric:
+    """A symmetric cell's record in a file by itself."""
+
+    path: str
+    source: str
+    table: Table
+    warnings: tuple[str, ...] = ()
+
+
+def is_symmetric(voltage_V: Any, current_A: Any) -> bool:
+    """Say whether a record is that of a symmetric cell: the voltage has the sign of the current, both ways.
+
+    The voltage of a cell with two different electrodes keeps its sign when it is discharged.
+    """
+    voltage, current = np.asarray(voltage_V, dtype=np.float64), np.asarray(current_A, dtype=np.float64)
+    largest = float(np.max(np.abs(current), initial=0.0))
+    ways = [current > _FLOWING * largest, current < -_FLOWING * largest] if largest > 0.0 else []
+    return bool(ways) and all(way.any() and float(np.mean(voltage[way] * current[way] > 0.0)) > _MOSTLY for way in ways)
