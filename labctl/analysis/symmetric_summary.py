@@ -19,6 +19,10 @@ from labctl.errors import AnalysisError
 _FLOWING: Final = 0.02
 _MOSTLY: Final = 0.9
 
+#: From this cycle on the paper finds the resistance of its layers virtually constant; of a shorter record its second
+#: half is taken.
+_SETTLED: Final = 10
+
 _CYCLES: Final = (
     Column("cycle", "cycle"),
     Column("capacity_mAh", "mAh per half cycle", 3),
@@ -95,31 +99,31 @@ def of_record(time_s: Any, voltage_V: Any, current_A: Any, *, name: str = "", ar
         told = _resistances(jumps, found)
         slowest = max(one.after_s for one in jumps)
         notes.append(
-            f"R_int from the voltage's jumps within {slowest:.2g} s after the current is switched: all that is faster "
-            "is in it, the electrolyte too"
+            f"R_int from the voltage's jumps within {slowest:.2g} s after the current is switched on: all that is "
+            "faster is in it, the electrolyte too"
         )
     except AnalysisError as error:
         notes.append(f"R_int is not told: {error}")
     followed = None
     if told:
         last = max(told)
-        followed = resistances.evolution(told, area_cm2=area_cm2, settled_after=min(10, last))
+        settled = _SETTLED if last >= _SETTLED else (last + 1) // 2
+        followed = resistances.evolution(told, area_cm2=area_cm2, settled_after=settled)
     made = by_cycle(found, name=name, resistance=followed)
     return Table(made.title, made.columns, made.rows, (*made.notes, *notes))
 
 
 def _resistances(jumps: Sequence[Jump], found: SymmetricCell) -> dict[int, float]:
-    """Take the median of the jumps of each cycle; what is no resistance is left out."""
-    starts: dict[int, float] = {}
-    for one in found.half_cycles:
-        starts.setdefault(one.cycle, one.start_s)
-    cycles, begins = list(starts), np.array(list(starts.values()))
-    sorted_in: dict[int, list[float]] = {}
+    """Take the mean of the jumps with which each cycle's half cycles begin; what is no resistance is left out.
+
+    Those with which they end are left out: after a rise to the cut-off they are what made the cell fail.
+    """
+    cycles = {one.start_s: one.cycle for one in found.half_cycles}
+    told: dict[int, list[float]] = {}
     for jump in jumps:
-        place = int(np.searchsorted(begins, jump.at_s, side="right")) - 1
-        if jump.resistance_ohm > 0.0 and math.isfinite(jump.resistance_ohm):
-            sorted_in.setdefault(cycles[max(place, 0)], []).append(jump.resistance_ohm)
-    return {cycle: float(np.median(values)) for cycle, values in sorted_in.items()}
+        if jump.at_s in cycles and jump.resistance_ohm > 0.0 and math.isfinite(jump.resistance_ohm):
+            told.setdefault(cycles[jump.at_s], []).append(jump.resistance_ohm)
+    return {cycle: float(np.mean(values)) for cycle, values in told.items()}
 
 
 def _ending(found: SymmetricCell) -> list[str]:
