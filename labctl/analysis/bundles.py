@@ -20,6 +20,8 @@ _EVALUATED: Final = {"fid", "ser", "acqus", "audita.txt", "procs"}
 _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
     "files": (list,), "summary": (dict,), "asked": (dict,), "flags": (list,), "cycle": (int,), "attempt": (int,),
 }  # fmt: skip
+#: What a reader may stumble over in a file that is odd in a way that no check foresaw; it costs that file alone.
+STUMBLES: Final = (OSError, ArithmeticError, LookupError, TypeError, ValueError)
 _SCHEMAS: Final = {_CAMPAIGN: "labctl.campaign/1", _OPERATION: "labctl.operation/1"}
 
 

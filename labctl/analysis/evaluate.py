@@ -117,7 +117,7 @@ def _one(task: tuple[Campaign, Settings, Mapping[str, Any]]) -> CellResult:
     campaign, settings, entry = task
     try:
         return _cell(Session(campaign, settings), entry)
-    except (LabctlError, OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+    except (LabctlError, *bundles.STUMBLES) as error:
         # Files that are odd in a way that no check foresaw cost this cell, and never the others.
         kind = "" if isinstance(error, LabctlError) else f" ({type(error).__name__})"
         why = Flag(f"the cell could not be evaluated{kind}: {error}", "not_evaluated")

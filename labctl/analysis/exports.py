@@ -8,6 +8,7 @@ which cycle it belongs, is told in ``steps``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Table:
         Charging is positive.
     capacity_Ah : ndarray or None
         The instrument's own count, a magnitude that begins anew with a step, or runs on; None where it has none.
-    step : ndarray of int
+    step : ndarray
         Number that changes where a step ends.
     state : ndarray of str or None
         The tester's letter: C, D, R and others; None where the file has none.
@@ -78,7 +79,7 @@ class Table:
     voltage_V: Floats
     current_A: Floats
     capacity_Ah: Floats | None
-    step: NDArray[np.int64]
+    step: Floats
     state: NDArray[np.str_] | None = None
 
 
@@ -205,7 +206,7 @@ def _maccor(path: Path, lines: Sequence[str], head: int, mark: str, found: Mappi
         out = state == "D"
         if out.any() and not (current[out] < 0).any():
             current = np.where(out, -np.abs(current), current)
-    step = values("step").astype(np.int64) if "step" in found else np.zeros(len(rows), dtype=np.int64)
+    step = values("step") if "step" in found else np.zeros(len(rows))
     capacity = np.abs(values("capacity")) if "capacity" in found else None
     return _checked(Table(path, "MACCOR", time, voltage, current, capacity, step, state))
 
@@ -218,9 +219,12 @@ def _number(text: str, sign: str, path: Path, line: int, title: str) -> float:
     plain = text.strip().strip('"')
     plain = plain.replace(".", "").replace(",", ".") if sign == "," else plain.replace(",", "")
     try:
-        return float(plain)
+        value = float(plain)
     except ValueError:
-        raise DataError(f"{path}:{line}: {title} is {text.strip()!r}, which is no number") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise DataError(f"{path}:{line}: {title} is {text.strip()!r}, which is no number")
+    return value
 
 
 def _times(path: Path, rows: Sequence[Sequence[str]], numbers: Sequence[int], column: _Column, sign: str) -> Floats:
@@ -273,7 +277,7 @@ def _ec_lab(path: Path, lines: Sequence[str]) -> Table:
     floor = _NO_CURRENT * float(np.abs(current).max())
     parts_of.append(np.where(np.abs(current) > floor, np.sign(current), 0.0) if not parts_of else np.zeros(len(rows)))
     turns = np.any([np.diff(one) != 0 for one in parts_of], axis=0)
-    step = np.concatenate(([0], np.cumsum(turns))).astype(np.int64)
+    step = np.concatenate(([0], np.cumsum(turns))).astype(np.float64)
     return _checked(Table(path, "EC-Lab", table["time"], table["voltage"], current, table.get("capacity"), step))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl.analysis import exports, places, steps
-from labctl.analysis.bundles import Campaign, Operation
+from labctl.analysis.bundles import STUMBLES, Campaign, Operation
 from labctl.analysis.impedance.files import read_series
 from labctl.analysis.impedance.spectrum import Sweep
 from labctl.analysis.places import Folder, Place
@@ -259,7 +259,9 @@ class _Maker:
             return steps.stretches(exports.read(given.path))
         except DataError as error:
             self.say(f"{given.where}: {error}")
-            return []
+        except STUMBLES as error:
+            self.say(f"{given.where}: {given.path} cannot be read ({type(error).__name__}: {error})")
+        return []
 
     def _charge(self, cycle: int, kind: Kind, charge: ListedCharge) -> Iterator[Operation]:
         if charge.file is None:
@@ -300,6 +302,9 @@ class _Maker:
                 raise DataError(f"{given.file.written} holds {len(sweeps)} spectra, not {given.number}")
         except DataError as error:
             self.say(f"{given.file.where}: {error}")
+            return
+        except STUMBLES as error:
+            self.say(f"{given.file.where}: {given.file.path} cannot be read ({type(error).__name__}: {error})")
             return
         path = given.file.path
         if len(sweeps) > 1:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl.analysis import exports, lines_seen, parallel, places, steps, symmetric_summary
+from labctl.analysis.bundles import STUMBLES
 from labctl.analysis.impedance.files import read_series
 from labctl.analysis.impedance.spectrum import STATIONARY_ABOVE_HZ, ImpedanceSpectrum, Sweep
 from labctl.analysis.lines_seen import SeenSpectrum
@@ -28,7 +29,7 @@ _TABLES: Final = (".csv", ".txt", ".tsv", ".dat", ".mpt")
 #: How deep a folder is searched.
 _DEPTH: Final = 4
 #: What each costs on one core, roughly: a decay, an impedance spectrum, a cycler's record.
-_COSTS: Final = {"nmr": 0.05, "impedance": 0.15, "cycling": 0.1}
+_COSTS: Final = {"nmr": 0.05, "impedance": 0.03, "cycling": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +172,7 @@ def _look(task: tuple[Source, Settings]) -> list[Seen | Broken]:
         return [one for sweep in read_series(source.path) for one in _sweep(source.path, sweep)]
     except LabctlError as error:
         return [Broken(str(source.path), str(error))]
-    except (OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        # Whatever a reader stumbles over in a file of others' is that file's, and no reason to lose the rest.
+    except STUMBLES as error:
         return [Broken(str(source.path), f"{source.path}: cannot be evaluated ({type(error).__name__}: {error})")]
 
 

@@ -208,13 +208,11 @@ def _passed(table: Table, first: int, last: int) -> Floats:
     before = float(count[first - 1]) if first else 0.0
     if table.source == "EC-Lab":
         return np.asarray(np.abs(mine - (before if first else mine[0])))
-    # A count that runs on over steps goes on from where it was; one that begins anew is smaller than that.
-    base = before if first and mine[0] >= before and _same(table, first) else 0.0
-    return np.asarray(mine - base)
-
-
-def _same(table: Table, first: int) -> bool:
-    return table.state is None or bool(table.state[first] == table.state[first - 1])
+    # Whether the count begins anew with the step or runs on: which of the two fits the current of the first sample.
+    since = table.time_s[first] - table.time_s[first - 1] if first else 0.0
+    expected = abs(float(table.current_A[first])) * float(since) / 3600.0
+    runs_on = abs(float(mine[0]) - before - expected) < abs(float(mine[0]) - expected)
+    return np.asarray(mine - (before if runs_on else 0.0))
 
 
 def _is_held(voltage: NDArray[np.float64]) -> bool:

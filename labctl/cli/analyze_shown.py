@@ -72,7 +72,7 @@ def print_files(files: Sequence[Mapping[str, Any]]) -> None:
             _warn(out, [one])
     sweeps = [one for one in files if one["kind"] == "impedance"]
     if sweeps:
-        out.print("[bold]impedance[/bold]  resistances in ohm ± 1 SD, of the points above 1 Hz; KK: Kramers-Kronig")
+        out.print("[bold]impedance[/bold]  resistances in ohm ± 1 SD, above 1 Hz; KK: Kramers-Kronig test")
         out.print(_sweeps(sweeps))
         _warn(out, sweeps)
 
@@ -80,10 +80,10 @@ def print_files(files: Sequence[Mapping[str, Any]]) -> None:
 def _bullet(out: Console, names: str, text: str) -> None:
     import textwrap
 
-    line = textwrap.fill(
-        f"{names}: {text}", out.width, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False,
-        break_long_words=False,
-    )  # fmt: skip
+    # A number and its unit stay on one line.
+    told = f"{names}: {text}".replace(" %", "\u00a0%")
+    folding: dict[str, Any] = {"break_on_hyphens": False, "break_long_words": False}
+    line = textwrap.fill(told, out.width, initial_indent="  - ", subsequent_indent="    ", **folding)
     out.print(line, markup=False, soft_wrap=True)
 
 

@@ -416,3 +416,23 @@ def test_a_document_is_plain_data() -> None:
     document = load(STATION)
     assert isinstance(document, Document)
     json.dumps(document.data)
+
+
+def test_a_cell_can_name_the_calibration_of_its_set_up(tmp_path) -> None:
+    text = CELLS.read_text(encoding="utf-8")
+    found = text.index("soc_factor: {")
+    end = text.index("}", found) + 1
+
+    def cells(entry: str):
+        path = tmp_path / "cells.yaml"
+        path.write_text(text[:found] + f"soc_factor: {entry}" + text[end:], encoding="utf-8")
+        return load_cells(path).cells
+
+    factors = [cell.soc_factor for cell in cells("{calibration: probe.yaml}")]
+    assert {"calibration": "probe.yaml"} in [one.model_dump() for one in factors]
+    both = cells('{calibration: probe.yaml, value: 1.08, sd: 0.015, source: "paper"}')
+    assert any(one.soc_factor.value == 1.08 and one.soc_factor.calibration for one in both)
+    with pytest.raises(InvalidFile, match=r"sd and source missing in 'soc_factor'; add 'sd: 0\.015, source: paper'"):
+        cells("{value: 1.08}")
+    with pytest.raises(InvalidFile, match=r"or 'calibration: probe\.yaml'"):
+        cells("{}")
