@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.analysis import exports, lines_seen, parallel, places, steps
+from labctl.analysis import exports, lines_seen, parallel, places, steps, symmetric_summary
 from labctl.analysis.bundles import STUMBLES
 from labctl.analysis.impedance.files import read_series
 from labctl.analysis.impedance.spectrum import STATIONARY_ABOVE_HZ, ImpedanceSpectrum, Sweep
@@ -20,6 +20,7 @@ from labctl.analysis.lines_seen import SeenSpectrum
 from labctl.analysis.places import Place
 from labctl.analysis.settings import Settings
 from labctl.analysis.steps import CycleLine
+from labctl.analysis.symmetric_summary import SeenSymmetric
 from labctl.errors import DataError, LabctlError
 
 #: Files that are impedance whatever is in them, and those that may be.
@@ -108,8 +109,9 @@ class Broken:
     error: str
 
 
-Seen = SeenSpectrum | SeenCycling | SeenImpedance
-_NAMES: Final = {SeenSpectrum: "nmr", SeenCycling: "cycling", SeenImpedance: "impedance", Broken: "broken"}
+Seen = SeenSpectrum | SeenCycling | SeenImpedance | SeenSymmetric
+_NAMES: Final = {SeenSpectrum: "nmr", SeenCycling: "cycling", SeenImpedance: "impedance", Broken: "broken",
+                 SeenSymmetric: "symmetric"}  # fmt: skip
 
 
 def sources(path: Path) -> list[Source]:
@@ -174,8 +176,11 @@ def _look(task: tuple[Source, Settings]) -> list[Seen | Broken]:
         return [Broken(str(source.path), f"{source.path}: cannot be evaluated ({type(error).__name__}: {error})")]
 
 
-def _cycling(path: Path, settings: Settings) -> SeenCycling:
+def _cycling(path: Path, settings: Settings) -> SeenCycling | SeenSymmetric:
     table = exports.read(path)
+    if symmetric_summary.is_symmetric(table.voltage_V, table.current_A):
+        found_cycles = symmetric_summary.of_record(table.time_s, table.voltage_V, table.current_A, name=path.name)
+        return SeenSymmetric(str(path), table.source, found_cycles)
     found = steps.lines(steps.stretches(table), reference_cycle=settings.reference_cycle)
     warnings = []
     if not found:

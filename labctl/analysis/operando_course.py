@@ -33,7 +33,14 @@ def course(operation: Operation, began: float, told: Callable[[str], None]) -> t
         columns = ("Test Time / s", "Voltage / V", "Current / A")
         time, voltage, current = (frame[name].to_numpy().astype(np.float64) for name in columns)
         test, at, stops = _clock(operation)
-    except (DataError, OSError, polars.exceptions.PolarsError, polars.exceptions.PanicException, ValueError) as error:
+    except (
+        DataError,
+        OSError,
+        polars.exceptions.PolarsError,
+        polars.exceptions.PanicException,
+        ValueError,
+        csv.Error,
+    ) as error:
         told(f"the cycler's record is not shown beside the spectra: {error}")
         return _EMPTY, _EMPTY, _EMPTY
     # At the instant of a suspension the test's clock has two times of this PC; the record before it is the earlier.

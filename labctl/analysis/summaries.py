@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from labctl.analysis.model import Analysis, CellResult
 
 _OPERANDO: Final = (
-    Column("spectrum", "spectrum"),
+    Column("spectrum", "no."),
     Column("sort", "sort"),
-    Column("recycle_delay_s", "delay s", 2),
-    Column("charge_mAh", "charge mAh", 4),
+    Column("recycle_delay_s", "D1 s", 1),
+    Column("charge_mAh", "charge mAh", 3),
     Column("integral_au", "metal a.u.", 0),
     Column("metal_mAh", "metal mAh", 3),
     Column("dense_percent", "dense %", 1),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,14 @@ from labctl.analysis.resistances import Jump, ResistanceEvolution
 from labctl.analysis.symmetric import SymmetricCell
 from labctl.analysis.tabulated import Column, Table, Value
 from labctl.errors import AnalysisError
+
+#: A current above this part of the largest flows, and its voltage has its sign in more than this part of the samples.
+_FLOWING: Final = 0.02
+_MOSTLY: Final = 0.9
+
+#: From this cycle on the paper finds the resistance of its layers virtually constant; of a shorter record its second
+#: half is taken.
+_SETTLED: Final = 10
 
 _CYCLES: Final = (
     Column("cycle", "cycle"),
@@ -90,31 +99,31 @@ def of_record(time_s: Any, voltage_V: Any, current_A: Any, *, name: str = "", ar
         told = _resistances(jumps, found)
         slowest = max(one.after_s for one in jumps)
         notes.append(
-            f"R_int from the voltage's jumps within {slowest:.2g} s after the current is switched: all that is faster "
-            "is in it, the electrolyte too"
+            f"R_int from the voltage's jumps within {slowest:.2g} s after the current is switched on: all that is "
+            "faster is in it, the electrolyte too"
         )
     except AnalysisError as error:
         notes.append(f"R_int is not told: {error}")
     followed = None
     if told:
         last = max(told)
-        followed = resistances.evolution(told, area_cm2=area_cm2, settled_after=min(10, last))
+        settled = _SETTLED if last >= _SETTLED else (last + 1) // 2
+        followed = resistances.evolution(told, area_cm2=area_cm2, settled_after=settled)
     made = by_cycle(found, name=name, resistance=followed)
     return Table(made.title, made.columns, made.rows, (*made.notes, *notes))
 
 
 def _resistances(jumps: Sequence[Jump], found: SymmetricCell) -> dict[int, float]:
-    """Take the median of the jumps of each cycle; what is no resistance is left out."""
-    starts: dict[int, float] = {}
-    for one in found.half_cycles:
-        starts.setdefault(one.cycle, one.start_s)
-    cycles, begins = list(starts), np.array(list(starts.values()))
-    sorted_in: dict[int, list[float]] = {}
+    """Take the mean of the jumps with which each cycle's half cycles begin; what is no resistance is left out.
+
+    Those with which they end are left out: after a rise to the cut-off they are what made the cell fail.
+    """
+    cycles = {one.start_s: one.cycle for one in found.half_cycles}
+    told: dict[int, list[float]] = {}
     for jump in jumps:
-        place = int(np.searchsorted(begins, jump.at_s, side="right")) - 1
-        if jump.resistance_ohm > 0.0 and math.isfinite(jump.resistance_ohm):
-            sorted_in.setdefault(cycles[max(place, 0)], []).append(jump.resistance_ohm)
-    return {cycle: float(np.median(values)) for cycle, values in sorted_in.items()}
+        if jump.at_s in cycles and jump.resistance_ohm > 0.0 and math.isfinite(jump.resistance_ohm):
+            told.setdefault(cycles[jump.at_s], []).append(jump.resistance_ohm)
+    return {cycle: float(np.mean(values)) for cycle, values in told.items()}
 
 
 def _ending(found: SymmetricCell) -> list[str]:
@@ -137,3 +146,24 @@ def _settled(resistance: ResistanceEvolution | None) -> list[str]:
 
 def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenSymmetric:
+    """A symmetric cell's record in a file by itself."""
+
+    path: str
+    source: str
+    table: Table
+    warnings: tuple[str, ...] = ()
+
+
+def is_symmetric(voltage_V: Any, current_A: Any) -> bool:
+    """Say whether a record is that of a symmetric cell: the voltage has the sign of the current, both ways.
+
+    The voltage of a cell with two different electrodes keeps its sign when it is discharged.
+    """
+    voltage, current = np.asarray(voltage_V, dtype=np.float64), np.asarray(current_A, dtype=np.float64)
+    largest = float(np.max(np.abs(current), initial=0.0))
+    ways = [current > _FLOWING * largest, current < -_FLOWING * largest] if largest > 0.0 else []
+    return bool(ways) and all(way.any() and float(np.mean(voltage[way] * current[way] > 0.0)) > _MOSTLY for way in ways)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from labctl.analysis import dynamic, operando
-from labctl.analysis.bundles import Operation
+from labctl.analysis.bundles import STUMBLES, Operation
 from labctl.analysis.cycling import CycleCapacities, LedgerLine
 from labctl.analysis.measured import Session
 from labctl.analysis.model import CycleResult
@@ -42,9 +42,17 @@ def added(
     known = {one.cycle: one for one in cycles}
     for number, mine in by_cycle.items():
         before = known.get(number) or CycleResult(number, CycleCapacities(number, None, None), _NOTHING)
-        known[number] = replace(
-            before, dynamic=dynamic.read(session.settings, mine, flag), operando=operando.read(session, mine, flag)
-        )
+        found = before
+        for one in mine:
+            try:
+                found = replace(
+                    found,
+                    dynamic=(*found.dynamic, *dynamic.read(session.settings, [one], flag)),
+                    operando=(*found.operando, *operando.read(session, [one], flag)),
+                )
+            except STUMBLES as error:
+                flag(f"{one.step}: cannot be evaluated ({type(error).__name__}: {error})")
+        known[number] = found
         if before.capacities.charge is not None or before.capacities.discharge is not None:
             passed = ", ".join(f"{one.step} {passed_C(one) / MAH:+.4g} mAh" for one in mine)
             flag(f"cycle {number}: its capacities do not hold the charge of the steps under measurement ({passed})")

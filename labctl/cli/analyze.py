@@ -140,6 +140,8 @@ def analyze_paths(
     if not nothing or as_json:
         data = document(found, good, wanted.failed, chosen)
         _show(data, as_json=as_json)
+        if not as_json:
+            _show_tables(found, good)
         if target is not None and not nothing:
             write(found, data, target)
     return 6 if wanted.invalid else 1 if nothing else 0
@@ -290,6 +292,17 @@ def _show(data: Mapping[str, Any], *, as_json: bool) -> None:
         analyze_shown.print_flags(data)
     if data.get("files"):
         analyze_shown.print_files(data["files"])
+
+
+def _show_tables(found: Analysis | None, seen: Sequence[Seen]) -> None:
+    """Print what has tables of its own: spectra under current, and symmetric cells."""
+    from labctl.analysis import summaries
+    from labctl.analysis.symmetric_summary import SeenSymmetric
+    from labctl.cli.tables_shown import print_table
+
+    tables = [] if found is None else summaries.under_current(found)
+    for one in [*tables, *(one.table for one in seen if isinstance(one, SeenSymmetric))]:
+        print_table(one)
 
 
 @contextmanager

@@ -39,7 +39,10 @@ def read_csv(path: Path) -> list[Sweep]:
         lines.pop(0)
     heading = lines[0] if lines else ""
     delimiter = next((mark for mark in ("\t", ";", ",") if mark in heading), " ")
-    rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " "))
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " "))
+    except csv.Error as error:
+        raise DataError(f"{path}: is no table ({error})") from error
     titles = [title.strip() for title in rows[0]] if rows else []
     found = {title: column for title in titles if (column := columns.understand(title)) is not None}
     quantities = {column.quantity for column in found.values()}
