@@ -163,5 +163,5 @@ def test_a_live_report_says_so_and_an_unfinished_campaign_has_a_report(tmp_path)
 def test_a_report_can_be_written_again(reported):
     w, analysis, page, _ = reported
     before = [one.read_bytes() for one in pages(page)]
-    write_report(analysis, page.parent, truth=json.loads(json.dumps(w.truth)), jobs=2)
+    write_report(analysis, page.parent, truth=json.loads(json.dumps(w.truth)))
     assert [one.read_bytes() for one in pages(page)] == before

@@ -46,19 +46,24 @@ class Drawing:
 
 
 def figures_of(
-    analysis: Analysis, cell: CellResult | None, page_name: str, truth: Mapping[str, Any] | None
+    analysis: Analysis,
+    cell: CellResult | None,
+    page_name: str,
+    truth: Mapping[str, Any] | None,
+    *,
+    brief: bool = False,
 ) -> list[Drawing]:
     """List the figures of a cell's page, or of the campaign's page where there is no cell.
 
-    This is the one place where a figure joins the report.
+    This is the one place where a figure joins the report. A ``brief`` one has no figure of each spectrum's lines.
     """
     if cell is None:
         return [*_of_groups(analysis, truth), *_of_campaigns(analysis)]
-    return [drawing for one in cell.cycles for drawing in _of_cycle(analysis, cell, one, page_name, truth)]
+    return [drawing for one in cell.cycles for drawing in _of_cycle(analysis, cell, one, page_name, truth, brief)]
 
 
 def _of_cycle(
-    analysis: Analysis, cell: CellResult, one: CycleResult, page_name: str, truth: Mapping[str, Any] | None
+    analysis: Analysis, cell: CellResult, one: CycleResult, page_name: str, truth: Mapping[str, Any] | None, brief: bool
 ) -> Iterator[Drawing]:
     from labctl.analysis import figures
     from labctl.analysis.plots import deposits, dynamic, nyquist, operando
@@ -75,7 +80,7 @@ def _of_cycle(
             partial(figures.cell_figure, analysis, cell, one, truth),
         )
         for state, found in measured.deposits.items():
-            if state in measured.states:
+            if state in measured.states and not brief:
                 yield Drawing(
                     f"deposits-{page_name}-{number}-{state}",
                     f"deposits {one.cycle}",
