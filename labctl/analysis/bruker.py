@@ -19,7 +19,6 @@ from labctl.analysis.acquired import Acquired
 from labctl.analysis.jcamp import Parameters
 from labctl.analysis.places import Folder, Place, locate
 from labctl.analysis.provenance import Origin
-from labctl.analysis.remembered import frozen
 from labctl.errors import DataError
 
 _BYTES_PER_POINT: Final = {0: 4, 2: 8}  # DTYPA: int32, float64
@@ -201,7 +200,7 @@ def _read(place: Place, scans: int | None, *, lenient: bool) -> Dataset:
         dead_time_s=dead,
         delay_points=delay,
         origins=tuple(ask.origins),
-        parameters=used.to_dict(),
+        parameters=used.values,
     )
 
 
@@ -257,7 +256,7 @@ def _decay(place: Place, ask: Acquired) -> NDArray[np.complex128]:
         raise DataError(f"{file}: holds values that are no numbers")
     if not np.any(pairs):
         raise DataError(f"{file}: nothing but zeros; the acquisition was still running or never ran")
-    return frozen(pairs * 2.0**exponent if exponent else pairs)
+    return pairs * 2.0**exponent if exponent else pairs
 
 
 def _reference(place: Place, ask: Acquired) -> float | None:

@@ -83,12 +83,12 @@ class Operation:
         DataError
             If there is none, or a file was changed or is missing.
         """
-        listed = self.names()
-        found = {Path(name).parent for name in listed if Path(name).name in {"fid", "ser", "acqus"}}
+        ends = [(name, name.rpartition("/")[2]) for name in self.names()]
+        found = {Path(name).parent for name, end in ends if end in {"fid", "ser", "acqus"}}
         if not found:
             raise DataError(f"{self.folder}: the bundle holds no Bruker dataset")
-        for name in listed:
-            if Path(name).name in _EVALUATED:
+        for name, end in ends:
+            if end in _EVALUATED:
                 self.file(name)
         return [self.folder / folder for folder in sorted(found, key=_by_number)]
 

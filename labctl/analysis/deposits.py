@@ -115,9 +115,7 @@ class Deposits:
         other = deconvolve(turned, soc=soc, state=label, settings=settings, start=start)
         moved = [abs(a - b) for a, b in zip(other.fractions, one.fractions, strict=True)]
         sd = Phases(*(math.hypot(*both) for both in zip(one.sd, moved, strict=True)))
-        said = (
-            f"its phase, known to {state.phase_sd_deg:.2f}°, moves fractions by up to {100.0 * max(moved):.1f} points"
-        )
+        said = f"the phase, known to {state.phase_sd_deg:.2f}°, moves them by up to {100.0 * max(moved):.1f} points"
         return replace(one, sd=sd, flags=(*one.flags, said))
 
     def _judge(self, one: Fractions, state: State, where: str) -> None:
@@ -125,6 +123,8 @@ class Deposits:
         if one.snr < settings.morphology.quotable_snr:
             least = settings.morphology.quotable_snr
             self._said[f"not quotable, signal-to-noise ratio below {least:g}"].append(f"{one.snr:.0f} {where}")
+        if one.chi_square > settings.deposit_chi_square:
+            self._said["three lines do not describe the spectrum"].append(f"χ² {one.chi_square:.1f} {where}")
         field = state.spectrum.zero_Hz / _PER_TESLA
         if not math.isclose(field, settings.deposit_field_T, rel_tol=_FIELD_WITHIN):
             self._said[f"windows hold at {settings.deposit_field_T:g} T, these spectra are of {field:.1f} T"].append(

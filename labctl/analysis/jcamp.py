@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 #: A parameter: its name, and its value to the next label or comment.
@@ -12,10 +12,13 @@ _ENTRY: Final = re.compile(r"^##\$(\w+) ?= ?(.*(?:\n(?!##|\$\$).*)*)", re.MULTIL
 
 
 class Parameters:
-    """The parameters of one file, by name without regard to case: releases have differed in it."""
+    """The parameters of one file, by name without regard to case: releases have differed in it.
+
+    ``values`` are all of them, under the names that the file has.
+    """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = dict(values)
+        self.values = values
         self._names = {name.upper(): name for name in values}
 
     @classmethod
@@ -26,18 +29,18 @@ class Parameters:
         except UnicodeDecodeError:
             text = content.decode("cp1252", "replace")
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-        return cls({name: _value(raw.strip()) for name, raw in _ENTRY.findall(text)})
+        return cls(_Read(_ENTRY.findall(text)))
 
     def __contains__(self, name: str) -> bool:
         return name.upper() in self._names
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.values)
 
     def get(self, name: str) -> Any:
         """Give the value as it was read, or None."""
         found = self._names.get(name.upper())
-        return None if found is None else self._values[found]
+        return None if found is None else self.values[found]
 
     def number(self, name: str) -> float | None:
         """Give a finite number, or None where there is none under this name."""
@@ -59,7 +62,26 @@ class Parameters:
 
     def to_dict(self) -> dict[str, Any]:
         """Give everything as plain data."""
-        return dict(self._values)
+        return dict(self.values)
+
+
+class _Read(Mapping[str, Any]):
+    """Values that are understood when somebody asks for them: of some hundred, an evaluation wants twenty."""
+
+    def __init__(self, entries: Iterable[tuple[str, str]]) -> None:
+        self._texts = dict(entries)
+        self._known: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._known:
+            self._known[name] = _value(self._texts[name].strip())
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 def _value(text: str) -> Any:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 from weakref import ReferenceType, ref
 
-import numpy as np
 from numpy.typing import NDArray
 
 Value = TypeVar("Value")
@@ -43,10 +42,3 @@ class Remembered(Generic[Value]):
         while len(self._known) > self._most:
             self._known.pop(next(iter(self._known)), None)
         return value
-
-
-def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Give the array itself, which from now on cannot be written to."""
-    whole = np.asarray(array)
-    whole.setflags(write=False)
-    return whole

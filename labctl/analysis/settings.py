@@ -98,6 +98,9 @@ class Settings:
         Windows, width cap, baseline of the deposits' deconvolution.
     deposit_states : tuple of str
         States whose deposits are told apart. After a discharge little metal is left, and seldom enough to quote.
+    deposit_chi_square : float
+        Mean squared residual of a deconvolution, over that of the noise, from which three lines do not describe the
+        spectrum.
     deposit_field_T : float
         Where the windows of the deposits were found; a spectrum of another field is flagged.
     end_of_life : float
@@ -143,6 +146,7 @@ class Settings:
     electrode_tolerance: float = 0.02
     morphology: MorphologySettings = DEPOSITS
     deposit_states: tuple[str, ...] = ("charged",)
+    deposit_chi_square: float = 2.0
     deposit_field_T: float = 4.7
     end_of_life: float = 0.8
     compared_shares: tuple[str, ...] = ("dead", "interphase")

@@ -104,7 +104,7 @@ class ChainTest:
         return chain
 
     def _fit(self, omega: Floats, n_rc: int, count: int) -> Chain:
-        tau = np.geomspace(1 / omega[0], 1 / omega[-1], n_rc)
+        tau = np.exp(np.linspace(-math.log(omega[0]), -math.log(omega[-1]), n_rc))
         extra = 1 + self.choices.inductance + bool(self._capacitance)
         matrix = np.empty((2 * count, n_rc + extra))
         weight, value = self._weight[:count], self._value[:count]
