@@ -51,7 +51,7 @@ def group_figure(analysis: Analysis, group: str, truth: Mapping[str, Any] | None
             by_cycle.setdefault(one.cycle, {}).setdefault(state, []).append(found)
     rows = max(1, len(by_cycle))
     each = 62.0
-    height = 100.0 + each * rows
+    height = 103.0 + each * rows
     with mpl.rc_context(SCREEN):
         figure = new_figure(f"Group {group}", analysis.mode, (_WIDE, height * MM))
         bottom = height - 88.0
@@ -60,7 +60,7 @@ def group_figure(analysis: Analysis, group: str, truth: Mapping[str, Any] | None
         capacity, efficiency = grid(figure, 2, 1, left=137.0, right=4.0, top=18.0, bottom=bottom, between=5.0)
         cycling.over_cycles(capacity[0], efficiency[0], cells)
         for row, number in enumerate(sorted(by_cycle) or [0]):
-            top = 108.0 + each * row
+            top = 111.0 + each * row
             title = f", cycle {number}" if by_cycle else ""
             _impedance(figure, by_cycle.get(number, {}), top=top, bottom=height - top - each + 24.0, title=title)
     return figure

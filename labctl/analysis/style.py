@@ -107,7 +107,8 @@ def new_figure(title: str, mode: str, size: tuple[float, float]) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=size, facecolor="white", label=mode)
+    figure = Figure(figsize=size, facecolor="white")
+    figure.set_label(mode)
     FigureCanvasAgg(figure)
     top = 1.0 - 0.11 / size[1]
     figure.text(0.01, top, title, ha="left", va="top", fontsize=11, fontweight="bold")
@@ -124,7 +125,8 @@ def sheet(width_mm: float, height_mm: float, mode: str, title: str = "") -> Figu
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_mm * MM, height_mm * MM), facecolor="white", label=mode)
+    figure = Figure(figsize=(width_mm * MM, height_mm * MM), facecolor="white")
+    figure.set_label(mode)
     FigureCanvasAgg(figure)
     top = 1.0 - 1.4 / height_mm
     figure.text(1.2 / width_mm, top, title, ha="left", va="top", fontsize=7, fontweight="bold")
@@ -276,12 +278,9 @@ def _label_y(axes: Axes, text: str, widths: float) -> None:
 
 def _points(axes: Axes, x: float, y: float) -> Transform:
     """Give a shift by so many points."""
-    from matplotlib.transforms import IdentityTransform, ScaledTranslation
+    from matplotlib.transforms import ScaledTranslation
 
-    figure = axes.get_figure(root=True)
-    if figure is None:
-        return IdentityTransform()
-    return ScaledTranslation(x / 72, y / 72, figure.dpi_scale_trans)
+    return ScaledTranslation(x / 72, y / 72, axes.figure.dpi_scale_trans)
 
 
 def colour_scale(bar: Axes, low: float, high: float, label: str, power: float = 1.0) -> None:

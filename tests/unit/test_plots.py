@@ -43,6 +43,9 @@ def drawn(analysis):
         "spectra": plots.spectra.figure(one.measured, mode=analysis.mode, title="bare-01, cycle 1"),
         "nyquist": plots.nyquist.figure(one.impedance, mode=analysis.mode, title="bare-01, cycle 1"),
         "nyquist of one state": plots.nyquist.figure({"charged": one.impedance["charged"]}, mode=analysis.mode),
+        "nyquist over cycles": plots.nyquist.over_cycles(analysis, "bare"),
+        "spectra over cycles": plots.spectra.over_cycles(analysis),
+        "cycling": plots.cycling.figure(analysis),
         "dynamic": plots.dynamic.figure(one.dynamic[0], mode=analysis.mode, title="bare-01, discharge"),
         "operando": plots.operando.figure(one.operando[0], mode=analysis.mode, title="bare-01, cycle 1"),
         "report: overview": figures.overview_figure(analysis),
@@ -150,7 +153,15 @@ def test_all_figures_of_an_analysis_have_names_for_every_system(analysis, tmp_pa
     bare = [replace(cell, cycles=(replace(cell.cycles[0], measured=replace(cell.cycles[0].measured, deposits={})),))
             for cell in others]  # fmt: skip
     names = [path.name for path in plots.draw_all(replace(analysis, cells=(first, *bare)), tmp_path, ("svg",))]
-    assert {"allocation", "rates", "deposits", "dynamic-bare-01-c001-deis", "operando-bare-01-c001-plating"} < {*names}
+    assert {
+        "allocation",
+        "rates",
+        "deposits",
+        "spectra",
+        "nyquist-bare",
+        "dynamic-bare-01-c001-deis",
+        "operando-bare-01-c001-plating",
+    } < {*names}
     assert {"spectra-bare_02_-c001", "spectra-bare_02_-c001-2"} < {*names}  # bare:02? and bare*02!
     assert len({name.lower() for name in names}) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9_-]", name) for name in names)

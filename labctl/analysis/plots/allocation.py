@@ -86,7 +86,7 @@ def stacked(axes: Axes, results: Sequence[GroupResult], names: Sequence[str], la
     _errors(axes, bars)
     axes.set_xlim(-0.6, max(len(place), 1) - 0.4)
     lowest = min(-0.5, *(end - sd for _, end, sd in bars), *below) if bars or len(below) else -0.5
-    axes.set_ylim(lowest if lowest < -0.5 else 0.0, max(100.0, *(end + sd for _, end, sd in bars), *above, 100.0) + 1.0)
+    axes.set_ylim(lowest if lowest < -0.5 else 0.0, max(100.0, *(end + sd for _, end, sd in bars), *above, 100.0) + 3.0)
     frame(axes, label, PER_CENT, names=dict(zip(place.tolist(), names, strict=True)))
 
 
@@ -234,7 +234,7 @@ def group_names(axes: Axes, results: Sequence[GroupResult]) -> None:
     top = axes.get_ylim()[1]
     for group in dict.fromkeys(order):
         first, count = order.index(group), order.count(group)
-        room = axes.get_window_extent().width / (len(order) + 0.2) * count / axes.get_figure(root=True).dpi * 72
+        room = axes.get_window_extent().width / (len(order) + 0.2) * count / axes.figure.dpi * 72
         letters = max(3, int(room / (0.68 * small())))
         name = group if len(group) <= letters else f"{group[: letters - 1]}…"
         axes.text(first + 0.5 * (count - 1), top, name, ha="center", va="bottom", fontsize=small(), fontweight="bold")

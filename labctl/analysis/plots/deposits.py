@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from labctl.analysis.findings import Floats
 from labctl.analysis.model import Analysis, CellResult
-from labctl.analysis.morphology import Fractions
+from labctl.analysis.morphology.model import BASELINES, Fractions
 from labctl.analysis.plots.allocation import letter
 from labctl.analysis.plots.spectra import thinned
 from labctl.analysis.spectrum import Spectrum
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 KINDS: Final = ("dense", "mossy", "dendritic")
 _STATE: Final = "charged"
+#: Shown to either side of the lines' windows.
+_BESIDE_PPM: Final = 32.0
 
 
 def figure(analysis: Analysis, groups: Sequence[str] = ()) -> Figure:
@@ -115,12 +118,26 @@ def deconvolution(spectrum: Spectrum, fractions: Fractions, *, mode: str, title:
     return drawn
 
 
-def lines(upper: Axes, lower: Axes, spectrum: Spectrum, fractions: Fractions) -> None:
-    """Draw a spectrum with its lines into one panel, and the residual into the one below."""
+def _baseline(spectrum: Spectrum, fractions: Fractions) -> Callable[[Floats], Floats]:
+    """Give the baseline that was fitted along: at the optimum, the polynomial through what the lines leave."""
+    order = BASELINES[fractions.settings.baseline]
+    if order < 0:
+        return lambda ppm: np.zeros_like(ppm)
     low, high = fractions.range_ppm
     inside = (spectrum.ppm >= low) & (spectrum.ppm <= high)
+    ppm = spectrum.ppm[inside]
+    left = spectrum.intensity[inside] - np.sum(fractions.lines(ppm), axis=0)
+    return np.polynomial.Polynomial.fit(ppm, left, order)
+
+
+def lines(upper: Axes, lower: Axes, spectrum: Spectrum, fractions: Fractions) -> None:
+    """Draw a spectrum with its lines into one panel, and the residual into the one below."""
+    low = max(fractions.range_ppm[0], fractions.windows_ppm.dense[0] - _BESIDE_PPM)
+    high = min(fractions.range_ppm[1], fractions.windows_ppm.dendritic[1] + _BESIDE_PPM)
+    under_all = _baseline(spectrum, fractions)
+    inside = (spectrum.ppm >= low) & (spectrum.ppm <= high)
     ppm, data = thinned(spectrum.ppm[inside], spectrum.intensity[inside], 400)
-    under = np.interp(ppm, (low, high), fractions.baseline)
+    under = under_all(ppm)
     parts = fractions.lines(ppm)
     whole = under + parts.dense + parts.mossy + parts.dendritic
     height = float(data.max()) or 1.0

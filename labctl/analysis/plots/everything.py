@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labctl.analysis.model import Analysis, CellResult, CycleResult
-from labctl.analysis.plots import allocation, deposits, dynamic, nyquist, operando, rates, spectra
+from labctl.analysis.plots import allocation, cycling, deposits, dynamic, nyquist, operando, rates, spectra
 from labctl.analysis.plots.files import FORMATS, save
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ _Drawing = tuple[str, "Callable[[], Figure]"]
 def draw_all(analysis: Analysis, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
     """Draw and write every figure that there is data for.
 
-    Those of all groups are called ``allocation``, ``rates`` and ``deposits``; those of single cells
+    Those of all groups are called ``allocation``, ``rates``, ``deposits``, ``cycling`` and ``spectra``, that of one
+    group's impedance over cycles ``nyquist-GROUP``; those of single cells
     ``spectra-CELL-c001``, ``deposits-CELL-c001``, ``nyquist-CELL-c001``, ``dynamic-CELL-c001-STEP`` and
     ``operando-CELL-c001-STEP``.
 
@@ -63,6 +64,13 @@ def _drawings(analysis: Analysis) -> Iterator[_Drawing]:
         yield "rates", partial(rates.figure, analysis)
     if any(deposits.found(cell) for cell in analysis.cells):
         yield "deposits", partial(deposits.figure, analysis)
+    if any(len(cell.cycles) > 1 for cell in analysis.cells):
+        yield "cycling", partial(cycling.figure, analysis)
+    if any(one.measured is not None and one.measured.states for cell in analysis.cells for one in cell.cycles):
+        yield "spectra", partial(spectra.over_cycles, analysis)
+    for group in dict.fromkeys(cell.group for cell in analysis.cells):
+        if any(one.impedance for cell in analysis.cells if cell.group == group for one in cell.cycles):
+            yield f"nyquist-{group}", partial(nyquist.over_cycles, analysis, group)
     several = len(analysis.campaigns) > 1
     for cell in analysis.cells:
         whose = f"{cell.campaign}-{cell.cell}" if several else cell.cell

@@ -9,6 +9,7 @@ import numpy as np
 
 from labctl.analysis.findings import EvaluatedImpedance
 from labctl.analysis.impedance.spectrum import STATIONARY_ABOVE_HZ, ImpedanceSpectrum
+from labctl.analysis.model import Analysis
 from labctl.analysis.plots.allocation import letter
 from labctl.analysis.style import (
     DOUBLE,
@@ -20,6 +21,7 @@ from labctl.analysis.style import (
     empty,
     frame,
     grid,
+    series,
     sheet,
     small,
 )
@@ -71,6 +73,43 @@ def figure(impedance: Mapping[str, EvaluatedImpedance], *, mode: str, title: str
             for line in rows:
                 empty(line[0], "no impedance")
     return drawn
+
+
+def over_cycles(analysis: Analysis, group: str) -> Figure:
+    """Draw the impedance of a group at all its measured cycles, a panel for each state, what drifts left out."""
+    import matplotlib as mpl
+
+    found: dict[str, list[tuple[int, EvaluatedImpedance]]] = {}
+    for cell in analysis.cells:
+        for one in cell.cycles if cell.group == group else ():
+            for state, measured in one.impedance.items():
+                found.setdefault(state, []).append((one.cycle, measured))
+    states = in_order(found)
+    cycles = sorted({cycle for some in found.values() for cycle, _ in some})
+    with mpl.rc_context(PRINT):
+        drawn = sheet(SINGLE if len(states) < 2 else DOUBLE, 58.0, analysis.mode, group)
+        row = grid(drawn, 1, max(1, len(states)), left=11.0, bottom=10.0, top=15.5, across=13.0)[0]
+        if not states:
+            empty(row[0], "no impedance")
+        for number, (axes, state) in enumerate(zip(row, states, strict=False)):
+            kept = [(cycle, _cut(one)) for cycle, one in found[state]]
+            for cycle, spectrum in kept:
+                look = series(cycles.index(cycle)) | {"linestyle": "-", "linewidth": 0.5, "markersize": 2.0}
+                axes.plot(spectrum.impedance_ohm.real, -spectrum.impedance_ohm.imag, **look)
+            one_scale(axes, [spectrum for _, spectrum in kept], headroom=1.15)
+            frame(axes, "Re Z / Ω", "−Im Z / Ω", few_x=4, few_y=4)
+            axes.set_title(f"{letter(number)}  {state}")
+        marks = [row[0].plot([], [], label=f"cycle {cycle}", **series(at) | {"linestyle": "none"})[0]
+                 for at, cycle in enumerate(cycles)]  # fmt: skip
+        if marks:
+            drawn.legend(handles=marks, loc="upper left", bbox_to_anchor=(0.0, 1.0 - 4.8 / 58.0), ncol=6,
+                         columnspacing=1.1, borderaxespad=0.3)  # fmt: skip
+    return drawn
+
+
+def _cut(one: EvaluatedImpedance) -> ImpedanceSpectrum:
+    kept = used(one)
+    return ImpedanceSpectrum(one.spectrum.frequency_Hz[kept], one.spectrum.impedance_ohm[kept])
 
 
 def in_order(states: Mapping[str, object]) -> list[str]:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Columns of the map; more are not seen at this width.
 _COLUMNS: Final = 320
+#: A gap of less than this part of the map's height would be a line here and there: its spectrum is drawn longer.
+_SEEN: Final = 0.005
 #: Colours follow this power of the signal, so that an alloy of a few percent is seen beside the metal.
 _ROOT: Final = 0.5
 _SORTS: Final = {
@@ -41,11 +43,11 @@ def figure(operando: OperandoSpectra, *, mode: str, title: str = "") -> Figure:
     import matplotlib as mpl
 
     with mpl.rc_context(PRINT):
-        drawn = sheet(DOUBLE, 122.0, mode, title)
-        voltage_axes = grid(drawn, left=10.5, right=138.0, bottom=53.0, top=12.0)[0][0]
-        map_axes = grid(drawn, left=44.0, right=24.0, bottom=53.0, top=12.0)[0][0]
-        bar_axes = grid(drawn, left=161.0, right=15.5, bottom=53.0, top=12.0)[0][0]
-        below = grid(drawn, left=14.0, right=24.0, bottom=10.0, top=81.0)[0][0]
+        drawn = sheet(DOUBLE, 125.0, mode, title)
+        voltage_axes = grid(drawn, left=10.5, right=138.0, bottom=56.0, top=12.0)[0][0]
+        map_axes = grid(drawn, left=44.0, right=24.0, bottom=56.0, top=12.0)[0][0]
+        bar_axes = grid(drawn, left=161.0, right=15.5, bottom=56.0, top=12.0)[0][0]
+        below = grid(drawn, left=14.0, right=24.0, bottom=10.0, top=84.0)[0][0]
         if not len(operando.sort):
             for axes in (voltage_axes, map_axes, below):
                 empty(axes, "no spectra")
@@ -114,9 +116,12 @@ def _rows(start: Floats, end: Floats, values: Floats) -> tuple[Floats, Floats]:
     edges: list[float] = [float(start[0])]
     rows: list[Any] = []
     nothing = np.full(values.shape[1], np.nan)
+    seen = _SEEN * float(end[-1] - start[0])
     for begin, stop, row in zip(start, end, values, strict=True):
         begin = max(float(begin), edges[-1])
-        if begin > edges[-1]:
+        if begin - edges[-1] < seen:
+            edges[-1] = begin
+        else:
             edges.append(begin)
             rows.append(nothing)
         edges.append(max(float(stop), begin + 1e-9))

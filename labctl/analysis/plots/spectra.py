@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from labctl.analysis.findings import Floats
-from labctl.analysis.model import Measured, State
+from labctl.analysis.model import Analysis, CellResult, Measured, State
 from labctl.analysis.recipe import METAL, Recipe
 from labctl.analysis.spectrum import Spectrum
-from labctl.analysis.style import BLUE, PRINT, SINGLE, STATE_COLOURS, empty, frame, grid, sheet, small
+from labctl.analysis.style import (
+    BLUE,
+    DOUBLE,
+    LINES,
+    PRINT,
+    SERIES_COLOURS,
+    SINGLE,
+    STATE_COLOURS,
+    empty,
+    frame,
+    grid,
+    sheet,
+    small,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,6 +34,7 @@ _MAGNIFIED: Final = (1, 2, 5, 10, 20, 50)
 _FROM_BELOW: Final = ("pristine", "dead", "discharged", "charged")
 #: Distance of two spectra in heights of the highest one.
 _APART: Final = 0.5
+_CYCLES_APART: Final = 0.9
 #: More dots than this across a panel are not seen, and cost time.
 _POINTS: Final = 500
 
@@ -67,6 +83,56 @@ def panel(axes: Axes, measured: Measured | None, recipe: Recipe, title: str = "â
                   color=STATE_COLOURS[label], fontweight="bold", fontsize=small())  # fmt: skip
     axes.set_xlim(_SHOWN_PPM[1], _SHOWN_PPM[0])
     axes.set_ylim(-0.2, _APART * (len(shown) - 1) + 1.1)
+    axes.spines["left"].set_visible(False)
+    frame(axes, "shift against LiCl / ppm (shaded: integrated)")
+    axes.set_ylabel("signal / arb. unit")
+    axes.yaxis.set_label_coords(-0.025, 0.5)
+
+
+def over_cycles(analysis: Analysis, state: str = "charged") -> Figure:
+    """Draw the spectra of one state at every measured cycle, a panel for each group, all its cells on each other."""
+    import matplotlib as mpl
+
+    groups = {
+        group: [cell for cell in analysis.cells if cell.group == group and _cycles_of(cell, state)]
+        for group in dict.fromkeys(cell.group for cell in analysis.cells)
+    }
+    shown = [group for group, cells in groups.items() if cells]
+    with mpl.rc_context(PRINT):
+        drawn = sheet(SINGLE if len(shown) < 2 else DOUBLE, 72.0, analysis.mode, f"{state} cells")
+        row = grid(drawn, 1, max(1, len(shown)), left=7.0, right=4.5, bottom=10.0, top=11.0, across=9.0)[0]
+        if not shown:
+            empty(row[0], "no spectra")
+        for number, (axes, group) in enumerate(zip(row, shown, strict=False)):
+            _stack(axes, groups[group], state, analysis.settings.recipe)
+            axes.set_title(f"{'abcdefghij'[number % 10]}  {group}")
+    return drawn
+
+
+def _cycles_of(cell: CellResult, state: str) -> dict[int, Spectrum]:
+    return {one.cycle: one.measured.states[state].spectrum
+            for one in cell.cycles if one.measured is not None and state in one.measured.states}  # fmt: skip
+
+
+def _stack(axes: Axes, cells: Sequence[CellResult], state: str, recipe: Recipe) -> None:
+    found = {cell.cell: _cycles_of(cell, state) for cell in cells}
+    numbers = sorted({number for spectra in found.values() for number in spectra})
+    cut = {(name, number): _cut(one) for name, spectra in found.items() for number, one in spectra.items()}
+    height = max(float(values.max()) for _, values in cut.values()) or 1.0
+    axes.axvspan(*recipe.metal, color=BLUE, alpha=0.08, linewidth=0)
+    top = 1.0
+    for level, number in enumerate(numbers):
+        base = level * _CYCLES_APART
+        axes.plot(_SHOWN_PPM, (base, base), color="#BBBBBB", linewidth=0.5, zorder=0)
+        drawn = [cut[name, number] for name in found if (name, number) in cut]
+        for (ppm, values), look in zip(drawn, itertools.cycle(LINES)):
+            top = max(top, base + float(values.max()) / height)
+            axes.plot(ppm, values / height + base, color=SERIES_COLOURS[level % len(SERIES_COLOURS)],
+                      linestyle=look, linewidth=0.8)  # fmt: skip
+        axes.text(_SHOWN_PPM[1] - 3, base + 0.07, f"cycle {number}, n = {len(drawn)}", fontsize=small(),
+                  color=SERIES_COLOURS[level % len(SERIES_COLOURS)], fontweight="bold")  # fmt: skip
+    axes.set_xlim(_SHOWN_PPM[1], _SHOWN_PPM[0])
+    axes.set_ylim(-0.15, top + 0.1)
     axes.spines["left"].set_visible(False)
     frame(axes, "shift against LiCl / ppm (shaded: integrated)")
     axes.set_ylabel("signal / arb. unit")
