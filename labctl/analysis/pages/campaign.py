@@ -70,6 +70,10 @@ def _body(
     for group in dict.fromkeys(cell.group for cell in analysis.cells):
         yield heading(f"Group {group or '(none)'}", 3)
         yield drawn.at(f"group {group}")
+    cycling = drawn.at("cycling")
+    if cycling:
+        yield heading("All groups over the cycles", 3)
+        yield cycling
     deposits = drawn.at("deposits")
     if deposits:
         yield heading("Deposits of the groups", 3)
