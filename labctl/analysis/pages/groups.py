@@ -91,6 +91,9 @@ def _in_words(one: ShareComparison) -> str:
              for name, side in ((one.second, result.second), (one.first, result.first))]  # fmt: skip
     low, high = (number(value, digits=3) for value in (result.low, result.high))
     _, _, judgement = result.sentence.partition("; ")
+    if result.significant and one.p_adjusted >= 1.0 - result.confidence:
+        together = number(one.p_adjusted, digits=2)
+        judgement += f". Over all comparisons of this analysis together that is not shown (adjusted p = {together})"
     return (
         f"{one.share}, cycle {one.cycle}: {' against '.join(sides)}, a difference of "
         f"{number(result.difference, digits=3)} %, {100 * result.confidence:.0f} % interval {low} to {high} % "

@@ -144,7 +144,7 @@ def _of_groups(analysis: Analysis, truth: Mapping[str, Any] | None) -> Iterator[
             "cycling",
             "cycling",
             "Capacity, efficiency and health of every group over the cycles",
-            "Means over the cells of a group that have the cycle.",
+            "Lines are single cells, coloured by their group.",
             partial(cycling.figure, analysis),
         )
     if any(one.measured and "charged" in one.measured.states for cell in analysis.cells for one in cell.cycles):
