@@ -135,12 +135,12 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
             )
         )
     area = float(entry.get("area_m2") or 0.0)
-    life = ageing.life(capacities, session.settings, flags.append)
     result = CellResult(campaign.name, name, str(entry.get("group") or ""), str(entry.get("chemistry") or ""), area,
-                        factor, measure_at, (), tuple(cycles), life)  # fmt: skip
+                        factor, measure_at, (), tuple(cycles))  # fmt: skip
     flags[:0] = standing(result, session.settings)
     flags += [*judged(result, operations), *impedances.remarks(), *deposits.remarks()]
-    return replace(result, flags=tuple(dict.fromkeys(flags)))
+    life = ageing.life(capacities, session.settings, flags.append)
+    return replace(result, flags=tuple(dict.fromkeys(flags)), life=life)
 
 
 def _latest(campaign: Campaign, cell: str, flag: Callable[[str], None]) -> list[Operation]:
