@@ -36,6 +36,7 @@ from random import Random
 from typing import Any
 
 from benchmarks.fault_rigs import RIGS, Rig
+from benchmarks.fuzz_bundles import READERS as BUNDLES
 from benchmarks.fuzz_corpus import READERS, REQUESTS, Question
 from labctl.engine.clock import real_seconds, run_virtual
 from labctl.errors import LabctlError
@@ -399,11 +400,14 @@ def _actions(rig: Rig) -> list[Callable[[], Awaitable[tuple[float, ...]]]]:
 # Readers of files and replies
 
 
+_READERS = READERS | BUNDLES
+
+
 def fuzz_reader(name: str, messages: int, seed: int) -> Counts:
     """Give mutated content to one reader."""
     counts = Counts()
     random = Random(f"{seed}/reader/{name}")
-    reader = READERS[name]
+    reader = _READERS[name]
     samples = reader.samples()
     while counts.messages < messages and len(counts.findings) < _MOST_FINDINGS:
         counts.messages += 1
@@ -426,7 +430,7 @@ def fuzz_reader(name: str, messages: int, seed: int) -> Counts:
 TARGETS: dict[str, Callable[[str, int, int], Counts]] = {
     **{f"simulator/{name}": fuzz_simulator for name in REQUESTS},
     **{f"driver/{name}": fuzz_driver for name in RIGS},
-    **{f"reader/{name}": fuzz_reader for name in READERS},
+    **{f"reader/{name}": fuzz_reader for name in _READERS},
 }
 
 

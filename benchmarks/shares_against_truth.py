@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scipy import stats
 
-from labctl.cli.analyze import SHARES
+from labctl.cli.analyze_shown import SHARES
 from labctl.cli.demo import demo_run
 from labctl.engine.clock import real_seconds
 

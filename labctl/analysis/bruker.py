@@ -99,13 +99,13 @@ class Dataset:
         return tuple(str(one) for one in self.origins if one.source == "assumed")
 
 
-def read(folder: Path, *, scans: int | None = None) -> Dataset:
+def read(folder: Path | Place, *, scans: int | None = None) -> Dataset:
     """Read the dataset in ``folder`` (the EXPNO).
 
     Parameters
     ----------
-    folder : Path
-        The EXPNO folder.
+    folder : Path or Place
+        The EXPNO folder; a place is of others' data and read as :func:`read_loose` does.
     scans : int, optional
         Given for a copy of an acquisition that still goes on: so many scans are in its data, and its parameters are
         those that were wanted (``acqu``).
@@ -121,6 +121,8 @@ def read(folder: Path, *, scans: int | None = None) -> Dataset:
     as 2**NC, that a positive GRPDLY counts complex points, and that the fid may exist, full of zeros, while the
     acquisition goes on, was seen in public clients and in nmrglue; none of it was checked on a spectrometer.
     """
+    if not isinstance(folder, Path):
+        return _read(folder, scans, lenient=True)
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such dataset")
     return _read(Folder(folder), scans, lenient=False)

@@ -6,15 +6,20 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from labctl.analysis.places import Place
 from labctl.errors import DataError
 
 _CAMPAIGN: Final = "campaign.json"
 _OPERATION: Final = "operation.json"
 _EVALUATED: Final = {"fid", "ser", "acqus", "audita.txt", "procs"}
+#: What is read of an operation's document, by kind; all may be null.
+_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    "files": (list,), "summary": (dict,), "asked": (dict,), "flags": (list,), "cycle": (int,), "attempt": (int,),
+}  # fmt: skip
 _SCHEMAS: Final = {_CAMPAIGN: "labctl.campaign/1", _OPERATION: "labctl.operation/1"}
 
 
@@ -51,6 +56,11 @@ class Operation:
         """How a cycler operation ended: voltage, current, time, aborted, fault; empty where nothing is said."""
         return str((self.document.get("summary") or {}).get("end") or "")
 
+    @property
+    def told_mAh(self) -> float | None:
+        """What a person says that it passed, as a magnitude; then there is no record."""
+        return None
+
     def names(self) -> list[str]:
         """List the files that the document vouches for, relative to the bundle."""
         return [str(entry["name"]) for entry in self.document.get("files", [])]
@@ -67,9 +77,12 @@ class Operation:
         entry = next((one for one in self.document.get("files", []) if one.get("name") == name), None)
         if entry is None:
             raise DataError(f"{path}: {_OPERATION} does not list this file")
-        if not path.is_file():
-            raise DataError(f"{path}: missing, though {_OPERATION} lists it")
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        try:
+            if not path.is_file():
+                raise DataError(f"{path}: missing, though {_OPERATION} lists it")
+            found = hashlib.sha256(path.read_bytes()).hexdigest()
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error})") from error
         if found != entry.get("sha256"):
             raise DataError(f"{path}: changed since it was fetched (SHA-256 {found[:12]}…, "
                             f"{_OPERATION} says {str(entry.get('sha256'))[:12]}…)")  # fmt: skip
@@ -92,6 +105,16 @@ class Operation:
                 self.file(name)
         return [self.folder / folder for folder in sorted(found, key=_by_number)]
 
+    def decays(self) -> list[Path | Place]:
+        """Give the same as what :func:`labctl.analysis.bruker.read` takes.
+
+        Raises
+        ------
+        DataError
+            As :meth:`datasets`.
+        """
+        return [*self.datasets()]
+
 
 @dataclass(frozen=True)
 class Campaign:
@@ -109,6 +132,8 @@ class Campaign:
         Of these cells, in the order in which they were started, and the campaign's reference spectra.
     document : mapping
         The whole of ``campaign.json``.
+    broken : tuple of str
+        Sentences about bundles whose document cannot be read; they are left out.
     """
 
     folder: Path
@@ -117,10 +142,20 @@ class Campaign:
     cells: tuple[Mapping[str, Any], ...]
     operations: tuple[Operation, ...] = field(repr=False)
     document: Mapping[str, Any] = field(repr=False)
+    broken: tuple[str, ...] = ()
 
     def of(self, cell: str) -> list[Operation]:
         """Give the operations of one cell, in the order in which they were started."""
         return [one for one in self.operations if one.cell == cell]
+
+    def only(self, cell: str) -> Campaign:
+        """Give the campaign with this cell alone, and what others measured that it may rest on."""
+        shared = ("reference", "nutation")
+        return replace(
+            self,
+            cells=tuple(one for one in self.cells if one["cell"] == cell),
+            operations=tuple(one for one in self.operations if one.cell == cell or one.kind in shared),
+        )
 
     def by_token(self, token: str | None, kind: str) -> Operation | None:
         """Give the bundle with this token and kind."""
@@ -140,7 +175,7 @@ def find(paths: Sequence[Path]) -> list[Campaign]:
     Raises
     ------
     DataError
-        If a path holds no campaign, or a document cannot be read.
+        If a path holds no campaign, or its ``campaign.json`` cannot be read.
     """
     wanted: dict[Path, set[str] | None] = {}
     for path in paths:
@@ -148,6 +183,14 @@ def find(paths: Sequence[Path]) -> list[Campaign]:
             before = wanted.get(folder, set())
             wanted[folder] = None if cell is None or before is None else before | {cell}
     return [_load(folder, cells) for folder, cells in wanted.items()]
+
+
+def has_campaign(path: Path) -> bool:
+    """Whether labctl wrote what lies here."""
+    try:
+        return bool(_campaign_folders(path))
+    except DataError:
+        return False
 
 
 def _campaign_folders(path: Path) -> list[tuple[Path, str | None]]:
@@ -173,9 +216,20 @@ def _load(folder: Path, only: set[str] | None) -> Campaign:
         unknown = sorted(only - {cell["cell"] for cell in cells})
         raise DataError(f"{folder / _CAMPAIGN}: no cell {', '.join(unknown)} in this campaign")
     loaded: set[str] = {"reference"} | {str(cell["cell"]) for cell in cells}
-    operations = [one for path in _operation_files(folder) if (one := _operation(path)).cell in loaded]
+    operations: list[Operation] = []
+    broken: list[str] = []
+    for path in _operation_files(folder):
+        try:
+            one = _operation(path)
+        except DataError as error:
+            if only is None or path.relative_to(folder).parts[0] in only:
+                broken.append(str(error))
+            continue
+        if one.cell in loaded:
+            operations.append(one)
     operations.sort(key=lambda one: (one.started, one.cycle, one.step, one.attempt))
-    return Campaign(folder, str(document["campaign"]), str(document["mode"]), cells, tuple(operations), document)
+    name, mode = str(document["campaign"]), str(document["mode"])
+    return Campaign(folder, name, mode, cells, tuple(operations), document, tuple(broken))
 
 
 def _operation_files(folder: Path) -> Iterator[Path]:
@@ -184,6 +238,17 @@ def _operation_files(folder: Path) -> Iterator[Path]:
         if _OPERATION in files:
             folders.clear()  # below a bundle there are raw data only
             yield Path(here) / _OPERATION
+
+
+def nested(operation: Operation, name: str) -> Operation:
+    """Give a bundle inside a bundle, such as one spectrum of a series, by its ``operation.json``.
+
+    Raises
+    ------
+    DataError
+        If the outer bundle does not list that document, it was changed, or cannot be read.
+    """
+    return _operation(operation.file(name))
 
 
 def _operation(path: Path) -> Operation:
@@ -206,7 +271,7 @@ def _operation(path: Path) -> Operation:
 def _document(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
     schema = _SCHEMAS[path.name]
     required = ("campaign", "mode", "cells") if path.name == _CAMPAIGN else ("cell", "kind", "files")
@@ -215,7 +280,19 @@ def _document(path: Path) -> dict[str, Any]:
     missing = [name for name in required if name not in document]
     if missing:
         raise DataError(f"{path}: {', '.join(missing)} is missing")
+    if path.name == _OPERATION:
+        _check_shape(path, document)
     return document
+
+
+def _check_shape(path: Path, document: Mapping[str, Any]) -> None:
+    """Refuse a document whose parts are of another kind than what is read of them."""
+    for name, kinds in _KINDS.items():
+        if not isinstance(document.get(name), (*kinds, type(None))) or isinstance(document.get(name), bool):
+            raise DataError(f"{path}: {name} is of another kind than in a {_SCHEMAS[_OPERATION]} document")
+    files = document["files"]
+    if files is None or not all(isinstance(one, dict) and isinstance(one.get("name"), str) for one in files):
+        raise DataError(f"{path}: files is no list of files with their names")
 
 
 def _by_number(folder: Path) -> tuple[str, int, str]:

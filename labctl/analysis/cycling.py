@@ -86,6 +86,12 @@ def read(path: Path) -> Course:
     return Course(math.copysign(amount, direction) if amount else 0.0, voltage, np.abs(passed), time, current)
 
 
+def told(capacity_mAh: float, *, charging: bool) -> Course:
+    """Give the course of what is known by its capacity alone, a magnitude: its curve is empty."""
+    nothing = np.empty(0)
+    return Course(capacity_mAh if charging else -capacity_mAh, nothing, nothing)
+
+
 @dataclass(frozen=True, slots=True)
 class CycleCapacities:
     """What one cycle passed, in mAh; None where it has not come to that. ``hold`` is what a stripping hold took out."""

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from labctl.analysis.flags import Flag
 from labctl.analysis.model import Measured, State
-from labctl.analysis.morphology import Fractions, Phases, deconvolve
+from labctl.analysis.morphology import Fractions, MorphologySettings, Phases, deconvolve
+from labctl.analysis.morphology.line_fit import solve
+from labctl.analysis.morphology.prepared import prepare
 from labctl.analysis.settings import Settings
 from labctl.analysis.spectrum import Spectrum
 from labctl.analysis.transform import Grid, axis_of
@@ -74,6 +76,30 @@ def noise_correlation(grid: Grid) -> _Real:
     return np.asarray(found / found[0], dtype=np.float64)
 
 
+def told(
+    spectrum: Spectrum, phase_sd_deg: float | None, soc: float, label: str, settings: MorphologySettings
+) -> Fractions:
+    """Take a spectrum apart, and once more turned by what its phase is uncertain by: that is part of the error.
+
+    Raises
+    ------
+    DataError, AnalysisError
+        As :func:`labctl.analysis.morphology.deconvolve`.
+    """
+    flat = bare(spectrum)
+    one = deconvolve(flat, soc=soc, state=label, settings=settings)
+    quadrature, unsure = spectrum.imaginary, math.radians(phase_sd_deg or 0.0)
+    if quadrature is None or not unsure:
+        return one
+    turned = replace(flat, intensity=math.cos(unsure) * flat.intensity - math.sin(unsure) * quadrature)
+    start = np.array([one.positions_ppm, one.fwhm_ppm, one.lorentz_share]).T
+    areas = solve(prepare(turned, settings, soc, label).problem, start).areas
+    moved = np.abs(areas / areas.sum() - np.array(one.areas) / one.fit_sum).tolist()
+    sd = Phases(*(math.hypot(*both) for both in zip(one.sd, moved, strict=True)))
+    said = f"the phase, known to {phase_sd_deg:.2f}°, moves them by up to {100.0 * max(moved):.1f} points"
+    return replace(one, sd=sd, flags=(*one.flags, said))
+
+
 class Deposits:
     """Evaluates the deposits of one cell; what is to be flagged is said once of each kind, with its cycles."""
 
@@ -91,7 +117,7 @@ class Deposits:
             state, where = measured.states[label], f"{label}, cycle {cycle}"
             charge = min(max(soc[label], 0.0), 1.0)
             try:
-                one = self._told(state, label, charge)
+                one = told(state.spectrum, state.phase_sd_deg, charge, label, self._settings.morphology)
             except (AnalysisError, DataError) as error:
                 self._said[f"not told, {error}"].append(where)
                 continue
@@ -102,21 +128,6 @@ class Deposits:
     def remarks(self) -> list[Flag]:
         """Give what a reader must know, a sentence of each kind, with where it holds."""
         return [Flag(f"deposits: {what} ({'; '.join(places)})", "deposits") for what, places in self._said.items()]
-
-    def _told(self, state: State, label: str, soc: float) -> Fractions:
-        """Take a spectrum apart, and once more turned by what its phase is uncertain by: that is part of the error."""
-        spectrum, settings = bare(state.spectrum), self._settings.morphology
-        one = deconvolve(spectrum, soc=soc, state=label, settings=settings)
-        quadrature, unsure = state.spectrum.imaginary, math.radians(state.phase_sd_deg or 0.0)
-        if quadrature is None or not unsure:
-            return one
-        turned = replace(spectrum, intensity=math.cos(unsure) * spectrum.intensity - math.sin(unsure) * quadrature)
-        start = list(zip(one.positions_ppm, one.fwhm_ppm, one.lorentz_share, strict=True))
-        other = deconvolve(turned, soc=soc, state=label, settings=settings, start=start)
-        moved = [abs(a - b) for a, b in zip(other.fractions, one.fractions, strict=True)]
-        sd = Phases(*(math.hypot(*both) for both in zip(one.sd, moved, strict=True)))
-        said = f"the phase, known to {state.phase_sd_deg:.2f}°, moves them by up to {100.0 * max(moved):.1f} points"
-        return replace(one, sd=sd, flags=(*one.flags, said))
 
     def _judge(self, one: Fractions, state: State, where: str) -> None:
         settings = self._settings

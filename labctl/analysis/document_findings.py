@@ -165,10 +165,12 @@ def dynamic(one: DynamicSeries) -> dict[str, Any]:
         "token": one.token,
         "step": one.step,
         "direction": one.direction,
+        "spectrum": list(one.numbers),
         "charge_mAh": one.charge_mAh.tolist(),
         "voltage_V": one.voltage_V.tolist(),
         "state_of_charge": one.soc.tolist(),
         "fits": [None if each is None else fit(each) for each in one.fits],
+        "lowest_valid_frequency_Hz": [None if each is None else each.lowest_valid_frequency for each in one.tests],
     }
 
 
@@ -177,10 +179,12 @@ def operando(one: OperandoSpectra) -> dict[str, Any]:
     return {
         "token": one.token,
         "step": one.step,
+        "spectrum": list(one.numbers),
         "sort": list(one.sort),
         "start_h": one.start_h.tolist(),
         "end_h": one.end_h.tolist(),
         "charge_mAh": one.charge_mAh.tolist(),
+        "state_of_charge": one.soc.tolist(),
         "recycle_delay_s": one.recycle_delay_s.tolist(),
         "integral_au": [each.value for each in one.integral],
         "integral_au_sd": [each.sd for each in one.integral],

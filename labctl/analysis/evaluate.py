@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.analysis import ageing, bundles, calibration, campaign_findings, cycling
+from labctl.analysis import ageing, bundles, calibration, campaign_findings, cycling, parallel, under_current
 from labctl.analysis.bundles import Campaign, Operation
 from labctl.analysis.calibration import calibrated
 from labctl.analysis.charges import Charges
@@ -22,8 +22,10 @@ from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
 from labctl.analysis.raw import raw_files
 from labctl.analysis.settings import Settings
-from labctl.errors import AnalysisError, DataError, InvalidFile
+from labctl.errors import AnalysisError, DataError, InvalidFile, LabctlError
 
+#: What a spectrum costs with all that belongs to it, roughly.
+_SPECTRUM_S: Final = 0.05
 _SPECTRA: Final = ("charged", "discharged", "dead")
 _UNCALIBRATED: Final[Mapping[str, Any]] = {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}
 _NOTES: Final = (
@@ -40,7 +42,14 @@ _NOTES: Final = (
 )
 
 
-def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analysis:
+def analyze(
+    paths: Sequence[Path],
+    *,
+    settings: Settings | None = None,
+    campaigns: Sequence[Campaign] = (),
+    jobs: int = 1,
+    done: Callable[[], None] | None = None,
+) -> Analysis:
     """Evaluate everything found under ``paths``.
 
     Parameters
@@ -49,6 +58,12 @@ def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analy
         Each a laboratory's folder, its results folder, a campaign, or one cell of a campaign.
     settings : Settings, optional
         Choices of the evaluation.
+    campaigns : sequence of Campaign, optional
+        More of them, already at hand.
+    jobs : int
+        Cells are evaluated in so many processes at most, where that pays; the result is the same.
+    done : callable, optional
+        Called after each cell.
 
     Raises
     ------
@@ -59,17 +74,19 @@ def analyze(paths: Sequence[Path], *, settings: Settings | None = None) -> Analy
         If simulated and live campaigns are given together.
     """
     chosen = settings or Settings()
-    campaigns = bundles.find(paths)
+    campaigns = [*(bundles.find(paths) if paths or not campaigns else ()), *campaigns]
     modes = sorted({campaign.mode for campaign in campaigns})
     if len(modes) > 1:
         raise AnalysisError(f"campaigns of different modes ({', '.join(modes)}) are not evaluated together",
                             hint="give their folders one by one")  # fmt: skip
-    cells = [_cell(Session(campaign, chosen), entry) for campaign in campaigns for entry in campaign.cells]
+    tasks = [(campaign.only(str(entry["cell"])), chosen, entry) for campaign in campaigns for entry in campaign.cells]
+    cells = parallel.mapped(_one, tasks, jobs=jobs, seconds=sum(_seconds(task[0]) for task in tasks), done=done)
     apart = neighbours(cells, chosen)
     cells = [replace(cell, flags=(*cell.flags, *apart.get((cell.campaign, cell.cell), ()))) for cell in cells]
     groups = group_results(cells)
     comparisons = campaign_findings.comparisons(cells, chosen)
-    flags: list[str] = [within(cell.cell, text) for cell in cells for text in cell.flags]
+    flags: list[str] = [text for campaign in campaigns for text in campaign.broken]
+    flags += [within(cell.cell, text) for cell in cells for text in cell.flags]
     flags += [f"{group.group}, cycle {group.cycle}: {text}" for group in groups for text in group.flags]
     return Analysis(
         mode=modes[0],
@@ -96,6 +113,24 @@ def _notes(settings: Settings, comparisons: int) -> tuple[str, ...]:
     words = {"morphology": settings.morphology.source + calibrated, "cut_off": told[settings.impedance_cut_off],
              "comparisons": comparisons}  # fmt: skip
     return tuple(note.format(**words) for note in _NOTES if comparisons or "{comparisons}" not in note)
+
+
+def _one(task: tuple[Campaign, Settings, Mapping[str, Any]]) -> CellResult:
+    campaign, settings, entry = task
+    try:
+        return _cell(Session(campaign, settings), entry)
+    except (LabctlError, OSError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        # Files that are odd in a way that no check foresaw cost this cell, and never the others.
+        kind = "" if isinstance(error, LabctlError) else f" ({type(error).__name__})"
+        why = Flag(f"the cell could not be evaluated{kind}: {error}", "not_evaluated")
+        group, chemistry = str(entry.get("group") or ""), str(entry.get("chemistry") or "")
+        factor = SocFactor(**_UNCALIBRATED)
+        return CellResult(campaign.name, str(entry["cell"]), group, chemistry, 0.0, factor, (), (why,), ())
+
+
+def _seconds(campaign: Campaign) -> float:
+    """Guess what a cell takes: its spectra are most of it."""
+    return _SPECTRUM_S * sum(one.kind == "nmr" for one in campaign.operations)
 
 
 def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
@@ -137,9 +172,10 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
             )
         )
     area = float(entry.get("area_m2") or 0.0)
+    every = under_current.added(session, name, cycles, flags.append)
     life = ageing.life(capacities, session.settings, flags.append)
     result = CellResult(campaign.name, name, str(entry.get("group") or ""), str(entry.get("chemistry") or ""), area,
-                        factor, measure_at, (), tuple(cycles), life)  # fmt: skip
+                        factor, measure_at, (), every, life)  # fmt: skip
     flags[:0] = standing(result, session.settings)
     flags += [*judged(result, operations), *impedances.remarks(), *deposits.remarks()]
     return replace(result, flags=tuple(dict.fromkeys(flags)))
@@ -171,6 +207,8 @@ def _latest(campaign: Campaign, cell: str, flag: Callable[[str], None]) -> list[
 
 
 def _course(operation: Operation, flag: Callable[[str], None]) -> Course | None:
+    if operation.told_mAh is not None:
+        return cycling.told(operation.told_mAh, charging=operation.kind == "charge")
     try:
         return cycling.read(operation.file("records.parquet"))
     except DataError as error:
@@ -226,7 +264,8 @@ def _measured(
 
 
 def _curve_of(kind: str, operations: Sequence[Operation], courses: Mapping[int, Course | None]) -> Course | None:
-    return next((courses[id(one)] for one in reversed(operations) if one.kind == kind), None)
+    found = next((courses[id(one)] for one in reversed(operations) if one.kind == kind), None)
+    return found if found is not None and found.voltage_V.size else None
 
 
 def _sides(

@@ -81,6 +81,10 @@ class DynamicSeries:
         At the middle of each; charge counts from the start of the step, positive when charging.
     soc : ndarray, shape (n,)
         State of charge at the middle, a fraction; not a number where it is not known.
+    numbers : tuple of int
+        Of the spectra, as their stamps count them from 1; one that was not to be read is missing.
+    tests : tuple of KramersKronig or None
+        One for each.
     """
 
     token: str
@@ -92,6 +96,8 @@ class DynamicSeries:
     charge_mAh: Floats
     voltage_V: Floats
     soc: Floats
+    numbers: tuple[int, ...] = ()
+    tests: tuple[KramersKronig | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,13 @@ class OperandoSpectra:
     deposits : tuple of Fractions or None
         Of each.
     course_h, course_voltage_V, course_current_mA : ndarray, shape (k,)
-        The cycler's record on the same axis of hours.
+        The cycler's record on the same axis of hours. In a pause the current is 0 and the voltage not a number: it is
+        not recorded then.
+    numbers : tuple of int
+        Of the spectra, as their stamps count them from 1; one that was not to be read is missing.
+    soc : ndarray, shape (n,)
+        State of charge at the middle of each, a fraction of the most that the cell has held; the windows of the
+        deposits were moved for it. Not a number where it is not known.
     """
 
     token: str
@@ -142,6 +154,8 @@ class OperandoSpectra:
     course_h: Floats
     course_voltage_V: Floats
     course_current_mA: Floats
+    numbers: tuple[int, ...] = ()
+    soc: Floats = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)

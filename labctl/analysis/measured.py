@@ -46,7 +46,7 @@ class Session:
         if bundle is None:
             return f"reference spectrum {token} is missing"
         try:
-            return reference.evaluate(bundle.datasets()[0]).sf_Hz
+            return reference.evaluate(bundle.decays()[0]).sf_Hz
         except (DataError, AnalysisError) as error:
             return f"reference spectrum {token}: {error}"
 
@@ -108,7 +108,7 @@ def _read(
     session: Session, operation: Operation, recovered: Recovery | None, flag: Callable[[str], None]
 ) -> Shot | None:
     try:
-        data = bruker.read(operation.datasets()[0])
+        data = bruker.read(operation.decays()[0])
     except DataError as error:
         flag(str(error))
         return None
@@ -138,7 +138,7 @@ def _nutation(
         flag(Flag("no nutation of this cell: the π/2 pulse is not calibrated", "pulse"))
         return None, None
     try:
-        return bundle, nutation.evaluate(bundle.datasets(), shot.zero_Hz, recipe=session.settings.recipe)
+        return bundle, nutation.evaluate(bundle.decays(), shot.zero_Hz, recipe=session.settings.recipe)
     except (DataError, AnalysisError) as error:
         flag(Flag(f"nutation {bundle.token}: {error}", "pulse"))
         return bundle, None
@@ -154,7 +154,7 @@ def _recoveries(
         zero = session.zero_ppm(one.document.get("reference"))
         try:
             sf = None if isinstance(zero, str) else zero
-            found[label] = recovery.evaluate(one.datasets(), sf, recipe=session.settings.recipe)
+            found[label] = recovery.evaluate(one.decays(), sf, recipe=session.settings.recipe)
         except (DataError, AnalysisError) as error:
             flag(Flag(f"recovery {one.token}: {error}", "recycle_delay"))
     return found

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labctl.analysis import bruker, nmr
+from labctl.analysis.places import Place
 from labctl.analysis.recipe import METAL, Recipe
 from labctl.errors import AnalysisError
 
@@ -48,12 +49,12 @@ class Nutation:
     fitted: tuple[float, ...]
 
 
-def evaluate(dataset_dirs: Sequence[Path], sf: float | None = None, *, recipe: Recipe = METAL) -> Nutation:
+def evaluate(dataset_dirs: Sequence[Path | Place], sf: float | None = None, *, recipe: Recipe = METAL) -> Nutation:
     """Fit a damped sine to the metal's signal against pulse length.
 
     Parameters
     ----------
-    dataset_dirs : sequence of Path
+    dataset_dirs : sequence of Path or Place
         The EXPNO folders, in any order; each says its pulse length itself.
     sf : float, optional
         Frequency of 0 ppm in Hz, from the session's reference; without it the datasets' own SF or BF1.

@@ -54,6 +54,10 @@ class Folder:
 
     path: Path
 
+    def __str__(self) -> str:
+        """Its path."""
+        return str(self.path)
+
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
         return (self.path / name).is_file()
@@ -87,6 +91,10 @@ class Archived:
         """The archive's path and the folder's inside it."""
         return self.archive / self.prefix
 
+    def __str__(self) -> str:
+        """Its path."""
+        return str(self.path)
+
     def has(self, name: str) -> bool:
         """Whether there is such a member."""
         return self.prefix + name in self.names
@@ -114,8 +122,8 @@ def locate(path: Path) -> list[Place]:
     Parameters
     ----------
     path : Path
-        An EXPNO folder, any folder above some, a zip archive of either, or a file or folder inside an EXPNO: its
-        ``fid``, its ``acqus``, its ``pdata`` or anything below.
+        An EXPNO folder, any folder above some, a zip archive of either or a folder inside the archive, or a file or
+        folder inside an EXPNO: its ``fid``, its ``acqus``, its ``pdata`` or anything below.
 
     Returns
     -------
@@ -132,28 +140,42 @@ def locate(path: Path) -> list[Place]:
     if path.is_file() and path.suffix.lower() == ".zip":
         raise DataError(f"{path}: a damaged zip archive")
     if not path.exists():
-        raise DataError(f"{path}: there is no such dataset")
+        inside = _inside(path)
+        if not inside:
+            raise DataError(f"{path}: there is no such dataset")
+        return inside
     for folder in (path, *path.parents[:4]) if path.is_dir() else path.parents[:4]:
-        if _is_expno(folder):
+        if is_expno(folder):
             return [Folder(folder)]
         if folder == path and (below := list(_walk(path, 4))):
             return below
     raise DataError(f"{path}: no Bruker dataset here or below (no folder that holds acqus)")
 
 
+def _inside(path: Path) -> list[Place]:
+    """Find the datasets at or below a folder inside an archive, where the path leads into one."""
+    for above in path.parents:
+        if above.is_file():
+            found = _archived(above) if zipfile.is_zipfile(above) else []
+            return [one for one in found if path == one.path or path in one.path.parents]
+    return []
+
+
 def _walk(folder: Path, depth: int) -> Iterator[Place]:
-    for one in sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=lambda entry: _order(entry.name)):
-        if _is_expno(one):
+    for one in sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=lambda entry: order(entry.name)):
+        if is_expno(one):
             yield Folder(one)
         elif depth > 1:
             yield from _walk(one, depth - 1)
 
 
-def _is_expno(folder: Path) -> bool:
+def is_expno(folder: Path) -> bool:
+    """Whether a folder is an EXPNO."""
     return folder.is_dir() and any((folder / name).is_file() for name in _MARKS)
 
 
-def _order(name: str) -> tuple[int, int, str]:
+def order(name: str) -> tuple[int, int, str]:
+    """Give the key that sorts names of folders, numbers as numbers."""
     return (0, int(name), name) if name.isdecimal() else (1, 0, name)
 
 
@@ -178,5 +200,5 @@ def _archived(path: Path) -> list[Place]:
                 if tail in _MARKS}  # fmt: skip
     if not prefixes:
         raise DataError(f"{path}: no Bruker dataset in this archive (no folder that holds acqus)")
-    ordered = sorted(prefixes, key=lambda one: [_order(part) for part in one.rstrip("/").split("/")])
+    ordered = sorted(prefixes, key=lambda one: [order(part) for part in one.rstrip("/").split("/")])
     return [Archived(path, prefix, files) for prefix in ordered]

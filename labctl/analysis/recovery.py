@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from labctl.analysis import bruker, nmr
+from labctl.analysis.places import Place
 from labctl.analysis.recipe import METAL, Recipe
 from labctl.errors import AnalysisError
 
@@ -46,12 +47,12 @@ class Recovery:
         return 1.0 - math.exp(-recycle / self.t1_s)
 
 
-def evaluate(dataset_dirs: Sequence[Path], sf: float | None = None, *, recipe: Recipe = METAL) -> Recovery:
+def evaluate(dataset_dirs: Sequence[Path | Place], sf: float | None = None, *, recipe: Recipe = METAL) -> Recovery:
     """Fit an exponential recovery to the metal's signal against the delay after saturation.
 
     Parameters
     ----------
-    dataset_dirs : sequence of Path
+    dataset_dirs : sequence of Path or Place
         The EXPNO folders, in any order; each says its delay itself.
     sf : float, optional
         Frequency of 0 ppm in Hz; without it the datasets' own SF or BF1.

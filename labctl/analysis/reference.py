@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from labctl.analysis import bruker
 from labctl.analysis.noise import noise
+from labctl.analysis.places import Place
 from labctl.analysis.transform import inner
 from labctl.errors import AnalysisError
 
@@ -44,12 +45,12 @@ class Reference:
     snr: float
 
 
-def evaluate(dataset_dir: Path) -> Reference:
+def evaluate(dataset_dir: Path | Place) -> Reference:
     """Find the line of the LiCl standard and call it 0 ppm.
 
     Parameters
     ----------
-    dataset_dir : Path
+    dataset_dir : Path or Place
         The EXPNO folder of the reference spectrum.
 
     Raises

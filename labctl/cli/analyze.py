@@ -1,80 +1,344 @@
-"""``labctl analyze``: from bundles to where the lithium went."""
+"""``labctl analyze``: from bundles, listed files and single files to where the lithium went."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from labctl import analysis
-from labctl.cli.output import console, put_json, say
+from labctl.cli.output import put, put_json, say
+from labctl.errors import AnalysisError, DataError, InvalidFile, LabctlError, UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from labctl.analysis.bundles import Campaign
+    from labctl.analysis.loose import Broken, Seen, Source
+    from labctl.analysis.model import Analysis
+    from labctl.analysis.settings import Settings
+    from labctl.cli.manifest import Manifest
 
-SHARES = ("reversible", "excess", "dead", "interphase")
+#: Where results go unless something else is said, below the current folder.
+DEFAULT_OUT: Final = Path("analysis")
 
 
-def analyze_paths(paths: Sequence[Path], report: Path | None, *, as_json: bool) -> None:
-    """Evaluate and print; with ``report`` write figures and the page too."""
-    result = analysis.analyze(paths)
-    data = result.to_json()
+@dataclass
+class _Wanted:
+    """What the paths of a command line hold."""
+
+    campaigns: list[Campaign] = field(default_factory=list)
+    manifests: list[Manifest] = field(default_factory=list)
+    files: list[Source] = field(default_factory=list)
+    raw: list[Path] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    invalid: bool = False
+
+    def fail(self, path: Path | str, error: str) -> None:
+        """Keep that something cannot be evaluated, and say so at once."""
+        self.failed.append((str(path), error))
+        say(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of the command line."""
+
+    out: Path | None = None
+    settings: Path | None = None
+    jobs: int | None = None
+    as_json: bool = False
+    template: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """The options of ``--design``."""
+
+    effect: float | None
+    sd: float | None
+    power: float
+    alpha: float | None
+    confidence: float | None
+    known_from: int | None
+
+
+def run(paths: Sequence[Path], asked: Asked, planned: Design | None = None) -> int:
+    """Do what the command line asks for, and give the exit code.
+
+    Raises
+    ------
+    UsageError
+        The options contradict each other.
+    """
+    if planned is not None:
+        from labctl.cli.design import design
+
+        if paths or asked.template:
+            raise UsageError("--design looks at no files", hint="leave the paths out")
+        if planned.alpha is not None and planned.confidence is not None:
+            raise UsageError("--alpha and --confidence say the same", hint="give one of them")
+        alpha = 1.0 - planned.confidence if planned.confidence is not None else planned.alpha
+        design(
+            planned.effect, planned.sd, power=planned.power, alpha=0.05 if alpha is None else alpha,
+            known_from=planned.known_from, as_json=asked.as_json,
+        )  # fmt: skip
+        return 0
+    if asked.template:
+        if len(paths) > 1:
+            raise UsageError("--template writes one file", hint="name one, or none for stdout")
+        print_template(paths[0] if paths else None)
+        return 0
+    return analyze_paths(paths, asked.out, as_json=asked.as_json, settings=asked.settings, jobs=asked.jobs)
+
+
+def analyze_paths(
+    paths: Sequence[Path], out: Path | None, *, as_json: bool, settings: Path | None = None, jobs: int | None = None
+) -> int:
+    """Evaluate, print and write.
+
+    Returns
+    -------
+    int
+        The exit code: 0, also where single files could not be evaluated; 1 where nothing could; 6 where a list of files
+        has mistakes.
+
+    Raises
+    ------
+    UsageError
+        Nothing was asked for, or ``out`` is in the way of raw data.
+    InvalidFile
+        The settings have mistakes.
+    """
+    from labctl.analysis import loose, parallel
+    from labctl.cli.settings_file import load_settings
+
+    if not paths:
+        raise UsageError("nothing to analyze", hint="give a campaign, data files, or a list of them (--template)")
+    given = None if settings is None else load_settings(settings)
+    wanted = _find(paths)
+    chosen = _settings(given, wanted.manifests)
+    # With --json alone the document is all that was asked for.
+    target = out if out is not None or as_json else DEFAULT_OUT
+    if target is not None:
+        _refuse_among_raw(target, wanted.raw, named=out is not None)
+    workers = jobs or parallel.cores()
+    with tempfile.TemporaryDirectory(prefix="labctl-analyze-") as scratch:
+        campaigns = [*wanted.campaigns, *_listed(wanted, Path(scratch))]
+        found: Analysis | None = None
+        with _progress(sum(len(one.cells) for one in campaigns) + len(wanted.files)) as done:
+            if campaigns:
+                try:
+                    found = analysis.analyze([], settings=chosen, campaigns=campaigns, jobs=workers, done=done)
+                except AnalysisError as error:  # simulated and live ones together
+                    wanted.fail(", ".join(one.name for one in campaigns), str(error))
+            seen = loose.look(wanted.files, chosen, jobs=workers, done=done)
+    good = _kept(seen, wanted)
+    nothing = found is None and not good
+    if not nothing or as_json:
+        data = document(found, good, wanted.failed, chosen)
+        _show(data, as_json=as_json)
+        if not as_json:
+            _show_tables(found, good)
+        if target is not None and not nothing:
+            write(found, data, target)
+    return 6 if wanted.invalid else 1 if nothing else 0
+
+
+def document(
+    found: Analysis | None, seen: Sequence[Seen], failed: Sequence[tuple[str, str]], settings: Settings
+) -> dict[str, Any]:
+    """Give the ``labctl.analysis/1`` document, with single files under ``files`` and what failed under ``failed``."""
+    from labctl.analysis import loose
+
+    if found is not None:
+        data = found.to_json()
+    else:
+        # Files by themselves do not say whether they are simulated.
+        data = {"schema": "labctl.analysis/1", "mode": "unknown", "campaigns": [], "cells": [], "groups": [],
+                "settings": settings.to_json(), "notes": [], "flags": []}  # fmt: skip
+    if seen:
+        data["files"] = [loose.to_json(one) for one in seen]
+    if failed:
+        data["failed"] = [{"path": path, "error": error} for path, error in failed]
+    return data
+
+
+def write(found: Analysis | None, data: Mapping[str, Any], out: Path) -> None:
+    """Write everything that an evaluation leaves behind into ``out``; the one place where files are written."""
+    import json
+
+    written = out / "analysis.json"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_whole(written, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        if found is not None:
+            written = analysis.write_report(found, out)
+    except OSError as error:
+        raise LabctlError(f"{out}: results cannot be written ({error.strerror or error})") from error
+    say(f"results: {written}" if found is None else f"report: {written}")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+
+
+def _find(paths: Sequence[Path]) -> _Wanted:
+    """Say what each path holds; what holds nothing costs one line."""
+    from labctl.analysis import bundles, loose
+    from labctl.analysis.listed import raw_folders
+    from labctl.cli.manifest import is_manifest, load_manifest
+
+    wanted = _Wanted()
+    of_labctl: list[Path] = []
+    for path in paths:
+        try:
+            if is_manifest(path):
+                manifest = load_manifest(path)
+                wanted.manifests.append(manifest)
+                wanted.raw += raw_folders(manifest.cells, manifest.reference)
+            elif bundles.has_campaign(path):
+                wanted.campaigns = bundles.find([path])
+                of_labctl.append(path)
+            else:
+                found = loose.sources(path)
+                wanted.files += found
+                wanted.raw += [path] if path.is_dir() else [one.path for one in found if one.path.is_dir()]
+        except InvalidFile as error:
+            wanted.invalid = True
+            wanted.fail(path, str(error))
+        except (DataError, OSError) as error:
+            wanted.fail(path, str(error))
+    if len(of_labctl) > 1:
+        # Together: cells of one campaign that are given one by one belong together.
+        wanted.campaigns = bundles.find(of_labctl)
+    for one in wanted.campaigns:
+        wanted.raw.append(one.folder)
+        for text in one.broken:
+            wanted.fail(one.name, text)
+    wanted.files = list({one.path: one for one in wanted.files}.values())
+    return wanted
+
+
+def _listed(wanted: _Wanted, scratch: Path) -> Iterator[Campaign]:
+    from labctl.analysis import listed
+
+    for number, one in enumerate(wanted.manifests):
+
+        def broken(text: str, name: str = one.name) -> None:
+            wanted.fail(name, text)
+
+        yield listed.campaign(
+            one.name, one.cells, folder=one.folder, scratch=scratch / str(number), say=broken, mode=one.mode,
+            accuracy=one.accuracy, reference=one.reference,
+        )  # fmt: skip
+
+
+def _settings(given: Settings | None, manifests: Sequence[Manifest]) -> Settings:
+    """Choose the settings: those of the command line stand over those of a list, and two lists must agree."""
+    if given is not None:
+        return given
+    told = [one.settings for one in manifests if one.settings is not None]
+    if any(one != told[0] for one in told):
+        raise UsageError(
+            "the lists of files have different settings", hint="analyze them one by one, or say --settings"
+        )
+    return told[0] if told else analysis.Settings()
+
+
+def _refuse_among_raw(out: Path, raw: Sequence[Path], *, named: bool) -> None:
+    """Refuse to write inside or above a folder of raw data.
+
+    Raises
+    ------
+    UsageError
+        Where it would be.
+    """
+    target = out.resolve()
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{out} is no folder", hint="give a folder by --out")
+    for one in raw:
+        folder = one.resolve()
+        if target == folder or folder in target.parents or target in folder.parents:
+            where = "above" if target in folder.parents else "in"
+            raise UsageError(f"results would be written {where} the raw data of {one}: {target}",
+                             hint="give another folder by --out" if named else "give a folder by --out")  # fmt: skip
+
+
+def _kept(seen: Sequence[Seen | Broken], wanted: _Wanted) -> list[Seen]:
+    from labctl.analysis.loose import Broken
+
+    good: list[Seen] = []
+    for one in seen:
+        if isinstance(one, Broken):
+            wanted.fail(one.path, one.error)
+        else:
+            good.append(one)
+    return good
+
+
+def _show(data: Mapping[str, Any], *, as_json: bool) -> None:
+    from labctl.cli import analyze_shown
+
     if as_json:
         put_json(data)
-    else:
-        print_shares(data)
-    if report is not None:
-        say(f"report: {analysis.write_report(result, report)}")
-
-
-def print_shares(data: Mapping[str, Any]) -> None:
-    """Print capacities and shares per measured cell and per group, with the truth beside where it is known."""
-    out = console()
-    mode = str(data["mode"]).upper()
-    measured = [
-        (cell["cell"], cycle)
-        for cell in data["cells"]
-        for cycle in cell["cycles"]
-        if cycle.get("dead_percent") is not None
-    ]
-    if not measured:
-        out.print(f"[bold]{mode}[/bold]  no cell has been measured by NMR after charge, discharge and hold yet")
         return
-    out.print(f"[bold]{mode}[/bold]  shares of the first charge, ± 1 SD of the cell's own error budget")
-    out.print(_table("cell", measured))
-    out.print("groups: mean ± sample SD between the cells")
-    out.print(_table("group", [(f"{group['group']}, n={group['n']}", group) for group in data["groups"]]))
+    if data["cells"]:
+        analyze_shown.print_shares(data)
+        analyze_shown.print_flags(data)
+    if data.get("files"):
+        analyze_shown.print_files(data["files"])
 
 
-def _table(first: str, rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Table:
-    """Stack what belongs together, so that the table fits 80 columns."""
-    from rich import box
-    from rich.table import Table
+def _show_tables(found: Analysis | None, seen: Sequence[Seen]) -> None:
+    """Print what has tables of its own: spectra under current, and symmetric cells."""
+    from labctl.analysis import summaries
+    from labctl.analysis.symmetric_summary import SeenSymmetric
+    from labctl.cli.tables_shown import print_table
 
-    truth = any("dead_percent_truth" in row for _, row in rows)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_lines=False)
-    table.add_column(f"{first}\ncycle", no_wrap=True)
-    table.add_column("mAh charged\ndischarged\nCE %", justify="right", no_wrap=True)
-    for share in SHARES:
-        lines = [share, "mAh", "%"] + (["truth %"] if truth else [])
-        table.add_column("\n".join(lines), justify="right", no_wrap=True)
-    for name, row in rows:
-        capacities = [
-            _pair(row, "charge_capacity_mAh", 3),
-            _pair(row, "discharge_capacity_mAh", 3),
-            _pair(row, "coulombic_efficiency", 1, 100.0),
-        ]
-        cells = ["\n".join([_pair(row, f"{share}_mAh", 3), _pair(row, f"{share}_percent", 2)]) for share in SHARES]
-        if truth:
-            cells = [f"{text}\n{row[f'{share}_percent_truth']:.2f}" for text, share in zip(cells, SHARES, strict=True)]
-        table.add_row(f"{name}\n{row['cycle']}", "\n".join(capacities), *cells, end_section=True)
-    return table
+    tables = [] if found is None else summaries.under_current(found)
+    for one in [*tables, *(one.table for one in seen if isinstance(one, SeenSymmetric))]:
+        print_table(one)
 
 
-def _pair(row: Mapping[str, Any], key: str, digits: int, factor: float = 1.0) -> str:
-    """Write a value, with its standard deviation where it has one."""
-    value, sd = row.get(key), row.get(f"{key}_sd")
-    if value is None:
-        return "–"
-    text = f"{factor * value:.{digits}f}"
-    return f"{text}±{factor * sd:.{digits}f}" if sd is not None else text
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar where a person watches; it leaves nothing behind."""
+    if not sys.stderr.isatty() or total < 2:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("evaluating", total=total)
+        yield lambda: bar.advance(task)
+
+
+def print_template(path: Path | None) -> None:
+    """Write the commented list of files to ``path``, which must not exist, or to stdout.
+
+    Raises
+    ------
+    UsageError
+        The file exists.
+    """
+    from labctl.cli.manifest import TEMPLATE
+
+    text = TEMPLATE.read_text(encoding="utf-8")
+    if path is None:
+        put(text.rstrip("\n"))
+        return
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists", hint="name a new file") from None
+    except OSError as error:
+        raise LabctlError(f"{path}: cannot be written ({error.strerror or error})") from error
+    say(f"{path}: put your files in, then: labctl analyze {path}")

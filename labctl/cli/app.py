@@ -317,14 +317,58 @@ def deliver(station: Station = None, lab: Lab = HERE) -> None:
 
 @app.command()
 def analyze(
-    paths: Annotated[list[Path], typer.Argument(help="Laboratory, results, campaign or cell folders.")],
-    report: Annotated[Path | None, typer.Option(help="Write figures and report.html into this folder.")] = None,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="PATH...",
+            help="In any mixture: laboratory, results, campaign or cell folders; Bruker folders or zips of them; "
+            "MACCOR text exports; EC-Lab .mpt; Zahner .ism; impedance .csv; YAML lists of files (--template).",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "--report",
+            help="Folder for report, figures and files; never in or above raw data.",
+            show_default="./analysis; with --json nothing is written",
+        ),
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="YAML with settings of the evaluation.", show_default="the paper's")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Processes at most.", show_default="one for each core")
+    ] = None,
+    template: Annotated[
+        bool, typer.Option("--template", help="Write a commented list of files to PATH, or to stdout, and end.")
+    ] = False,
+    design: Annotated[
+        bool, typer.Option("--design", help="Say how many cells show a wanted difference, and end.")
+    ] = False,
+    effect: Annotated[
+        float | None, typer.Option(help="--design: difference between two groups, in the unit of --sd.")
+    ] = None,
+    sd: Annotated[float | None, typer.Option(help="--design: standard deviation between cells of a group.")] = None,
+    sd_known_from: Annotated[
+        int | None, typer.Option(min=2, help="--design: number of cells from which --sd is known.")
+    ] = None,
+    power: Annotated[float, typer.Option(help="--design: wanted probability to find the difference.")] = 0.8,
+    alpha: Annotated[float | None, typer.Option(help="--design: significance level.", show_default="0.05")] = None,
+    confidence: Annotated[float | None, typer.Option(help="--design: 1 - alpha.", show_default="0.95")] = None,
     json: Json = False,
 ) -> None:
-    """Evaluate results: lithium inventory with error margins, efficiencies, impedance."""
-    from labctl.cli.analyze import analyze_paths
+    """Evaluate results: lithium inventory with error margins, efficiencies, spectra, impedance."""
+    from labctl.cli import analyze as command
 
-    analyze_paths(paths, report, as_json=json)
+    code = command.run(
+        paths or [],
+        command.Asked(out, settings, jobs, json, template=template),
+        command.Design(effect, sd, power, alpha, confidence, sd_known_from) if design else None,
+    )
+    if code:
+        raise typer.Exit(code)
 
 
 @instruments_app.command("list")

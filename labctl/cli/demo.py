@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labctl import analysis
-from labctl.cli.analyze import print_shares
+from labctl.cli.analyze_shown import print_shares
 from labctl.cli.init import make_laboratory
 from labctl.cli.output import put_json, say
 from labctl.cli.running import Outcome, RunRequest, run

@@ -5,11 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag
+from pydantic import (
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from labctl.documents import Area, FileModel, Model, Name, Numbers, Quantity, Ratio, Text, Word
+from labctl.documents import Area, FileModel, Model, Name, Numbers, Quantity, Ratio, Text, Word, expected
 from labctl.instruments import SwitchedLead
 from labctl.station.delivery import DeliveryEntry, ToCore
 from labctl.station.hours import WorkingHours
@@ -222,14 +231,45 @@ def _plain(wiring: DirectLeads | SwitchedLeads) -> Any:
 
 
 class SocFactor(Model):
-    """By how much the lithium signal of a discharged cell is too small, and how well that is known."""
+    """By how much the lithium signal of a discharged cell is too small, and how well that is known.
 
-    value: Annotated[float, Field(ge=0.5, le=2.0)] = Field(description="The factor.", examples=[1.08])
-    sd: Annotated[float, Field(ge=0.0, le=0.5)] = Field(description="Its standard deviation.", examples=[0.015])
-    source: Text = Field(description="Where it comes from.", examples=["paper, not calibrated here"])
+    Either a number, or a calibration of the set-up's own; with both, the number stands in where the calibration's file
+    cannot be read.
+    """
+
+    value: Annotated[float, Field(ge=0.5, le=2.0)] | None = Field(
+        default=None, description="The factor.", examples=[1.08]
+    )
+    sd: Annotated[float, Field(ge=0.0, le=0.5)] | None = Field(
+        default=None, description="Its standard deviation.", examples=[0.015]
+    )
+    source: Text | None = Field(
+        default=None, description="Where it comes from.", examples=["paper, not calibrated here"]
+    )
+    calibration: Text | None = Field(
+        default=None,
+        description="File of a calibration of this set-up, relative to the campaign's folder, the results or the "
+        "laboratory.",
+        examples=["probe.yaml"],
+    )
+
+    @model_serializer(mode="wrap")
+    def _said(self, given: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in given(self).items() if value is not None}
+
+    @model_validator(mode="after")
+    def _whole(self) -> SocFactor:
+        given = {name for name in ("value", "sd", "source") if getattr(self, name) is not None}
+        lacking = [name for name in ("value", "sd", "source") if name not in given]
+        if lacking and (given or self.calibration is None):
+            examples = {"value": "1.08", "sd": "0.015", "source": "paper"}
+            added = ", ".join(f"{name}: {examples[name]}" for name in lacking)
+            instead = "" if given else " or 'calibration: probe.yaml'"
+            raise expected(f"{' and '.join(lacking)} missing in 'soc_factor'", f"add '{added}'{instead}")
+        return self
 
 
-_PAPER = {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}
+_PAPER: dict[str, Any] = {"value": 1.08, "sd": 0.015, "source": "paper, not calibrated here"}
 
 
 class Cell(Model):

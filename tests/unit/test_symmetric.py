@@ -3,9 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from labctl.analysis import loose
 from labctl.analysis.nucleation import nucleation_overvoltage
 from labctl.analysis.resistances import evolution, jumps
+from labctl.analysis.settings import Settings
 from labctl.analysis.symmetric import SymmetricSettings, evaluate
+from labctl.analysis.symmetric_summary import SeenSymmetric, is_symmetric, of_record
 from labctl.errors import AnalysisError, DataError
 
 AREA = np.pi * 0.6**2  # cm2, 12 mm discs
@@ -208,3 +211,49 @@ def test_resistances_that_cannot_be_are_refused():
         evolution({1: 20.0, 3: -5.0, 12: 9.0})
     with pytest.raises(AnalysisError, match="from cycle 10 on"):
         evolution({1: 20.0, 3: 5.0})
+
+
+def test_a_record_becomes_a_table_by_cycles_with_its_cut_off_and_resistance():
+    half = [flat(0.12), flat(0.11), flat(0.08), flat(0.08), lambda x: 0.08 + 2.0 * x]
+    table = of_record(*cell(half, rest=60.0, step=1.0), name="s-1", area_cm2=AREA)
+    assert table.title == "symmetric cell s-1"
+    assert [row["cycle"] for row in table.rows] == [1, 2, 3]
+    assert [row["overvoltage_mV"] for row in table.rows[:2]] == pytest.approx([115.0, 80.0], abs=0.2)
+    assert table.rows[1]["resistance_ohm"] == pytest.approx(0.08 / CURRENT, rel=0.01)
+    assert table.rows[1]["resistance_ohm_cm2"] == pytest.approx(0.5 * AREA * 0.08 / CURRENT, rel=0.01)
+    assert table.rows[1]["shape"] == "plateau"
+    assert "the cut-off of 1.5 V was reached in cycle 3, after 2.35 cycles" in table.notes
+
+
+def exported(times, volts, currents):
+    """The text export of a MACCOR tester: magnitudes of the current, and which way it flows in a column of its own."""
+    lines = ["Today's Date\t01/05/2026\tDate of Test:\t01/05/2026\tFilename:\ts.001\t",
+             "Rec#\tCyc#\tStep\tTestTime\tStepTime\tAmp-hr\tWatt-hr\tAmps\tVolts\tState\tES\tDPt Time"]  # fmt: skip
+    step, passed, before, begun = 0, 0.0, None, 0.0
+    for number, (at, volt, current) in enumerate(zip(times, volts, currents, strict=True), start=1):
+        sign = np.sign(current)
+        if sign != before:
+            step, passed, before, begun = step + 1, 0.0, sign, at
+        passed = abs(current) * (at - begun) / 3600
+        clock = f"0d {int(at // 3600):02d}:{int(at // 60 % 60):02d}:{at % 60:05.2f}"
+        state = {1.0: "C", -1.0: "D", 0.0: "R"}[sign]
+        lines.append(f"{number}\t0\t{step}\t{clock}\t{clock}\t{passed:.9f}\t0.0\t{abs(current):.8f}\t{volt:.6f}\t{state}\t1"
+                     "\t01/05/2026 10:00:00")  # fmt: skip
+    return "\r\n".join(lines) + "\r\n"
+
+
+def test_an_exported_record_of_a_symmetric_cell_is_known_by_its_voltage(tmp_path):
+    path = tmp_path / "s.001"
+    path.write_text(exported(*cell([flat(0.12), flat(0.11), flat(0.08), flat(0.08)], step=10.0)))
+    (seen,) = loose.look(loose.sources(path), Settings())
+    assert isinstance(seen, SeenSymmetric), seen
+    assert [row["overvoltage_mV"] for row in seen.table.rows] == pytest.approx([115.0, 80.0], abs=0.2)
+    assert loose.to_json(seen)["kind"] == "symmetric"
+    full = np.array([3.6, 3.7, 3.6, 3.5])
+    assert not is_symmetric(full, np.array([1.0, 1.0, -1.0, -1.0]))
+
+
+def test_a_record_without_jumps_that_were_sampled_says_so():
+    table = of_record(*cell([flat(0.1)] * 4, step=6.0))
+    assert "R_int ohm" not in [column.title for column in table.columns]
+    assert any(note.startswith("R_int is not told: ") for note in table.notes)

@@ -154,9 +154,11 @@ def impedances(
     made: dict[str, Complexes] = {}
     for electrode in ("", "working", "counter", "cell"):
         if ("real", electrode) in by and ("imaginary", electrode) in by:
-            made[electrode] = by["real", electrode] + 1j * by["imaginary", electrode]
+            with np.errstate(all="ignore"):  # what is not finite is refused by its point later
+                made[electrode] = by["real", electrode] + 1j * by["imaginary", electrode]
         elif ("magnitude", electrode) in by and ("phase", electrode) in by:
-            made[electrode] = by["magnitude", electrode] * np.exp(1j * by["phase", electrode])
+            with np.errstate(all="ignore"):
+                made[electrode] = by["magnitude", electrode] * np.exp(1j * by["phase", electrode])
     if frequency is None or not made:
         raise DataError(missing(tuple(values), found, where))
     return frequency, made, {name: by[name, ""] for name in ("time", "voltage", "current") if (name, "") in by}

@@ -62,17 +62,21 @@ def read_series(path: Path) -> list[Sweep]:
 
 def _labctl_series(path: Path) -> list[Sweep]:
     found = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            try:
-                number, charge, name = int(row["spectrum"]), float(row["charge_middle_C"]) / 3.6, row["table"]
-                began = float(row["started_s"])
-            except (KeyError, TypeError, ValueError) as error:
-                raise DataError(f"{path}: is no record of a series of spectra ({error!r})") from error
-            one = tables.read_csv(path.parent / Path(name).name)[0]
-            found.append(
-                Sweep(number, one.cell, one.working, one.counter, one.cell_measured, began_s=began, charge_mAh=charge)
-            )
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{path}: is no record of a series of spectra ({error})") from error
+    for row in rows:
+        try:
+            number, charge, name = int(row["spectrum"]), float(row["charge_middle_C"]) / 3.6, row["table"]
+            began = float(row["started_s"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: is no record of a series of spectra ({error!r})") from error
+        one = tables.read_csv(path.parent / Path(name).name)[0]
+        found.append(
+            Sweep(number, one.cell, one.working, one.counter, one.cell_measured, began_s=began, charge_mAh=charge)
+        )
     if not found:
         raise DataError(f"{path}: names no spectrum")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -189,7 +190,7 @@ def fit_after(
         Of the same circuit.
     """
     f, z = spectrum.frequency_Hz, spectrum.impedance_ohm
-    if before is None:
+    if before is None or not all(0.0 < value < math.inf for value in before.parameters.values()):
         return fit(f, z, circuit, weights=weights, above_Hz=above_Hz)
     made = fit(f, z, circuit, weights=weights, above_Hz=above_Hz, start=before.parameters)
     if made.chi_square <= _WORSE * before.chi_square and not any("bound" in flag for flag in made.flags):

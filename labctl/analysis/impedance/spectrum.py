@@ -13,6 +13,9 @@ from labctl.errors import DataError
 #: Points at and below this frequency drift during their own measurement: the paper evaluates what lies above.
 STATIONARY_ABOVE_HZ: Final = 1.0
 
+#: No frequency in Hz and no impedance in ohm is larger, or smaller than its inverse: a torn number is.
+_LARGEST: Final = 1e15
+
 Floats = NDArray[np.float64]
 Complexes = NDArray[np.complex128]
 
@@ -107,11 +110,15 @@ def checked(frequency: ArrayLike, impedance: ArrayLike, what: str = "the spectru
         raise DataError(
             f"{what}: {f.shape} frequencies and {z.shape} impedances found; as many of one as of the other are needed"
         )
-    if not np.isfinite(f).all() or (f <= 0).any():
-        at = int(np.flatnonzero(~(np.isfinite(f) & (f > 0)))[0])
+    sound = (f > 1.0 / _LARGEST) & (f < _LARGEST)
+    if not sound.all():
+        at = int(np.flatnonzero(~sound)[0])
         raise DataError(f"{what}: {f[at]:g} Hz at point {at + 1} is no frequency; positive numbers are needed")
-    if not np.isfinite(z).all() or (z == 0).any():
-        at = int(np.flatnonzero(~(np.isfinite(z) & (z != 0)))[0])
+    with np.errstate(all="ignore"):
+        size = np.abs(z)
+    sound = (size > 1.0 / _LARGEST) & (size < _LARGEST)
+    if not sound.all():
+        at = int(np.flatnonzero(~sound)[0])
         raise DataError(f"{what}: {z[at]:g} ohm at point {at + 1} is no impedance")
     return f, z
 

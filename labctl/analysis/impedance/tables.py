@@ -39,7 +39,10 @@ def read_csv(path: Path) -> list[Sweep]:
         lines.pop(0)
     heading = lines[0] if lines else ""
     delimiter = next((mark for mark in ("\t", ";", ",") if mark in heading), " ")
-    rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " "))
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " "))
+    except csv.Error as error:
+        raise DataError(f"{path}: is no table ({error})") from error
     titles = [title.strip() for title in rows[0]] if rows else []
     found = {title: column for title in titles if (column := columns.understand(title)) is not None}
     quantities = {column.quantity for column in found.values()}
@@ -115,8 +118,9 @@ def sweeps(
         Times in s and charges in mAh.
     """
     frequency, made, tracks = columns.impedances(found, values, where)
+    told = len(frequency) > 0 and np.isfinite(frequency).all() and (frequency > 0).all()
     for impedance in made.values():
-        if not len(frequency) or not np.isfinite(impedance).all() or not (frequency > 0).all():
+        if not told or not np.isfinite(impedance).all() or not impedance.all():
             raise DataError(f"{where}: no points, or values that are no impedance")
     changes = _turns(frequency)
     if passes is not None:
