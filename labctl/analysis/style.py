@@ -299,6 +299,29 @@ def colour_scale(bar: Axes, low: float, high: float, label: str, power: float = 
     bar.set_title(label, fontsize=small(), fontweight="normal", loc="center")
 
 
+def in_rows(count: int) -> tuple[int, int]:
+    """Give rows and columns for so many panels: three beside each other at most, four as two by two."""
+    columns = 2 if count == 4 else min(3, max(1, count))
+    return -(-count // columns) or 1, columns
+
+
+def headed(axes: Axes, text: str) -> None:
+    """Give a panel its title, cut where its room ends."""
+    import matplotlib as mpl
+
+    room = axes.get_window_extent().width / axes.figure.dpi * 72
+    letters = max(6, int(1.1 * room / (0.68 * float(mpl.rcParams["axes.titlesize"]))))
+    axes.set_title(shortened(text, letters))
+
+
+def shortened(text: str, letters: int) -> str:
+    """Leave out the middle of a long name: names of a series differ at their ends."""
+    if len(text) <= letters:
+        return text
+    behind = (letters - 1) // 2
+    return f"{text[: letters - 1 - behind]}…{text[-behind:]}"
+
+
 def small() -> float:
     """Size of remarks within a panel, points."""
     import matplotlib as mpl

@@ -9,7 +9,21 @@ import numpy as np
 
 from labctl.analysis.inventory import SHARES, Allocation
 from labctl.analysis.model import Analysis, CellResult, CycleResult, GroupResult
-from labctl.analysis.style import DOUBLE, PRINT, SHARE_COLOURS, SHARE_HATCHES, SINGLE, empty, frame, grid, sheet, small
+from labctl.analysis.style import (
+    DOUBLE,
+    PRINT,
+    SHARE_COLOURS,
+    SHARE_HATCHES,
+    SINGLE,
+    empty,
+    frame,
+    grid,
+    headed,
+    in_rows,
+    sheet,
+    shortened,
+    small,
+)
 from labctl.analysis.truth import truth_of
 
 if TYPE_CHECKING:
@@ -36,19 +50,24 @@ def figure(analysis: Analysis, groups: Sequence[str] = ()) -> Figure:
 
     chosen = list(groups) or list(dict.fromkeys(one.group for one in analysis.groups))
     with mpl.rc_context(PRINT):
-        drawn = sheet(SINGLE if len(chosen) < 2 else DOUBLE, 112.0, analysis.mode, "")
-        rows = grid(drawn, 2, max(1, len(chosen)), left=10.5, bottom=13.5, top=13.0, across=13.0, between=18.0)
+        bands, columns = in_rows(len(chosen))
+        drawn = sheet(SINGLE if len(chosen) < 2 else DOUBLE, 8.0 + 104.0 * bands, analysis.mode, "")
+        lines = grid(drawn, 2 * bands, columns, left=10.5, bottom=13.5, top=13.0, across=13.0, between=18.0)
+        rows = [[axes for line in lines[first::2] for axes in line] for first in (0, 1)]
+        for axes in rows[0][len(chosen) :] + rows[1][len(chosen) :] if chosen else ():
+            axes.set_axis_off()
         for column, group in enumerate(chosen):
             results = [one for one in analysis.groups if one.group == group]
             names = [f"{one.cycle}\nn = {len(one.cells)}" for one in results]
             stacked(rows[0][column], results, names, "cycle number")
             losses(rows[1][column], results, names, "cycle number")
-            rows[0][column].set_title(f"{letter(column)}  {group}")
-            rows[1][column].set_title(f"{letter(column + len(chosen))}  {group}: losses")
+            headed(rows[0][column], f"{letter(column)}  {group}")
+            headed(rows[1][column], f"{letter(column + len(chosen))}  losses, {group}")
         if chosen:
-            low = min(axes.get_ylim()[0] for axes in rows[1])
-            high = max(axes.get_ylim()[1] for axes in rows[1])
-            for axes in rows[1]:
+            shown = rows[1][: len(chosen)]
+            low = min(axes.get_ylim()[0] for axes in shown)
+            high = max(axes.get_ylim()[1] for axes in shown)
+            for axes in shown:
                 axes.set_ylim(low, high)
                 frame_y(axes)
             drawn.legend(*rows[0][0].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.0, 1.0), ncol=4,
@@ -236,8 +255,15 @@ def group_names(axes: Axes, results: Sequence[GroupResult]) -> None:
         first, count = order.index(group), order.count(group)
         room = axes.get_window_extent().width / (len(order) + 0.2) * count / axes.figure.dpi * 72
         letters = max(3, int(room / (0.68 * small())))
-        name = group if len(group) <= letters else f"{group[: letters - 1]}…"
-        axes.text(first + 0.5 * (count - 1), top, name, ha="center", va="bottom", fontsize=small(), fontweight="bold")
+        axes.text(
+            first + 0.5 * (count - 1),
+            top,
+            shortened(group, letters),
+            ha="center",
+            va="bottom",
+            fontsize=small(),
+            fontweight="bold",
+        )
         if first:
             axes.axvline(first - 0.5, color="#BBBBBB", linewidth=0.6, zorder=0)
 

@@ -25,6 +25,8 @@ from labctl.analysis.style import (
     empty,
     frame,
     grid,
+    headed,
+    in_rows,
     sheet,
     small,
 )
@@ -45,11 +47,15 @@ def figure(analysis: Analysis, groups: Sequence[str] = ()) -> Figure:
 
     chosen = list(groups) or list(dict.fromkeys(cell.group for cell in analysis.cells if found(cell)))
     with mpl.rc_context(PRINT):
-        drawn = sheet(SINGLE if len(chosen) < 2 else DOUBLE, 62.0, analysis.mode, "")
-        row = grid(drawn, 1, max(1, len(chosen)), left=10.5, bottom=13.5, top=13.0, across=13.0)[0]
+        bands, columns = in_rows(len(chosen))
+        drawn = sheet(SINGLE if len(chosen) < 2 else DOUBLE, 8.0 + 54.0 * bands, analysis.mode, "")
+        lines_of = grid(drawn, bands, columns, left=10.5, bottom=13.5, top=13.0, across=13.0, between=18.0)
+        row = [axes for line in lines_of for axes in line]
+        for axes in row[max(1, len(chosen)) :]:
+            axes.set_axis_off()
         for number, (axes, group) in enumerate(zip(row, chosen, strict=False)):
             panel(axes, [cell for cell in analysis.cells if cell.group == group])
-            axes.set_title(f"{letter(number)}  {group}")
+            headed(axes, f"{letter(number)}  {group}")
         if chosen:
             drawn.legend(*row[0].get_legend_handles_labels(), loc="upper left", bbox_to_anchor=(0.0, 1.0), ncol=4,
                          columnspacing=1.2, handlelength=1.6)  # fmt: skip

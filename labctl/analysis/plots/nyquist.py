@@ -21,6 +21,7 @@ from labctl.analysis.style import (
     empty,
     frame,
     grid,
+    in_rows,
     series,
     sheet,
     small,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 _SINGLE_HEIGHT, _DOUBLE_HEIGHT = 96.0, 80.0
 #: Resistances as words in a panel; more of a circuit's parameters belong into a table.
 _NAMED: Final = ("R0", "R1", "R2")
+_UNITS: Final = ((1e6, "MΩ"), (1e3, "kΩ"), (1.0, "Ω"), (1e-3, "mΩ"))
 _BELOW: Final = {0: "₀", 1: "₁", 2: "₂"}
 
 
@@ -57,9 +59,13 @@ def figure(impedance: Mapping[str, EvaluatedImpedance], *, mode: str, title: str
     few = len(states) < 2
     width, height = (SINGLE, _SINGLE_HEIGHT) if few else (DOUBLE, _DOUBLE_HEIGHT)
     with mpl.rc_context(PRINT):
-        drawn = sheet(width, height, mode, title)
-        rows = grid(drawn, 2, max(1, len(states)), left=11.0, bottom=10.0, top=22.0 if few else 15.5, across=13.0,
-                    between=13.0, heights=(1.5 if few else 1.25, 1.0))  # fmt: skip
+        bands, columns = in_rows(len(states))
+        drawn = sheet(width, height * bands, mode, title)
+        lines = grid(drawn, 2 * bands, columns, left=11.0, bottom=10.0, top=22.0 if few else 15.5, across=13.0,
+                    between=13.0, heights=(1.5 if few else 1.25, 1.0) * bands)  # fmt: skip
+        rows = [[axes for line in lines[first::2] for axes in line] for first in (0, 1)]
+        for axes in rows[0][max(1, len(states)) :] + rows[1][max(1, len(states)) :]:
+            axes.set_axis_off()
         for column, state in enumerate(states):
             upper, lower = rows[0][column], rows[1][column]
             upper.set_title(f"{letter(column)}  {state}")
@@ -67,7 +73,7 @@ def figure(impedance: Mapping[str, EvaluatedImpedance], *, mode: str, title: str
             residuals(lower, impedance[state], state)
         if states:
             handles = key()
-            drawn.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, 1.0 - 4.8 / height),
+            drawn.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, 1.0 - 4.8 / (height * bands)),
                          ncol=3 if few else 7, columnspacing=1.1, borderaxespad=0.3)  # fmt: skip
         else:
             for line in rows:
@@ -93,11 +99,12 @@ def over_cycles(analysis: Analysis, group: str) -> Figure:
             empty(row[0], "no impedance")
         for number, (axes, state) in enumerate(zip(row, states, strict=False)):
             kept = [(cycle, _cut(one)) for cycle, one in found[state]]
+            unit, name = ohms([spectrum for _, spectrum in kept])
             for cycle, spectrum in kept:
                 look = series(cycles.index(cycle)) | {"linestyle": "-", "linewidth": 0.5, "markersize": 2.0}
-                axes.plot(spectrum.impedance_ohm.real, -spectrum.impedance_ohm.imag, **look)
-            one_scale(axes, [spectrum for _, spectrum in kept], headroom=1.15)
-            frame(axes, "Re Z / Ω", "−Im Z / Ω", few_x=4, few_y=4)
+                axes.plot(spectrum.impedance_ohm.real / unit, -spectrum.impedance_ohm.imag / unit, **look)
+            one_scale(axes, [spectrum for _, spectrum in kept], headroom=1.15, unit=unit)
+            frame(axes, f"Re Z / {name}", f"−Im Z / {name}", few_x=4, few_y=4)
             axes.set_title(f"{letter(number)}  {state}")
         marks = [row[0].plot([], [], label=f"cycle {cycle}", **series(at) | {"linestyle": "none"})[0]
                  for at, cycle in enumerate(cycles)]  # fmt: skip
@@ -144,20 +151,22 @@ def panel(axes: Axes, found: Sequence[EvaluatedImpedance], state: str, *, words:
         empty(axes, "no impedance")
         return
     colour, marker = STATE_COLOURS.get(state, "#000000"), STATE_MARKERS.get(state, "o")
+    unit, name = ohms([one.spectrum for one in found])
     for one in found:
-        z, kept = one.spectrum.impedance_ohm, used(one)
+        z, kept = one.spectrum.impedance_ohm / unit, used(one)
         axes.plot(z.real[~kept], -z.imag[~kept], linestyle="none", marker=marker, color=colour, alpha=0.8,
                   markerfacecolor="white", markeredgewidth=0.6)  # fmt: skip
         axes.plot(z.real[kept], -z.imag[kept], linestyle="none" if one.fit else "-", linewidth=0.5, marker=marker,
                   color=colour)  # fmt: skip
         if one.fit is not None:
-            axes.plot(one.fit.fitted_ohm.real, -one.fit.fitted_ohm.imag, color="black", linewidth=0.7, zorder=3)
+            fitted = one.fit.fitted_ohm / unit
+            axes.plot(fitted.real, -fitted.imag, color="black", linewidth=0.7, zorder=3)
         at = _one_hertz(one.spectrum)
         if at is not None:
             axes.plot(z.real[at], -z.imag[at], "*", markersize=6, color=colour, markeredgecolor="black",
                       markeredgewidth=0.5, zorder=4)  # fmt: skip
-    one_scale(axes, [one.spectrum for one in found], headroom=1.55 if words else 1.15)
-    frame(axes, "Re Z / Ω", "−Im Z / Ω", few_x=4, few_y=4)
+    one_scale(axes, [one.spectrum for one in found], headroom=1.55 if words else 1.15, unit=unit)
+    frame(axes, f"Re Z / {name}", f"−Im Z / {name}", few_x=4, few_y=4)
     fit = found[0].fit
     if words and fit is not None and len(found) == 1:
         texts = [f"R{_BELOW[number]} = {_sure(fit.parameters[name], fit.sd[name])} Ω"
@@ -187,11 +196,17 @@ def _one_hertz(spectrum: ImpedanceSpectrum) -> int | None:
     return int(np.argmin(np.abs(np.log(f / STATIONARY_ABOVE_HZ))))
 
 
-def one_scale(axes: Axes, spectra: Sequence[ImpedanceSpectrum], headroom: float) -> None:
+def ohms(spectra: Sequence[ImpedanceSpectrum]) -> tuple[float, str]:
+    """Choose the unit in which a panel's numbers stay short: its size in ohm, and its name."""
+    largest = max(float(np.abs(one.impedance_ohm).max()) for one in spectra)
+    return next((size, name) for size, name in _UNITS if largest >= size * 2 or name == _UNITS[-1][1])
+
+
+def one_scale(axes: Axes, spectra: Sequence[ImpedanceSpectrum], headroom: float, unit: float = 1.0) -> None:
     """Give both axes the same ohms per centimetre, from the origin, so that a semicircle is one."""
-    width = max(float(one.impedance_ohm.real.max()) for one in spectra)
-    height = max(float(-one.impedance_ohm.imag.min()) for one in spectra)
-    lowest = min(0.0, *(float(-one.impedance_ohm.imag.max()) for one in spectra))
+    width = max(float(one.impedance_ohm.real.max()) for one in spectra) / unit
+    height = max(float(-one.impedance_ohm.imag.min()) for one in spectra) / unit
+    lowest = min(0.0, *(float(-one.impedance_ohm.imag.max()) / unit for one in spectra))
     box = axes.get_window_extent()
     scale = max(1.08 * width / box.width, (headroom * height - 1.1 * lowest) / box.height, 1e-12)
     floor = 1.1 * lowest - 0.04 * scale * box.height

@@ -41,6 +41,7 @@ def figure(analysis: Analysis) -> Figure:
 def panel(axes: Axes, analysis: Analysis, share: str) -> None:
     """Draw one loss of all groups. A dot is a cell; rates with their standard deviations stand in the legend."""
     known = [one for one in analysis.rates if share in one.rates]
+    known = [one for one in known if _points(analysis.cells, one.group, share)]
     if not known:
         empty(axes, "no loss rate: two measured cycles are needed")
         return

@@ -21,6 +21,8 @@ from labctl.analysis.style import (
     empty,
     frame,
     grid,
+    headed,
+    in_rows,
     sheet,
     small,
 )
@@ -99,13 +101,17 @@ def over_cycles(analysis: Analysis, state: str = "charged") -> Figure:
     }
     shown = [group for group, cells in groups.items() if cells]
     with mpl.rc_context(PRINT):
-        drawn = sheet(SINGLE if len(shown) < 2 else DOUBLE, 72.0, analysis.mode, f"{state} cells")
-        row = grid(drawn, 1, max(1, len(shown)), left=7.0, right=4.5, bottom=10.0, top=11.0, across=9.0)[0]
+        bands, columns = in_rows(len(shown))
+        drawn = sheet(SINGLE if len(shown) < 2 else DOUBLE, 6.0 + 66.0 * bands, analysis.mode, f"{state} cells")
+        lines = grid(drawn, bands, columns, left=7.0, right=4.5, bottom=10.0, top=11.0, across=9.0, between=16.0)
+        row = [axes for line in lines for axes in line]
+        for axes in row[max(1, len(shown)) :]:
+            axes.set_axis_off()
         if not shown:
             empty(row[0], "no spectra")
         for number, (axes, group) in enumerate(zip(row, shown, strict=False)):
             _stack(axes, groups[group], state, analysis.settings.recipe)
-            axes.set_title(f"{'abcdefghij'[number % 10]}  {group}")
+            headed(axes, f"{'abcdefghij'[number % 10]}  {group}")
     return drawn
 
 
@@ -134,7 +140,7 @@ def _stack(axes: Axes, cells: Sequence[CellResult], state: str, recipe: Recipe) 
     axes.set_xlim(_SHOWN_PPM[1], _SHOWN_PPM[0])
     axes.set_ylim(-0.15, top + 0.1)
     axes.spines["left"].set_visible(False)
-    frame(axes, "shift against LiCl / ppm (shaded: integrated)")
+    frame(axes, "shift against LiCl / ppm")
     axes.set_ylabel("signal / arb. unit")
     axes.yaxis.set_label_coords(-0.025, 0.5)
 
