@@ -276,6 +276,14 @@ def test_an_analysis_without_comparisons_says_why(parts, tmp_path, monkeypatch):
         assert reason in shown
 
 
+def test_a_flag_of_no_cell_is_on_the_campaigns_page(parts, tmp_path, monkeypatch):
+    analysis = replace(whole(parts, whole_cell(parts)), flags=("x/operation.json: cannot be read",
+                       "bare-01: first charge beyond linearity"))  # fmt: skip
+    shown = " ".join(next(iter(written(analysis, tmp_path, monkeypatch).values())).itertext())
+    assert shown.count("x/operation.json: cannot be read") == 1
+    assert shown.count("first charge beyond linearity") == 1
+
+
 def test_hostile_names_are_text_and_safe_as_files(parts, tmp_path, monkeypatch):
     folder = tmp_path / "deep" / "report"
     cells = [whole_cell(parts, name, group=name) if index < 2 else bare(name) for index, name in enumerate(HOSTILE)]
