@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from labctl.analysis.flags import Flag
 from labctl.analysis.model import Measured, State
 from labctl.analysis.morphology import Fractions, MorphologySettings, Phases, deconvolve
+from labctl.analysis.morphology.line_fit import solve
+from labctl.analysis.morphology.prepared import prepare
 from labctl.analysis.settings import Settings
 from labctl.analysis.spectrum import Spectrum
 from labctl.analysis.transform import Grid, axis_of
@@ -90,9 +92,9 @@ def told(
     if quadrature is None or not unsure:
         return one
     turned = replace(flat, intensity=math.cos(unsure) * flat.intensity - math.sin(unsure) * quadrature)
-    start = list(zip(one.positions_ppm, one.fwhm_ppm, one.lorentz_share, strict=True))
-    other = deconvolve(turned, soc=soc, state=label, settings=settings, start=start)
-    moved = [abs(a - b) for a, b in zip(other.fractions, one.fractions, strict=True)]
+    start = np.array([one.positions_ppm, one.fwhm_ppm, one.lorentz_share]).T
+    areas = solve(prepare(turned, settings, soc, label).problem, start).areas
+    moved = np.abs(areas / areas.sum() - np.array(one.areas) / one.fit_sum).tolist()
     sd = Phases(*(math.hypot(*both) for both in zip(one.sd, moved, strict=True)))
     said = f"the phase, known to {phase_sd_deg:.2f}°, moves them by up to {100.0 * max(moved):.1f} points"
     return replace(one, sd=sd, flags=(*one.flags, said))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from labctl.analysis.model import Analysis, CellResult
 from labctl.analysis.pages.campaign import campaign_page
@@ -13,6 +13,9 @@ from labctl.analysis.pages.cell import cell_page
 from labctl.analysis.pages.files import write
 from labctl.analysis.pages.sources import page_names
 from labctl.analysis.raw import RawFiles
+
+#: Measured cycles up to which a report draws every figure; each costs a quarter of a second.
+_DRAWN: Final = 40
 
 
 def write_report(analysis: Analysis, folder: Path, truth: Mapping[str, Any] | None = None, *, jobs: int = 1) -> Path:
@@ -38,7 +41,8 @@ def write_report(analysis: Analysis, folder: Path, truth: Mapping[str, Any] | No
     for name in ("figures", "cells"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     names = page_names((cell.campaign, cell.cell) for cell in analysis.cells)
-    tasks = [_task(analysis, cell, names[cell.campaign, cell.cell], folder, truth) for cell in analysis.cells]
+    brief = sum(one.measured is not None for cell in analysis.cells for one in cell.cycles) > _DRAWN
+    tasks = [_task(analysis, cell, names[cell.campaign, cell.cell], folder, truth, brief) for cell in analysis.cells]
     target = folder / "report.html"
 
     def whole() -> None:
@@ -63,17 +67,22 @@ class _Task:
     folder: Path
     raw: Sequence[RawFiles]
     truth: Mapping[str, Any] | None
+    brief: bool
 
 
-def _task(analysis: Analysis, cell: CellResult, name: str, folder: Path, truth: Mapping[str, Any] | None) -> _Task:
+def _task(
+    analysis: Analysis, cell: CellResult, name: str, folder: Path, truth: Mapping[str, Any] | None, brief: bool
+) -> _Task:
     alone = replace(analysis, cells=(cell,), groups=(), comparisons=(), rates=(), conversions=(), raw=())
     raw = [one for one in analysis.raw if one.campaign == cell.campaign and one.cell in (cell.cell, "reference")]
-    return _Task(alone, cell, name, folder, raw, truth)
+    return _Task(alone, cell, name, folder, raw, truth, brief)
 
 
 def _write_cell(task: _Task) -> None:
     cells = task.folder / "cells"
-    text = cell_page(task.analysis, task.cell, task.name, cells, task.folder / "figures", task.raw, task.truth)
+    text = cell_page(
+        task.analysis, task.cell, task.name, cells, task.folder / "figures", task.raw, task.truth, brief=task.brief
+    )
     write(cells / f"{task.name}.html", text.encode("utf-8"))
 
 

@@ -167,9 +167,9 @@ def whole(parts, *cells, raw=()):
 
 def written(analysis, folder, monkeypatch, truth=None):
     """Write the report without its figures; give all pages, parsed as XML, which forgives nothing."""
-    monkeypatch.setattr(pictures, "figures_of", lambda *_: [])
+    monkeypatch.setattr(pictures, "figures_of", lambda *_, **__: [])
     for module in ("cell", "campaign"):
-        monkeypatch.setattr(f"labctl.analysis.pages.{module}.figures_of", lambda *_: [])
+        monkeypatch.setattr(f"labctl.analysis.pages.{module}.figures_of", lambda *_, **__: [])
     first = write_report(analysis, folder, truth)
     paths = [first, *sorted((folder / "cells").iterdir())]
     return {
@@ -276,6 +276,14 @@ def test_an_analysis_without_comparisons_says_why(parts, tmp_path, monkeypatch):
         assert reason in shown
 
 
+def test_a_flag_of_no_cell_is_on_the_campaigns_page(parts, tmp_path, monkeypatch):
+    analysis = replace(whole(parts, whole_cell(parts)), flags=("x/operation.json: cannot be read",
+                       "bare-01: first charge beyond linearity"))  # fmt: skip
+    shown = " ".join(next(iter(written(analysis, tmp_path, monkeypatch).values())).itertext())
+    assert shown.count("x/operation.json: cannot be read") == 1
+    assert shown.count("first charge beyond linearity") == 1
+
+
 def test_hostile_names_are_text_and_safe_as_files(parts, tmp_path, monkeypatch):
     folder = tmp_path / "deep" / "report"
     cells = [whole_cell(parts, name, group=name) if index < 2 else bare(name) for index, name in enumerate(HOSTILE)]
@@ -294,6 +302,16 @@ def test_hostile_names_are_text_and_safe_as_files(parts, tmp_path, monkeypatch):
     for page in pages.values():
         assert not list(page.iter("script"))
         assert all(one.get("src").startswith("data:") for one in page.iter("img"))
+
+
+def test_several_processes_write_the_same_pages(tmp_path, monkeypatch):
+    monkeypatch.setattr("labctl.analysis.pages.campaign.figures_of", lambda *_, **__: [])
+    cells = tuple(bare(name) for name in ("a", "b", "c"))
+    analysis = Analysis("live", ("trial",), cells, (), Settings())
+    one, two = (write_report(analysis, tmp_path / str(jobs), jobs=jobs).parent for jobs in (1, 2))
+    for path in sorted(one.rglob("*.html")):
+        assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
+    assert len(list(two.rglob("*.html"))) == 4
 
 
 def test_files_are_told_apart_where_capitals_are_not():

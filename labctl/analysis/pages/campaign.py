@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from labctl.analysis.flags import NAMES, name_of
+from labctl.analysis.flags import NAMES, name_of, within
 from labctl.analysis.model import Analysis, CellResult
 from labctl.analysis.page import (
     Column,
@@ -70,6 +70,10 @@ def _body(
     for group in dict.fromkeys(cell.group for cell in analysis.cells):
         yield heading(f"Group {group or '(none)'}", 3)
         yield drawn.at(f"group {group}")
+    cycling = drawn.at("cycling")
+    if cycling:
+        yield heading("All groups over the cycles", 3)
+        yield cycling
     deposits = drawn.at("deposits")
     if deposits:
         yield heading("Deposits of the groups", 3)
@@ -142,7 +146,10 @@ def _gathered(analysis: Analysis) -> list[str]:
         alike = named.get(name_of(text), set()) if name_of(text) in NAMES else set()
         said = f"{NAMES[name_of(text)]} (numbers on the cells' pages)" if len(alike) > 1 else text
         found.setdefault(said, {}).update(names)
-    return [f"{', '.join(names)}: {said}" for said, names in found.items()]
+    known = {f"{group.group}, cycle {group.cycle}: {text}" for group in analysis.groups for text in group.flags}
+    known |= {within(cell.cell, text) for cell in analysis.cells for text in cell.flags}
+    others = [text for text in dict.fromkeys(analysis.flags) if text not in known]
+    return others + [f"{', '.join(names)}: {said}" for said, names in found.items()]
 
 
 def _all_flags(analysis: Analysis) -> Iterator[tuple[str, str]]:

@@ -36,6 +36,8 @@ def cell_page(
     pictures: Path,
     raw: Sequence[RawFiles],
     truth: Mapping[str, Any] | None,
+    *,
+    brief: bool = False,
 ) -> str:
     """Give the page of a cell.
 
@@ -51,9 +53,11 @@ def cell_page(
         Of this cell and of the references it was measured against.
     truth : mapping or None
         Of a simulated laboratory.
+    brief : bool
+        Leave out the figures that cost most time.
     """
     writer = _Cell(analysis, cell, Sources(folder, raw), truth)
-    drawn = Pictures(pictures, figures_of(analysis, cell, name, truth))
+    drawn = Pictures(pictures, figures_of(analysis, cell, name, truth, brief=brief))
     return page(f"Cell {cell.cell}", analysis.mode, list(writer.body(drawn)))
 
 

@@ -165,7 +165,7 @@ def _dynamic(series: DynamicSeries, sources: Sources, notes: Notes) -> Html:
     for index, one in enumerate(series.fits):
         soc = float(series.soc[index])
         rows.append([
-            str(index + 1),
+            str(series.numbers[index] if series.numbers else index + 1),
             number(float(series.charge_mAh[index])),
             number(float(series.voltage_V[index])),
             number(100.0 * soc, digits=3) if math.isfinite(soc) else Missing("the state of charge is not known"),
@@ -193,7 +193,7 @@ def _operando(series: OperandoSpectra, sources: Sources, notes: Notes) -> Html:
     rows: list[list[Content]] = []
     for index, integral in enumerate(series.integral):
         row: list[Content] = [
-            str(index + 1),
+            str(series.numbers[index] if series.numbers else index + 1),
             series.sort[index],
             number(float(series.middle_h[index])),
             number(float(series.charge_mAh[index])),

@@ -75,7 +75,8 @@ def comparisons(analysis: Analysis, notes: Notes) -> Iterator[str]:
             "yes" if one.p_adjusted < 1.0 - result.confidence else "not shown",
         ])  # fmt: skip
     columns = [
-        Column("what"), Column("difference", "%", "difference"), Column(f"{sure:.0%} interval", "%", "difference"),
+        Column("what"), Column("difference", "%", "difference"),
+        Column(f"{100 * sure:.0f} % interval", "%", "difference"),
         Column("p", "1", "p"), Column("p, adjusted", "1", "p"), Column("differ?"),
     ]  # fmt: skip
     yield table(columns, rows, "Differences in percent of the first charge", notes)
@@ -90,9 +91,12 @@ def _in_words(one: ShareComparison) -> str:
              for name, side in ((one.second, result.second), (one.first, result.first))]  # fmt: skip
     low, high = (number(value, digits=3) for value in (result.low, result.high))
     _, _, judgement = result.sentence.partition("; ")
+    if result.significant and one.p_adjusted >= 1.0 - result.confidence:
+        together = number(one.p_adjusted, digits=2)
+        judgement += f". Over all comparisons of this analysis together that is not shown (adjusted p = {together})"
     return (
         f"{one.share}, cycle {one.cycle}: {' against '.join(sides)}, a difference of "
-        f"{number(result.difference, digits=3)} %, {result.confidence:.0%} interval {low} to {high} % "
+        f"{number(result.difference, digits=3)} %, {100 * result.confidence:.0f} % interval {low} to {high} % "
         f"(Welch t = {result.t:.2f}, df = {result.df:.2f}, p = {number(result.p, digits=2)}): {judgement}."
     )
 

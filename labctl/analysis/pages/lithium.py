@@ -39,7 +39,10 @@ def sections(
     yield _spectra(measured, sources, notes)
     yield _sample(measured, notes)
     yield heading("Deposits", 3)
-    yield drawn.at(f"deposits {one.cycle}")
+    lines = drawn.at(f"deposits {one.cycle}")
+    if measured.deposits and not lines:
+        yield paragraph("The fitted lines are not drawn in a report of so many measured cycles; they are listed below.")
+    yield lines
     yield from _deposits(measured, notes)
 
 

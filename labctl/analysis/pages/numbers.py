@@ -64,7 +64,10 @@ class Scale:
 
     def unit(self, unit: str) -> str:
         """Give the unit with the power before it."""
-        return f"10{str(self.power).translate(_RAISED)} {unit}" if self.power else unit
+        if not self.power:
+            return unit
+        power = f"10{str(self.power).translate(_RAISED)}"
+        return power if unit == "1" else f"{power} {unit}"
 
     def number(self, value: float, sd: float | None = None, *, digits: int = _DIGITS) -> str:
         """Write a number in this scale, as :func:`number` does."""

@@ -26,10 +26,10 @@ class Drawing:
     name : str
         Of its file, without an ending.
     place : str
-        Where it stands. On the campaign's page: ``groups``, ``group <name>``, ``deposits``, ``comparisons``, ``rates``,
-        ``conversion <campaign>``. On a cell's: ``cell`` (beside the table of all cycles), or ``nmr``, ``deposits``,
-        ``impedance``, ``dynamic``, ``operando``, each with the number of its cycle, as ``nmr 15``, the last two with
-        their step besides.
+        Where it stands. On the campaign's page: ``groups``, ``group <name>``, ``cycling``, ``deposits``,
+        ``comparisons``, ``rates``, ``conversion <campaign>``. On a cell's: ``cell`` (beside the table of all cycles),
+        or ``nmr``, ``deposits``, ``impedance``, ``dynamic``, ``operando``, each with the number of its cycle, as
+        ``nmr 15``, the last two with their step besides.
     alternative : str
         What it shows, for who can't see it.
     caption : str
@@ -46,19 +46,24 @@ class Drawing:
 
 
 def figures_of(
-    analysis: Analysis, cell: CellResult | None, page_name: str, truth: Mapping[str, Any] | None
+    analysis: Analysis,
+    cell: CellResult | None,
+    page_name: str,
+    truth: Mapping[str, Any] | None,
+    *,
+    brief: bool = False,
 ) -> list[Drawing]:
     """List the figures of a cell's page, or of the campaign's page where there is no cell.
 
-    This is the one place where a figure joins the report.
+    This is the one place where a figure joins the report. A ``brief`` one has no figure of each spectrum's lines.
     """
     if cell is None:
         return [*_of_groups(analysis, truth), *_of_campaigns(analysis)]
-    return [drawing for one in cell.cycles for drawing in _of_cycle(analysis, cell, one, page_name, truth)]
+    return [drawing for one in cell.cycles for drawing in _of_cycle(analysis, cell, one, page_name, truth, brief)]
 
 
 def _of_cycle(
-    analysis: Analysis, cell: CellResult, one: CycleResult, page_name: str, truth: Mapping[str, Any] | None
+    analysis: Analysis, cell: CellResult, one: CycleResult, page_name: str, truth: Mapping[str, Any] | None, brief: bool
 ) -> Iterator[Drawing]:
     from labctl.analysis import figures
     from labctl.analysis.plots import deposits, dynamic, nyquist, operando
@@ -75,7 +80,7 @@ def _of_cycle(
             partial(figures.cell_figure, analysis, cell, one, truth),
         )
         for state, found in measured.deposits.items():
-            if state in measured.states:
+            if state in measured.states and not brief:
                 yield Drawing(
                     f"deposits-{page_name}-{number}-{state}",
                     f"deposits {one.cycle}",
@@ -114,7 +119,7 @@ def _of_cycle(
 
 def _of_groups(analysis: Analysis, truth: Mapping[str, Any] | None) -> Iterator[Drawing]:
     from labctl.analysis import figures
-    from labctl.analysis.plots import deposits, rates
+    from labctl.analysis.plots import cycling, deposits, rates, spectra
 
     if analysis.groups:
         yield Drawing(
@@ -133,6 +138,22 @@ def _of_groups(analysis: Analysis, truth: Mapping[str, Any] | None) -> Iterator[
             "points are evaluated, hollow ones drift during their own measurement; stripped is after the hold, when "
             "the substrate is bare.",
             partial(figures.group_figure, analysis, group, truth),
+        )
+    if any(len(cell.cycles) > 1 for cell in analysis.cells):
+        yield Drawing(
+            "cycling",
+            "cycling",
+            "Capacity, efficiency and health of every group over the cycles",
+            "Lines are single cells, coloured by their group.",
+            partial(cycling.figure, analysis),
+        )
+    if any(one.measured and "charged" in one.measured.states for cell in analysis.cells for one in cell.cycles):
+        yield Drawing(
+            "spectra",
+            "cycling",
+            "Spectra of the charged state over the cycles in every group",
+            "Spectra of the charged state, per scan and receiver gain.",
+            partial(spectra.over_cycles, analysis),
         )
     if any(deposits.found(cell) for cell in analysis.cells):
         yield Drawing(
