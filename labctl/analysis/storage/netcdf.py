@@ -9,6 +9,7 @@ The same variables give the same bytes with the same versions of HDF5 and h5py: 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -29,6 +30,8 @@ _LARGEST_ATTRIBUTE: Final = 60_000
 _SCALAR: Final = h5s.create(h5s.SCALAR)
 _LISTS: Final = h5py.vlen_dtype(h5py.ref_dtype)
 _USERS: Final = np.dtype([("dataset", h5py.ref_dtype), ("dimension", np.int32)])
+#: HDF5 tells files in memory apart by their names; these are nowhere in their bytes.
+_NUMBER: Final = itertools.count()
 #: What the netCDF library calls a dimension that has no variable.
 _BARE: Final = "This is a netCDF dimension but not a netCDF variable."
 
@@ -71,7 +74,8 @@ def image(variables: Sequence[Variable], attributes: Mapping[str, Any]) -> bytes
     creation = h5p.create(h5p.FILE_CREATE)
     creation.set_link_creation_order(h5p.CRT_ORDER_TRACKED | h5p.CRT_ORDER_INDEXED)
     creation.set_obj_track_times(False)
-    file = h5f.create(b"results.nc", h5f.ACC_TRUNC, fcpl=creation, fapl=access)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    file = h5f.create(b"results-%d" % next(_NUMBER), h5f.ACC_TRUNC, fcpl=creation, fapl=access)
     try:
         root = h5py.h5g.open(file, b"/")
         versions = f"version=2,hdf5={h5py.version.hdf5_version},h5py={h5py.version.version}"
@@ -124,17 +128,20 @@ def _attach(
     pointers = {name: h5r.create(scale, b".", h5r.OBJECT) for name, scale in scales.items()}
     users: dict[str, list[tuple[Any, int]]] = {name: [] for name in scales}
     kind = h5t.py_create(_LISTS, logical=True)
+    lists: dict[tuple[str, ...], NDArray[Any]] = {}
     for dataset, dimensions in places:
-        lists = np.empty(len(dimensions), dtype=object)
-        for axis, name in enumerate(dimensions):
-            lists[axis] = np.array([pointers[name]], dtype=h5py.ref_dtype)
-        h5a.create(dataset, b"DIMENSION_LIST", kind, _space((len(dimensions),))).write(lists.astype(_LISTS))
+        if dimensions not in lists:
+            found = np.empty(len(dimensions), dtype=_LISTS)
+            for axis, name in enumerate(dimensions):
+                found[axis] = np.array([pointers[name]], dtype=h5py.ref_dtype)
+            lists[dimensions] = found
+        h5a.create(dataset, b"DIMENSION_LIST", kind, _space((len(dimensions),))).write(lists[dimensions])
         pointer = h5r.create(dataset, b".", h5r.OBJECT)
         for axis, name in enumerate(dimensions):
             users[name].append((pointer, axis))
-    for name, found in users.items():
-        if found:
-            content = np.array(found, dtype=_USERS)
+    for name, using in users.items():
+        if using:
+            content = np.array(using, dtype=_USERS)
             attribute = h5a.create(scales[name], b"REFERENCE_LIST", h5t.py_create(_USERS, logical=True),
                                    _space(content.shape))  # fmt: skip
             attribute.write(content)
@@ -175,8 +182,9 @@ def _dataset(file: h5f.FileID, one: Variable) -> h5d.DatasetID:
         properties.set_deflate(_LEVEL)
     if fill is not None:
         properties.set_fill_value(np.array(fill, dtype=values.dtype))
-    dataset = h5d.create(file, one.name.encode(), _kind(values.dtype), _space(values.shape), properties)
-    dataset.write(h5s.ALL, h5s.ALL, values)
+    kind = _kind(values.dtype)
+    dataset = h5d.create(file, one.name.encode(), kind, _space(values.shape), properties)
+    dataset.write(h5s.ALL, h5s.ALL, values, kind)
     return dataset
 
 
@@ -199,7 +207,7 @@ def _attribute(target: Any, name: str, value: Any) -> None:
         if content.dtype == np.int64:
             content = content.astype(np.int32)
         kind, space = _kind(content.dtype), _space(content.shape)
-    h5a.create(target, name.encode(), kind, space).write(content)
+    h5a.create(target, name.encode(), kind, space).write(content, kind)
 
 
 @lru_cache(maxsize=2048)
