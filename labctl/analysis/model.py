@@ -81,6 +81,8 @@ class State:
         Integral of the electrolyte's line, its deviation, and its shift; None where it is not to be seen.
     phase_deg, phase_source : float, str
         What the spectrum was turned by, and who said so.
+    phase_sd_deg : float or None
+        Its standard deviation.
     """
 
     token: str
@@ -94,6 +96,7 @@ class State:
     electrolyte_ppm: float | None = None
     phase_deg: float | None = None
     phase_source: str = ""
+    phase_sd_deg: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
