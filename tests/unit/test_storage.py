@@ -161,7 +161,9 @@ def test_every_table_is_a_csv_with_units_in_its_head_and_nothing_for_nothing(fol
     for path in folder.rglob("*.csv"):
         text = path.read_bytes().decode("utf-8")
         assert "nan" not in text.lower().replace("\n", ",").split(",")
-        assert polars.read_csv(path).height == text.count("\n") - 1
+        frame = polars.read_csv(path)
+        assert frame.height == text.count("\n") - 1
+        assert set(frame["mode"]) == {"simulated"}
     cycles = polars.read_csv(place / "bare-01.cycles.csv", try_parse_dates=True)
     assert cycles["discharge_capacity_mAh"].to_list() == cell.discharge_capacity_mAh.values.tolist()
     assert cycles["charge_energy_mWh"].null_count() == 1

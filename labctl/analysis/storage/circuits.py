@@ -280,7 +280,8 @@ def _places(whole: NDArray[np.float64], part: NDArray[np.float64]) -> NDArray[np
     """Say at which points of a spectrum those of its evaluated part are; they may differ by rounding."""
     if len(part) == len(whole) and np.array_equal(part, whole):
         return np.arange(len(whole))
-    return np.asarray(np.abs(np.log(whole)[:, None] - np.log(part)[None, :]).argmin(axis=0), dtype=np.intp)
+    nearest = np.abs(np.log(whole)[:, None] - np.log(part)[None, :]).argmin(axis=0)
+    return np.asarray(nearest, dtype=np.intp)
 
 
 def _spread(count: int, places: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:

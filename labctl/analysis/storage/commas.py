@@ -11,11 +11,11 @@ import polars
 from labctl.analysis.storage.tables import Column, Table
 
 
-def sheets(table: Table) -> Iterator[tuple[str, bytes]]:
-    """Give each CSV of a table, its rows and its curves, by name."""
-    yield table.name, _bytes({one.name: _series(table, one) for one in table.used})
+def sheets(table: Table, mode: str) -> Iterator[tuple[str, bytes]]:
+    """Give each CSV of a table, its rows and its curves, by name; ``mode`` is their last column."""
+    yield table.name, _bytes({one.name: _series(table, one) for one in table.used}, mode)
     if table.points and table.longest:
-        yield table.points, _bytes(_long(table))
+        yield table.points, _bytes(_long(table), mode)
 
 
 def _long(table: Table) -> dict[str, polars.Series]:
@@ -38,8 +38,7 @@ def _series(table: Table, one: Column) -> polars.Series:
     return polars.Series(table.column(one), nan_to_null=True)
 
 
-def _bytes(columns: dict[str, polars.Series]) -> bytes:
+def _bytes(columns: dict[str, polars.Series], mode: str) -> bytes:
     buffer = io.BytesIO()
-    # An empty text would be written as two quotes, which is something else than nothing.
-    polars.DataFrame(columns).write_csv(buffer)
+    polars.DataFrame(columns).with_columns(polars.lit(mode).alias("mode")).write_csv(buffer)
     return buffer.getvalue()

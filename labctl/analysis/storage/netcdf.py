@@ -9,6 +9,7 @@ The same variables give the same bytes with the same versions of HDF5 and h5py: 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -26,8 +27,11 @@ _WORTH_IT: Final = 4096
 _LEVEL: Final = 4
 #: HDF5 keeps attributes in a header of 64 KiB.
 _LARGEST_ATTRIBUTE: Final = 60_000
+_SCALAR: Final = h5s.create(h5s.SCALAR)
 _LISTS: Final = h5py.vlen_dtype(h5py.ref_dtype)
 _USERS: Final = np.dtype([("dataset", h5py.ref_dtype), ("dimension", np.int32)])
+#: HDF5 tells files in memory apart by their names; these are nowhere in their bytes.
+_NUMBER: Final = itertools.count()
 #: What the netCDF library calls a dimension that has no variable.
 _BARE: Final = "This is a netCDF dimension but not a netCDF variable."
 
@@ -70,7 +74,8 @@ def image(variables: Sequence[Variable], attributes: Mapping[str, Any]) -> bytes
     creation = h5p.create(h5p.FILE_CREATE)
     creation.set_link_creation_order(h5p.CRT_ORDER_TRACKED | h5p.CRT_ORDER_INDEXED)
     creation.set_obj_track_times(False)
-    file = h5f.create(b"results.nc", h5f.ACC_TRUNC, fcpl=creation, fapl=access)
+    access.set_fclose_degree(h5f.CLOSE_STRONG)
+    file = h5f.create(b"results-%d" % next(_NUMBER), h5f.ACC_TRUNC, fcpl=creation, fapl=access)
     try:
         root = h5py.h5g.open(file, b"/")
         versions = f"version=2,hdf5={h5py.version.hdf5_version},h5py={h5py.version.version}"
@@ -104,7 +109,7 @@ def _scales(file: h5f.FileID, variables: Sequence[Variable]) -> dict[str, h5d.Da
         if dimension in coordinates:
             dataset, label = _dataset(file, coordinates[dimension]), dimension
         else:
-            dataset = h5d.create(file, dimension.encode(), h5t.IEEE_F32BE, h5s.create_simple((size,)), _plain())
+            dataset = h5d.create(file, dimension.encode(), h5t.IEEE_F32BE, _space((size,)), _PLAIN)
             label = f"{_BARE}{size:10d}"
         h5ds.set_scale(dataset, label.encode())
         _attribute(dataset, "_Netcdf4Dimid", number)
@@ -122,28 +127,44 @@ def _attach(
     """
     pointers = {name: h5r.create(scale, b".", h5r.OBJECT) for name, scale in scales.items()}
     users: dict[str, list[tuple[Any, int]]] = {name: [] for name in scales}
-    kind, spaces = h5t.py_create(_LISTS, logical=True), {rank: h5s.create_simple((rank,)) for rank in (1, 2, 3, 4)}
+    kind = h5t.py_create(_LISTS, logical=True)
+    lists: dict[tuple[str, ...], NDArray[Any]] = {}
     for dataset, dimensions in places:
-        lists = np.empty(len(dimensions), dtype=object)
-        for axis, name in enumerate(dimensions):
-            lists[axis] = np.array([pointers[name]], dtype=h5py.ref_dtype)
-        h5a.create(dataset, b"DIMENSION_LIST", kind, spaces[len(dimensions)]).write(lists.astype(_LISTS))
+        if dimensions not in lists:
+            found = np.empty(len(dimensions), dtype=_LISTS)
+            for axis, name in enumerate(dimensions):
+                found[axis] = np.array([pointers[name]], dtype=h5py.ref_dtype)
+            lists[dimensions] = found
+        h5a.create(dataset, b"DIMENSION_LIST", kind, _space((len(dimensions),))).write(lists[dimensions])
         pointer = h5r.create(dataset, b".", h5r.OBJECT)
         for axis, name in enumerate(dimensions):
             users[name].append((pointer, axis))
-    for name, found in users.items():
-        if found:
-            content = np.array(found, dtype=_USERS)
+    for name, using in users.items():
+        if using:
+            content = np.array(using, dtype=_USERS)
             attribute = h5a.create(scales[name], b"REFERENCE_LIST", h5t.py_create(_USERS, logical=True),
-                                   h5s.create_simple(content.shape))  # fmt: skip
+                                   _space(content.shape))  # fmt: skip
             attribute.write(content)
 
 
-def _plain() -> h5p.PropDCID:
+def _properties() -> h5p.PropDCID:
     """Give properties of a dataset that keeps no times."""
     properties = h5p.create(h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)
     return properties
+
+
+_PLAIN: Final = _properties()
+
+
+@lru_cache(maxsize=64)
+def _kind(dtype: np.dtype[Any]) -> h5t.TypeID:
+    return h5t.py_create(dtype)
+
+
+@lru_cache(maxsize=64)
+def _space(shape: tuple[int, ...]) -> h5s.SpaceID:
+    return h5s.create_simple(shape)
 
 
 def _dataset(file: h5f.FileID, one: Variable) -> h5d.DatasetID:
@@ -151,16 +172,19 @@ def _dataset(file: h5f.FileID, one: Variable) -> h5d.DatasetID:
     if values.dtype.kind == "U":
         strings = h5py.Group(file).create_dataset(one.name, data=values.astype(object), dtype=h5py.string_dtype())
         return strings.id
-    properties = _plain()
-    if values.nbytes >= _WORTH_IT and values.ndim:
+    properties = _PLAIN
+    fill = one.attributes.get("_FillValue")
+    if values.nbytes >= _WORTH_IT or fill is not None:
+        properties = _properties()
+    if values.nbytes >= _WORTH_IT:
         properties.set_chunk(values.shape)
         properties.set_shuffle()
         properties.set_deflate(_LEVEL)
-    if (fill := one.attributes.get("_FillValue")) is not None:
+    if fill is not None:
         properties.set_fill_value(np.array(fill, dtype=values.dtype))
-    kind = h5t.py_create(values.dtype)
-    dataset = h5d.create(file, one.name.encode(), kind, h5s.create_simple(values.shape), properties)
-    dataset.write(h5s.ALL, h5s.ALL, values)
+    kind = _kind(values.dtype)
+    dataset = h5d.create(file, one.name.encode(), kind, _space(values.shape), properties)
+    dataset.write(h5s.ALL, h5s.ALL, values, kind)
     return dataset
 
 
@@ -182,8 +206,8 @@ def _attribute(target: Any, name: str, value: Any) -> None:
         content = np.atleast_1d(np.asarray(value))
         if content.dtype == np.int64:
             content = content.astype(np.int32)
-        kind, space = h5t.py_create(content.dtype), h5s.create_simple(content.shape)
-    h5a.create(target, name.encode(), kind, space).write(content)
+        kind, space = _kind(content.dtype), _space(content.shape)
+    h5a.create(target, name.encode(), kind, space).write(content, kind)
 
 
 @lru_cache(maxsize=2048)
@@ -197,4 +221,4 @@ def _text(value: str) -> tuple[Any, Any, NDArray[Any]]:
     kind.set_strpad(h5t.STR_NULLPAD)
     if not value.isascii():
         kind.set_cset(h5t.CSET_UTF8)
-    return kind, h5s.create(h5s.SCALAR), np.array(raw, dtype=f"S{len(raw)}")
+    return kind, _SCALAR, np.array(raw, dtype=f"S{len(raw)}")

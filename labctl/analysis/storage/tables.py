@@ -124,7 +124,7 @@ class Table:
             return np.array([-1 if value is None else int(bool(value)) for value in values], dtype=np.int8)
         if one.kind == "count" and None not in values:
             return np.array(values, dtype=np.int32)
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        return _finite(np.array([np.nan if value is None else value for value in values], dtype=np.float64))
 
     @property
     def longest(self) -> int:
@@ -138,6 +138,7 @@ class Table:
             if one.name in row:
                 values = row[one.name]
                 found[index, : len(values)] = values
+        found = _finite(found)
         return found.astype(np.float32) if one.noise and self._coarse(one, found) else found
 
     def _coarse(self, one: Column, values: NDArray[np.float64]) -> bool:
@@ -146,6 +147,11 @@ class Table:
         with np.errstate(invalid="ignore"):
             largest = np.fmax.reduce(np.abs(values), axis=1, initial=0.0)
         return bool(np.all(largest * np.finfo(np.float32).eps < 0.01 * noise))
+
+
+def _finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Take what is infinite for missing, as the JSON does."""
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def seconds(stamp: str | None) -> float:

@@ -66,7 +66,9 @@ def _write(
     content = image([*found, *more], {name: value for name, value in attributes.items() if value is not None})
     written = [put(stem.with_name(f"{stem.name}.nc"), content)]
     for table in filled:
-        written += [put(stem.with_name(f"{stem.name}.{name}.csv"), data) for name, data in sheets(table)]
+        written += [
+            put(stem.with_name(f"{stem.name}.{name}.csv"), data) for name, data in sheets(table, attributes["mode"])
+        ]
     possible = {name for table in tables for name in (table.name, table.points) if name}
     remove({stem.with_name(f"{stem.name}.{name}.csv") for name in possible} - set(written))
     return written
