@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.analysis import ageing, bundles, calibration, campaign_findings, cycling, parallel, under_current
+from labctl.analysis import ageing, bundles, calibration, campaign_findings, cycling, under_current
 from labctl.analysis.bundles import Campaign, Operation
 from labctl.analysis.calibration import calibrated
 from labctl.analysis.charges import Charges
@@ -20,6 +20,7 @@ from labctl.analysis.impedances import Impedances
 from labctl.analysis.judgement import judged, neighbours, standing
 from labctl.analysis.measured import Session, measure
 from labctl.analysis.model import Analysis, CellResult, CycleResult, Measured, SocFactor
+from labctl.analysis.parallel import Workers
 from labctl.analysis.raw import raw_files
 from labctl.analysis.settings import Settings
 from labctl.errors import AnalysisError, DataError, InvalidFile, LabctlError
@@ -47,7 +48,7 @@ def analyze(
     *,
     settings: Settings | None = None,
     campaigns: Sequence[Campaign] = (),
-    jobs: int = 1,
+    workers: Workers | None = None,
     done: Callable[[], None] | None = None,
 ) -> Analysis:
     """Evaluate everything found under ``paths``.
@@ -60,8 +61,8 @@ def analyze(
         Choices of the evaluation.
     campaigns : sequence of Campaign, optional
         More of them, already at hand.
-    jobs : int
-        Cells are evaluated in so many processes at most, where that pays; the result is the same.
+    workers : Workers, optional
+        Processes that share the cells; the result is the same.
     done : callable, optional
         Called after each cell.
 
@@ -80,7 +81,7 @@ def analyze(
         raise AnalysisError(f"campaigns of different modes ({', '.join(modes)}) are not evaluated together",
                             hint="give their folders one by one")  # fmt: skip
     tasks = [(campaign.only(str(entry["cell"])), chosen, entry) for campaign in campaigns for entry in campaign.cells]
-    cells = parallel.mapped(_one, tasks, jobs=jobs, seconds=sum(_seconds(task[0]) for task in tasks), done=done)
+    cells = (workers or Workers()).mapped(_one, tasks, seconds=sum(_seconds(task[0]) for task in tasks), done=done)
     apart = neighbours(cells, chosen)
     cells = [replace(cell, flags=(*cell.flags, *apart.get((cell.campaign, cell.cell), ()))) for cell in cells]
     groups = group_results(cells)

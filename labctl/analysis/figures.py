@@ -1,4 +1,4 @@
-"""Figures of the report: one per measured cell and cycle, one per group, one over all groups.
+"""Figures of the report: one per measured cell and cycle, one of a cell over its cycles, of a group, of all groups.
 
 They are put together from the panels of :mod:`labctl.analysis.plots`. Each function returns a matplotlib figure;
 nothing is written here and no global state of matplotlib is touched.
@@ -39,36 +39,67 @@ def cell_figure(
     return figure
 
 
+def cell_over_cycles(analysis: Analysis, cell: CellResult, truth: Mapping[str, Any] | None = None) -> Figure:
+    """Draw charged spectra, shares, voltage curves and impedance by state of a cell over its measured cycles."""
+    import matplotlib as mpl
+
+    measured = [one for one in cell.cycles if one.measured is not None]
+    found: dict[str, list[tuple[int, EvaluatedImpedance]]] = {}
+    for one in cell.cycles:
+        for state, evaluated in one.impedance.items():
+            found.setdefault(state, []).append((one.cycle, evaluated))
+    with mpl.rc_context(SCREEN):
+        figure = new_figure(f"{cell.cell} ({cell.group}) over its cycles", analysis.mode, (_WIDE, 6.6))
+        upper = grid(figure, 1, 3, left=10.0, right=4.0, top=18.0, bottom=91.0, across=19.0)[0]
+        upper[0].set_title("⁷Li NMR, charged")
+        if any("charged" in one.measured.states for one in measured if one.measured is not None):
+            spectra.stack(upper[0], [cell], "charged", analysis.settings.recipe)
+        else:
+            empty(upper[0], "no spectra")
+        allocation.of_cell_over_cycles(upper[1], cell, truth)
+        cycling.voltage(upper[2], cell, measured[-1])
+        _over_cycles(figure, found, top=97.0, bottom=15.0)
+    return figure
+
+
 def group_figure(analysis: Analysis, group: str, truth: Mapping[str, Any] | None = None) -> Figure:
     """Draw shares with the deviation between cells, cycling, and impedance of one group at its measured cycles."""
     import matplotlib as mpl
 
     results = [one for one in analysis.groups if one.group == group]
     cells = [one for one in analysis.cells if one.group == group]
-    by_cycle: dict[int, dict[str, list[EvaluatedImpedance]]] = {}
+    found: dict[str, list[tuple[int, EvaluatedImpedance]]] = {}
     for _, one in allocation.measured_cycles(cells):
-        for state, found in one.impedance.items():
-            by_cycle.setdefault(one.cycle, {}).setdefault(state, []).append(found)
-    rows = max(1, len(by_cycle))
-    each = 62.0
-    height = 103.0 + each * rows
+        for state, evaluated in one.impedance.items():
+            found.setdefault(state, []).append((one.cycle, evaluated))
     with mpl.rc_context(SCREEN):
-        figure = new_figure(f"Group {group}", analysis.mode, (_WIDE, height * MM))
-        bottom = height - 88.0
-        shares = grid(figure, left=17.0, right=128.0, top=18.0, bottom=bottom)[0][0]
+        figure = new_figure(f"Group {group}", analysis.mode, (_WIDE, 165.0 * MM))
+        shares = grid(figure, left=17.0, right=128.0, top=18.0, bottom=77.0)[0][0]
         allocation.of_group(shares, results, cells, truth)
-        capacity, efficiency = grid(figure, 2, 1, left=137.0, right=4.0, top=18.0, bottom=bottom, between=5.0)
+        capacity, efficiency = grid(figure, 2, 1, left=137.0, right=4.0, top=18.0, bottom=77.0, between=5.0)
         cycling.over_cycles(capacity[0], efficiency[0], cells)
-        for row, number in enumerate(sorted(by_cycle) or [0]):
-            top = 111.0 + each * row
-            title = f", cycle {number}" if by_cycle else ""
-            _impedance(figure, by_cycle.get(number, {}), top=top, bottom=height - top - each + 24.0, title=title)
+        _over_cycles(figure, found, top=111.0, bottom=16.0)
     return figure
 
 
-def _impedance(
-    figure: Figure, states: Mapping[str, list[EvaluatedImpedance]], *, top: float, bottom: float, title: str = ""
+def _over_cycles(
+    figure: Figure, found: Mapping[str, list[tuple[int, EvaluatedImpedance]]], *, top: float, bottom: float
 ) -> None:
+    """Draw a row of Nyquist plots, a state each with a colour for each cycle, between two heights in mm."""
+    states = nyquist.in_order(found)
+    cycles = sorted({cycle for some in found.values() for cycle, _ in some})
+    row = grid(figure, 1, max(1, len(states)), left=17.0, right=4.0, top=top, bottom=bottom, across=18.0)[0]
+    if not states:
+        row[0].set_title("Impedance")
+        empty(row[0], "no impedance")
+    for axes, state in zip(row, states, strict=False):
+        axes.set_title(f"Impedance, {state}")
+        nyquist.cycles_panel(axes, found[state], cycles)
+    if states:
+        row[0].legend(handles=nyquist.cycle_marks(cycles), loc="upper left", handlelength=1.0)
+
+
+def _impedance(figure: Figure, states: Mapping[str, list[EvaluatedImpedance]], *, top: float, bottom: float) -> None:
     """Draw a row of Nyquist plots, a state each, between two heights in mm."""
     order = nyquist.in_order(states)
     row = grid(figure, 1, max(1, len(order)), left=17.0, right=4.0, top=top, bottom=bottom, across=18.0)[0]
@@ -76,7 +107,7 @@ def _impedance(
         row[0].set_title("Impedance")
         empty(row[0], "no impedance")
     for axes, state in zip(row, order, strict=False):
-        axes.set_title(f"Impedance, {state}{title}")
+        axes.set_title(f"Impedance, {state}")
         nyquist.panel(axes, states[state], state)
     if order:
         row[0].legend(handles=nyquist.key()[:4], loc="upper right", handlelength=1.0)

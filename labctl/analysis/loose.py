@@ -12,11 +12,12 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.analysis import exports, lines_seen, parallel, places, steps, symmetric_summary
+from labctl.analysis import exports, lines_seen, places, steps, symmetric_summary
 from labctl.analysis.bundles import STUMBLES
 from labctl.analysis.impedance.files import read_series
 from labctl.analysis.impedance.spectrum import STATIONARY_ABOVE_HZ, ImpedanceSpectrum, Sweep
 from labctl.analysis.lines_seen import SeenSpectrum
+from labctl.analysis.parallel import Workers
 from labctl.analysis.places import Place
 from labctl.analysis.settings import Settings
 from labctl.analysis.steps import CycleLine
@@ -144,12 +145,16 @@ def sources(path: Path) -> list[Source]:
 
 
 def look(
-    wanted: Sequence[Source], settings: Settings, *, jobs: int = 1, done: Callable[[], None] | None = None
+    wanted: Sequence[Source],
+    settings: Settings,
+    *,
+    workers: Workers | None = None,
+    done: Callable[[], None] | None = None,
 ) -> list[Seen | Broken]:
     """Evaluate each by itself, in their order; what cannot be is a :class:`Broken` in its place."""
     cost = sum(_COSTS[one.kind] for one in wanted)
     tasks = [(one, settings) for one in wanted]
-    return [each for some in parallel.mapped(_look, tasks, jobs=jobs, seconds=cost, done=done) for each in some]
+    return [each for some in (workers or Workers()).mapped(_look, tasks, seconds=cost, done=done) for each in some]
 
 
 def to_json(one: Seen | Broken) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The same work on many things, on several cores where that pays; results always in the order of the things.
 
 Each process is started anew (``spawn``), as on Windows: it imports numpy and the rest once more, which takes a second,
-and shares no thread or lock with this one.
+and shares no thread or lock with this one. It is kept for what comes next.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Final, TypeVar
+from types import TracebackType
+from typing import Final, Self, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -29,66 +30,104 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-def mapped(
-    function: Callable[[Item], Result],
-    items: Sequence[Item],
-    *,
-    jobs: int = 1,
-    seconds: float = 0.0,
-    done: Callable[[], None] | None = None,
-) -> list[Result]:
-    """Apply ``function`` to each of ``items``.
+class Workers:
+    """Processes that share work out; none is started before there is work that is worth it.
 
     Parameters
     ----------
-    function : callable
-        Of a module, not made on the fly: other processes import it.
-    items : sequence
-        Plain data.
     jobs : int
-        How many processes at most.
-    seconds : float
-        What all of it takes on one core, roughly.
-    done : callable, optional
-        Called after each, in this process.
-
-    Returns
-    -------
-    list
-        In the order of ``items``, whichever was ready first.
+        How many at most; with 1 everything is done in this process.
     """
-    found: dict[int, Result] = {}
 
-    def keep(index: int, result: Result) -> None:
-        found[index] = result
-        if done is not None:
-            done()
+    def __init__(self, jobs: int = 1) -> None:
+        self._jobs = jobs
+        self._pool: ProcessPoolExecutor | None = None
 
-    workers = min(jobs, len(items))
-    if workers > 1 and seconds >= WORTH_S:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def mapped(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        *,
+        seconds: float = 0.0,
+        done: Callable[[], None] | None = None,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[Result]:
+        """Apply ``function`` to each of ``items``.
+
+        Parameters
+        ----------
+        function : callable
+            Of a module, not made on the fly: other processes import it.
+        items : sequence
+            Plain data.
+        seconds : float
+            What all of it takes on one core, roughly.
+        done : callable, optional
+            Called after each, in this process.
+        meanwhile : callable, optional
+            What else there is to do, in this process, once the others work.
+
+        Returns
+        -------
+        list
+            In the order of ``items``, whichever was ready first.
+        """
+        found: dict[int, Result] = {}
+
+        def keep(index: int, result: Result) -> None:
+            found[index] = result
+            if done is not None:
+                done()
+
+        alone = min(self._jobs, len(items)) < 2 or (seconds < WORTH_S and self._pool is None)
+        if alone and meanwhile is not None:
+            meanwhile()
+        if not alone:
+            try:
+                self._spread(function, items, keep, meanwhile)
+            except BrokenProcessPool:
+                # Something killed a process, such as a machine without memory: what it left is done here.
+                self._end()
+                self._jobs = 1
+        for index, item in enumerate(items):
+            if index not in found:
+                keep(index, function(item))
+        return [found[index] for index in range(len(items))]
+
+    def _spread(
+        self,
+        function: Callable[[Item], Result],
+        items: Sequence[Item],
+        keep: Callable[[int, Result], None],
+        meanwhile: Callable[[], None] | None,
+    ) -> None:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_quiet)
+        waiting: dict[Future[Result], int] = {
+            self._pool.submit(function, item): index for index, item in enumerate(items)
+        }
         try:
-            _spread(function, items, workers, keep)
-        except BrokenProcessPool:
-            # Something killed a process, such as a machine without memory: what it left is done here.
-            found = dict(found)
-    for index, item in enumerate(items):
-        if index not in found:
-            keep(index, function(item))
-    return [found[index] for index in range(len(items))]
-
-
-def _spread(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, keep: Callable[[int, Result], None]
-) -> None:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_quiet) as pool:
-        waiting: dict[Future[Result], int] = {pool.submit(function, item): index for index, item in enumerate(items)}
-        try:
+            if meanwhile is not None:
+                meanwhile()
             for one in as_completed(waiting):
                 keep(waiting[one], one.result())
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            self._end()
             raise
+
+    def _end(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
 
 
 def _quiet() -> None:

@@ -12,13 +12,22 @@ from labctl.analysis.pages.campaign import campaign_page
 from labctl.analysis.pages.cell import cell_page
 from labctl.analysis.pages.files import write
 from labctl.analysis.pages.sources import page_names
+from labctl.analysis.parallel import Workers
 from labctl.analysis.raw import RawFiles
 
-#: Measured cycles up to which a report draws every figure; each costs a quarter of a second.
+#: Measured cycles up to which a report draws every one of them; each costs a quarter of a second.
 _DRAWN: Final = 40
+#: What the page of a cell takes, roughly.
+_PAGE_S: Final = 0.4
 
 
-def write_report(analysis: Analysis, folder: Path, truth: Mapping[str, Any] | None = None, *, jobs: int = 1) -> Path:
+def write_report(
+    analysis: Analysis,
+    folder: Path,
+    truth: Mapping[str, Any] | None = None,
+    *,
+    workers: Workers | None = None,
+) -> Path:
     """Write ``report.html``, ``cells/<cell>.html`` and ``figures/*.svg`` into ``folder``.
 
     Parameters
@@ -29,8 +38,8 @@ def write_report(analysis: Analysis, folder: Path, truth: Mapping[str, Any] | No
         Made if it is not there. Files of an earlier report are replaced.
     truth : mapping, optional
         A simulated laboratory's truth, to stand beside the results.
-    jobs : int
-        So many processes draw and write the cells' pages.
+    workers : Workers, optional
+        Processes that draw and write the cells' pages.
 
     Returns
     -------
@@ -48,12 +57,7 @@ def write_report(analysis: Analysis, folder: Path, truth: Mapping[str, Any] | No
     def whole() -> None:
         write(target, campaign_page(analysis, names, folder / "figures", truth).encode("utf-8"))
 
-    if jobs > 1 and len(tasks) > 1:
-        _share_out(tasks, jobs, whole)
-    else:
-        whole()
-        for task in tasks:
-            _write_cell(task)
+    (workers or Workers()).mapped(_write_cell, tasks, seconds=_PAGE_S * len(tasks), meanwhile=whole)
     return target
 
 
@@ -84,17 +88,3 @@ def _write_cell(task: _Task) -> None:
         task.analysis, task.cell, task.name, cells, task.folder / "figures", task.raw, task.truth, brief=task.brief
     )
     write(cells / f"{task.name}.html", text.encode("utf-8"))
-
-
-def _share_out(tasks: Sequence[_Task], jobs: int, meanwhile: Any) -> None:
-    """Write the cells' pages in other processes, and the campaign's in this one meanwhile."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    # Started afresh: what was forked from a process with threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=context) as pool:
-        waiting = [pool.submit(_write_cell, task) for task in tasks]
-        meanwhile()
-        for one in waiting:
-            one.result()

@@ -7,7 +7,8 @@ import sys
 
 # The evaluations solve many small systems. More threads than this one only spin beside the loop that serves the
 # laboratory; numpy reads this once, when it is imported, and a word of the user's own counts.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+for _library in ("OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(_library, "1")
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from labctl import analysis
 from labctl.cli.output import put, put_json, say
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
     from labctl.analysis.bundles import Campaign
     from labctl.analysis.loose import Broken, Seen, Source
     from labctl.analysis.model import Analysis
+    from labctl.analysis.parallel import Workers
     from labctl.analysis.settings import Settings
     from labctl.cli.manifest import Manifest
+
+#: Which figures are also drawn for print: none, those of groups and campaigns, those of single cells too.
+Figures = Literal["none", "groups", "all"]
 
 #: Where results go unless something else is said, below the current folder.
 DEFAULT_OUT: Final = Path("analysis")
@@ -50,6 +54,7 @@ class Asked:
     settings: Path | None = None
     jobs: int | None = None
     as_json: bool = False
+    figures: Figures = "none"
     template: bool = False
 
 
@@ -91,12 +96,10 @@ def run(paths: Sequence[Path], asked: Asked, planned: Design | None = None) -> i
             raise UsageError("--template writes one file", hint="name one, or none for stdout")
         print_template(paths[0] if paths else None)
         return 0
-    return analyze_paths(paths, asked.out, as_json=asked.as_json, settings=asked.settings, jobs=asked.jobs)
+    return analyze_paths(paths, asked)
 
 
-def analyze_paths(
-    paths: Sequence[Path], out: Path | None, *, as_json: bool, settings: Path | None = None, jobs: int | None = None
-) -> int:
+def analyze_paths(paths: Sequence[Path], asked: Asked) -> int:
     """Evaluate, print and write.
 
     Returns
@@ -112,39 +115,49 @@ def analyze_paths(
     InvalidFile
         The settings have mistakes.
     """
-    from labctl.analysis import loose, parallel
-    from labctl.cli.settings_file import load_settings
-
+    from labctl.analysis.parallel import Workers, cores
     if not paths:
         raise UsageError("nothing to analyze", hint="give a campaign, data files, or a list of them (--template)")
-    given = None if settings is None else load_settings(settings)
+    given = None
+    if asked.settings is not None:
+        from labctl.cli.settings_file import load_settings
+
+        given = load_settings(asked.settings)
     wanted = _find(paths)
     chosen = _settings(given, wanted.manifests)
     # With --json alone the document is all that was asked for.
-    target = out if out is not None or as_json else DEFAULT_OUT
+    target = asked.out if asked.out is not None or asked.as_json else DEFAULT_OUT
     if target is not None:
-        _refuse_among_raw(target, wanted.raw, named=out is not None)
-    workers = jobs or parallel.cores()
+        _refuse_among_raw(target, wanted.raw, named=asked.out is not None)
+    with Workers(asked.jobs or cores()) as workers:
+        found, good = _evaluated(wanted, chosen, workers)
+        nothing = found is None and not good
+        if not nothing or asked.as_json:
+            data = document(found, good, wanted.failed, chosen)
+            if asked.as_json:
+                put_json(data)
+            else:
+                _show(data, found, good)
+            if target is not None and not nothing:
+                write(found, data, target, figures=asked.figures, workers=workers)
+    return 6 if wanted.invalid else 1 if nothing else 0
+
+
+def _evaluated(wanted: _Wanted, settings: Settings, workers: Workers) -> tuple[Analysis | None, list[Seen]]:
+    """Evaluate campaigns together and single files each by itself."""
+    from labctl.analysis import loose
+
+    found: Analysis | None = None
     with tempfile.TemporaryDirectory(prefix="labctl-analyze-") as scratch:
         campaigns = [*wanted.campaigns, *_listed(wanted, Path(scratch))]
-        found: Analysis | None = None
         with _progress(sum(len(one.cells) for one in campaigns) + len(wanted.files)) as done:
             if campaigns:
                 try:
-                    found = analysis.analyze([], settings=chosen, campaigns=campaigns, jobs=workers, done=done)
+                    found = analysis.analyze([], settings=settings, campaigns=campaigns, workers=workers, done=done)
                 except AnalysisError as error:  # simulated and live ones together
                     wanted.fail(", ".join(one.name for one in campaigns), str(error))
-            seen = loose.look(wanted.files, chosen, jobs=workers, done=done)
-    good = _kept(seen, wanted)
-    nothing = found is None and not good
-    if not nothing or as_json:
-        data = document(found, good, wanted.failed, chosen)
-        _show(data, as_json=as_json)
-        if not as_json:
-            _show_tables(found, good)
-        if target is not None and not nothing:
-            write(found, data, target)
-    return 6 if wanted.invalid else 1 if nothing else 0
+            seen = loose.look(wanted.files, settings, workers=workers, done=done)
+    return found, _kept(seen, wanted)
 
 
 def document(
@@ -166,16 +179,24 @@ def document(
     return data
 
 
-def write(found: Analysis | None, data: Mapping[str, Any], out: Path) -> None:
-    """Write everything that an evaluation leaves behind into ``out``; the one place where files are written."""
+def write(found: Analysis | None, data: Mapping[str, Any], out: Path, *, figures: Figures, workers: Workers) -> None:
+    """Write everything that an evaluation leaves behind into ``out``; the one place where files are written.
+
+    ``report.html`` with ``cells/`` and ``figures/``, ``analysis.json``, ``data/`` with netCDF and CSV, ``print/``.
+    """
     import json
+
+    from labctl.analysis import plots, storage
 
     written = out / "analysis.json"
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write_whole(written, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
         if found is not None:
-            written = analysis.write_report(found, out)
+            written = analysis.write_report(found, out, workers=workers)
+            storage.write(found, out / "data", workers=workers)
+            if figures != "none":
+                plots.draw_all(found, out / "print", cells=figures == "all")
     except OSError as error:
         raise LabctlError(f"{out}: results cannot be written ({error.strerror or error})") from error
     say(f"results: {written}" if found is None else f"report: {written}")
@@ -191,13 +212,13 @@ def _find(paths: Sequence[Path]) -> _Wanted:
     """Say what each path holds; what holds nothing costs one line."""
     from labctl.analysis import bundles, loose
     from labctl.analysis.listed import raw_folders
-    from labctl.cli.manifest import is_manifest, load_manifest
-
     wanted = _Wanted()
     of_labctl: list[Path] = []
     for path in paths:
         try:
-            if is_manifest(path):
+            if path.suffix.lower() in (".yaml", ".yml"):
+                from labctl.cli.manifest import load_manifest
+
                 manifest = load_manifest(path)
                 wanted.manifests.append(manifest)
                 wanted.raw += raw_folders(manifest.cells, manifest.reference)
@@ -281,26 +302,19 @@ def _kept(seen: Sequence[Seen | Broken], wanted: _Wanted) -> list[Seen]:
     return good
 
 
-def _show(data: Mapping[str, Any], *, as_json: bool) -> None:
-    from labctl.cli import analyze_shown
-
-    if as_json:
-        put_json(data)
-        return
-    if data["cells"]:
-        analyze_shown.print_shares(data)
-        analyze_shown.print_flags(data)
-    if data.get("files"):
-        analyze_shown.print_files(data["files"])
-
-
-def _show_tables(found: Analysis | None, seen: Sequence[Seen]) -> None:
-    """Print what has tables of its own: spectra under current, and symmetric cells."""
+def _show(data: Mapping[str, Any], found: Analysis | None, seen: Sequence[Seen]) -> None:
+    """Print shares and flags, and what has tables of its own: spectra under current, single files, symmetric cells."""
     from labctl.analysis import summaries
     from labctl.analysis.symmetric_summary import SeenSymmetric
+    from labctl.cli import analyze_shown
     from labctl.cli.tables_shown import print_table
 
     tables = [] if found is None else summaries.under_current(found)
+    if data["cells"]:
+        analyze_shown.print_shares(data, others=bool(tables))
+        analyze_shown.print_flags(data)
+    if data.get("files"):
+        analyze_shown.print_files(data["files"])
     for one in [*tables, *(one.table for one in seen if isinstance(one, SeenSymmetric))]:
         print_table(one)
 

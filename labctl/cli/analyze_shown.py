@@ -18,8 +18,11 @@ _ENDS: Final = 10
 _LINES: Final = 4
 
 
-def print_shares(data: Mapping[str, Any]) -> None:
-    """Print capacities and shares per measured cell and per group, with the truth beside where it is known."""
+def print_shares(data: Mapping[str, Any], *, others: bool = False) -> None:
+    """Print capacities and shares per measured cell and per group, with the truth beside where it is known.
+
+    With ``others``, results of another kind follow, so that nothing is said where there are no shares.
+    """
     out = console()
     mode = str(data["mode"]).upper()
     measured = [
@@ -29,7 +32,8 @@ def print_shares(data: Mapping[str, Any]) -> None:
         if cycle.get("dead_percent") is not None
     ]
     if not measured:
-        out.print(f"[bold]{mode}[/bold]  no cell has been measured by NMR after charge, discharge and hold yet")
+        text = "" if others else "  no cell has been measured by NMR after charge, discharge and hold yet"
+        out.print(f"[bold]{mode}[/bold]{text}")
         return
     out.print(f"[bold]{mode}[/bold]  shares of the first charge, ± 1 SD of the cell's own error budget")
     out.print(_shares("cell", measured))

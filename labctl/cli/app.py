@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -341,6 +341,10 @@ def analyze(
     jobs: Annotated[
         int | None, typer.Option("--jobs", min=1, help="Processes at most.", show_default="one for each core")
     ] = None,
+    figures: Annotated[
+        Literal["none", "groups", "all"],
+        typer.Option(help="What is also drawn for print (SVG, PDF, PNG): none, groups, or all (each cell too)."),
+    ] = "none",
     template: Annotated[
         bool, typer.Option("--template", help="Write a commented list of files to PATH, or to stdout, and end.")
     ] = False,
@@ -364,7 +368,7 @@ def analyze(
 
     code = command.run(
         paths or [],
-        command.Asked(out, settings, jobs, json, template=template),
+        command.Asked(out, settings, jobs, json, figures, template),
         command.Design(effect, sd, power, alpha, confidence, sd_known_from) if design else None,
     )
     if code:

@@ -146,11 +146,6 @@ class Manifest:
     settings: Settings | None
 
 
-def is_manifest(path: Path) -> bool:
-    """Whether a path is meant to be such a list."""
-    return path.suffix.lower() in (".yaml", ".yml")
-
-
 def load_manifest(path: Path) -> Manifest:
     """Read and check a list of files.
 

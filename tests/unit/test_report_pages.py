@@ -50,6 +50,7 @@ from labctl.analysis.pages import pictures
 from labctl.analysis.pages.explained import EXPLAINED
 from labctl.analysis.pages.numbers import number, part, scale_of, spread
 from labctl.analysis.pages.sources import page_names, safe_name
+from labctl.analysis.parallel import Workers
 from labctl.analysis.pooling import pool
 from labctl.analysis.raw import RawFiles
 from labctl.analysis.settings import Settings
@@ -308,7 +309,10 @@ def test_several_processes_write_the_same_pages(tmp_path, monkeypatch):
     monkeypatch.setattr("labctl.analysis.pages.campaign.figures_of", lambda *_, **__: [])
     cells = tuple(bare(name) for name in ("a", "b", "c"))
     analysis = Analysis("live", ("trial",), cells, (), Settings())
-    one, two = (write_report(analysis, tmp_path / str(jobs), jobs=jobs).parent for jobs in (1, 2))
+    monkeypatch.setattr("labctl.analysis.parallel.WORTH_S", 0.0)
+    one = write_report(analysis, tmp_path / "one").parent
+    with Workers(2) as workers:
+        two = write_report(analysis, tmp_path / "two", workers=workers).parent
     for path in sorted(one.rglob("*.html")):
         assert path.read_bytes() == (two / path.relative_to(one)).read_bytes()
     assert len(list(two.rglob("*.html"))) == 4

@@ -55,11 +55,32 @@ def figures_of(
 ) -> list[Drawing]:
     """List the figures of a cell's page, or of the campaign's page where there is no cell.
 
-    This is the one place where a figure joins the report. A ``brief`` one has no figure of each spectrum's lines.
+    This is the one place where a figure joins the report. In a ``brief`` one a cell that was measured at several cycles
+    has one figure of all of them, not one of each, and none of each spectrum's lines.
     """
     if cell is None:
         return [*_of_groups(analysis, truth), *_of_campaigns(analysis)]
-    return [drawing for one in cell.cycles for drawing in _of_cycle(analysis, cell, one, page_name, truth, brief)]
+    several = sum(one.measured is not None for one in cell.cycles) > 1
+    return [
+        *(_of_cell(analysis, cell, page_name, truth) if several else ()),
+        *(drawing for one in cell.cycles
+          for drawing in _of_cycle(analysis, cell, one, page_name, truth, several and brief)),
+    ]  # fmt: skip
+
+
+def _of_cell(
+    analysis: Analysis, cell: CellResult, page_name: str, truth: Mapping[str, Any] | None
+) -> Iterator[Drawing]:
+    from labctl.analysis import figures
+
+    yield Drawing(
+        f"cell-{page_name}",
+        "cell",
+        f"Spectra, shares, voltage curves and impedance of {cell.cell} over its measured cycles",
+        "Spectra of the charged state in the same units per scan and receiver gain; voltage of the first and the last "
+        "measured cycle; impedance without the points that drift.",
+        partial(figures.cell_over_cycles, analysis, cell, truth),
+    )
 
 
 def _of_cycle(
@@ -70,7 +91,7 @@ def _of_cycle(
 
     title, number, mode = f"{cell.cell} ({cell.group}), cycle {one.cycle}", f"c{one.cycle:03d}", analysis.mode
     measured = one.measured
-    if measured is not None:
+    if measured is not None and not brief:
         yield Drawing(
             f"cell-{page_name}-{number}",
             f"nmr {one.cycle}",
@@ -80,7 +101,7 @@ def _of_cycle(
             partial(figures.cell_figure, analysis, cell, one, truth),
         )
         for state, found in measured.deposits.items():
-            if state in measured.states and not brief:
+            if state in measured.states:
                 yield Drawing(
                     f"deposits-{page_name}-{number}-{state}",
                     f"deposits {one.cycle}",
@@ -91,7 +112,7 @@ def _of_cycle(
                         title=f"{title}, {state}",
                     ),
                 )  # fmt: skip
-    elif one.impedance:
+    elif measured is None and one.impedance:
         yield Drawing(
             f"nyquist-{page_name}-{number}",
             f"impedance {one.cycle}",
@@ -134,9 +155,8 @@ def _of_groups(analysis: Analysis, truth: Mapping[str, Any] | None) -> Iterator[
             f"group-{safe_name(group)}",
             f"group {group}",
             f"Shares, cycling and impedance of group {group}",
-            f"Group {group}. Dots are single cells, bars their mean ± sample standard deviation. Impedance: filled "
-            "points are evaluated, hollow ones drift during their own measurement; stripped is after the hold, when "
-            "the substrate is bare.",
+            f"Group {group}. Dots are single cells, bars their mean ± sample standard deviation. Impedance of all "
+            "cells without the points that drift; stripped is after the hold, when the substrate is bare.",
             partial(figures.group_figure, analysis, group, truth),
         )
     if any(len(cell.cycles) > 1 for cell in analysis.cells):

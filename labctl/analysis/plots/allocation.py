@@ -11,6 +11,7 @@ from labctl.analysis.inventory import SHARES, Allocation
 from labctl.analysis.model import Analysis, CellResult, CycleResult, GroupResult
 from labctl.analysis.style import (
     DOUBLE,
+    MARKERS,
     PRINT,
     SHARE_COLOURS,
     SHARE_HATCHES,
@@ -222,6 +223,29 @@ def of_cell(axes: Axes, allocation: Allocation | None, true: Mapping[str, float]
     if true:
         words += f" (truth {true['reversible']:.2f} %)\nblack lines: truth"
     axes.text(0.02, 0.98, words, transform=axes.transAxes, ha="left", va="top", fontsize=small())
+
+
+def of_cell_over_cycles(axes: Axes, cell: CellResult, truth: Mapping[str, Any] | None) -> None:
+    """Draw the three losses of one cell over its measured cycles with their propagated deviations."""
+    axes.set_title("Shares ± 1 SD of this cell")
+    found = [(one.cycle, one.measured.allocation) for one in cell.cycles
+             if one.measured is not None and one.measured.allocation is not None]  # fmt: skip
+    if not found:
+        empty(axes, "not evaluated; see the flags")
+        return
+    cycles = [cycle for cycle, _ in found]
+    for share, marker in zip(_LOSSES, MARKERS, strict=False):
+        values = [allocation.percent(share) for _, allocation in found]
+        axes.errorbar(cycles, values, [allocation.percent_sd(share) for _, allocation in found], marker=marker,
+                      color=SHARE_COLOURS[share], linewidth=0.8, capsize=2.5, label=share)  # fmt: skip
+        true = [(float(cycle), truth_of(truth, cell.cell, cycle).get(share)) for cycle in cycles]
+        truth_marks(axes, [(cycle, value) for cycle, value in true if value is not None], 10, "")
+    axes.axhline(0, color="black", linewidth=0.8)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.25 * (high - low))
+    axes.set_xlim(0.5, max(cycles[-1], 2) + 0.5)
+    frame(axes, "cycle number", PER_CENT, whole_x=True)
+    axes.legend(loc="upper left", ncol=3, columnspacing=1.0)
 
 
 def of_group(

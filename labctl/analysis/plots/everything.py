@@ -21,7 +21,9 @@ _LONGEST: Final = 80
 _Drawing = tuple[str, "Callable[[], Figure]"]
 
 
-def draw_all(analysis: Analysis, folder: Path, formats: Sequence[str] = FORMATS) -> tuple[Path, ...]:
+def draw_all(
+    analysis: Analysis, folder: Path, formats: Sequence[str] = FORMATS, *, cells: bool = True
+) -> tuple[Path, ...]:
     """Draw and write every figure that there is data for.
 
     Those of all groups are called ``allocation``, ``rates``, ``deposits``, ``cycling`` and ``spectra``, that of one
@@ -37,6 +39,8 @@ def draw_all(analysis: Analysis, folder: Path, formats: Sequence[str] = FORMATS)
         Made if it is not there. Figures of the same names are replaced.
     formats : sequence of str
         As of :func:`save`.
+    cells : bool
+        Draw those of single cells too; there are three for each measured cycle.
 
     Returns
     -------
@@ -52,12 +56,12 @@ def draw_all(analysis: Analysis, folder: Path, formats: Sequence[str] = FORMATS)
     """
     written: list[Path] = []
     taken: set[str] = set()
-    for name, draw in _drawings(analysis):
+    for name, draw in _drawings(analysis, cells=cells):
         written += save(draw(), Path(folder) / _free(name, taken), formats)
     return tuple(written)
 
 
-def _drawings(analysis: Analysis) -> Iterator[_Drawing]:
+def _drawings(analysis: Analysis, *, cells: bool) -> Iterator[_Drawing]:
     if analysis.groups:
         yield "allocation", partial(allocation.figure, analysis)
     if any(one.rates for one in analysis.rates):
@@ -72,7 +76,7 @@ def _drawings(analysis: Analysis) -> Iterator[_Drawing]:
         if any(one.impedance for cell in analysis.cells if cell.group == group for one in cell.cycles):
             yield f"nyquist-{group}", partial(nyquist.over_cycles, analysis, group)
     several = len(analysis.campaigns) > 1
-    for cell in analysis.cells:
+    for cell in analysis.cells if cells else ():
         whose = f"{cell.campaign}-{cell.cell}" if several else cell.cell
         for one in cell.cycles:
             yield from _of_cycle(analysis, cell, one, f"{whose}-c{one.cycle:03d}")

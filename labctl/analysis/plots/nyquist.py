@@ -40,6 +40,9 @@ _NAMED: Final = ("R0", "R1", "R2")
 _UNITS: Final = ((1e6, "MΩ"), (1e3, "kΩ"), (1.0, "Ω"), (1e-3, "mΩ"))
 _BELOW: Final = {0: "₀", 1: "₁", 2: "₂"}
 
+#: Spectra of a panel up to which every point has its mark.
+_MARKED: Final = 8
+
 
 def figure(impedance: Mapping[str, EvaluatedImpedance], *, mode: str, title: str = "") -> Figure:
     """Draw one column for each state: the Nyquist plot with its fit, and below the residuals of the test.
@@ -98,20 +101,35 @@ def over_cycles(analysis: Analysis, group: str) -> Figure:
         if not states:
             empty(row[0], "no impedance")
         for number, (axes, state) in enumerate(zip(row, states, strict=False)):
-            kept = [(cycle, _cut(one)) for cycle, one in found[state]]
-            unit, name = ohms([spectrum for _, spectrum in kept])
-            for cycle, spectrum in kept:
-                look = series(cycles.index(cycle)) | {"linestyle": "-", "linewidth": 0.5, "markersize": 2.0}
-                axes.plot(spectrum.impedance_ohm.real / unit, -spectrum.impedance_ohm.imag / unit, **look)
-            one_scale(axes, [spectrum for _, spectrum in kept], headroom=1.15, unit=unit)
-            frame(axes, f"Re Z / {name}", f"−Im Z / {name}", few_x=4, few_y=4)
+            cycles_panel(axes, found[state], cycles)
             axes.set_title(f"{letter(number)}  {state}")
-        marks = [row[0].plot([], [], label=f"cycle {cycle}", **series(at) | {"linestyle": "none"})[0]
-                 for at, cycle in enumerate(cycles)]  # fmt: skip
+        marks = cycle_marks(cycles)
         if marks:
             drawn.legend(handles=marks, loc="upper left", bbox_to_anchor=(0.0, 1.0 - 4.8 / 58.0), ncol=6,
                          columnspacing=1.1, borderaxespad=0.3)  # fmt: skip
     return drawn
+
+
+def cycles_panel(axes: Axes, found: Sequence[tuple[int, EvaluatedImpedance]], cycles: Sequence[int]) -> None:
+    """Draw one state's spectra of several cycles, each cycle in its colour, what drifts left out."""
+    kept = [(cycle, _cut(one)) for cycle, one in found]
+    unit, name = ohms([spectrum for _, spectrum in kept])
+    for cycle, spectrum in kept:
+        look = series(cycles.index(cycle)) | {"linestyle": "-", "linewidth": 0.5, "markersize": 2.0}
+        if len(kept) > _MARKED:
+            # So many points would hide each other: lines, and a mark at every sixth.
+            look |= {"markevery": 6}
+        axes.plot(spectrum.impedance_ohm.real / unit, -spectrum.impedance_ohm.imag / unit, **look)
+    one_scale(axes, [spectrum for _, spectrum in kept], headroom=1.15, unit=unit)
+    frame(axes, f"Re Z / {name}", f"−Im Z / {name}", few_x=4, few_y=4)
+
+
+def cycle_marks(cycles: Sequence[int]) -> list[Line2D]:
+    """Make the legend's marks of cycles."""
+    from matplotlib.lines import Line2D
+
+    return [Line2D([], [], label=f"cycle {cycle}", **series(at) | {"linestyle": "none"})
+            for at, cycle in enumerate(cycles)]  # fmt: skip
 
 
 def _cut(one: EvaluatedImpedance) -> ImpedanceSpectrum:

@@ -110,7 +110,7 @@ def over_cycles(analysis: Analysis, state: str = "charged") -> Figure:
         if not shown:
             empty(row[0], "no spectra")
         for number, (axes, group) in enumerate(zip(row, shown, strict=False)):
-            _stack(axes, groups[group], state, analysis.settings.recipe)
+            stack(axes, groups[group], state, analysis.settings.recipe)
             headed(axes, f"{'abcdefghij'[number % 10]}  {group}")
     return drawn
 
@@ -120,7 +120,8 @@ def _cycles_of(cell: CellResult, state: str) -> dict[int, Spectrum]:
             for one in cell.cycles if one.measured is not None and state in one.measured.states}  # fmt: skip
 
 
-def _stack(axes: Axes, cells: Sequence[CellResult], state: str, recipe: Recipe) -> None:
+def stack(axes: Axes, cells: Sequence[CellResult], state: str, recipe: Recipe) -> None:
+    """Draw one state's spectra at every measured cycle of some cells above each other."""
     found = {cell.cell: _cycles_of(cell, state) for cell in cells}
     numbers = sorted({number for spectra in found.values() for number in spectra})
     cut = {(name, number): _cut(one) for name, spectra in found.items() for number, one in spectra.items()}
@@ -135,7 +136,8 @@ def _stack(axes: Axes, cells: Sequence[CellResult], state: str, recipe: Recipe) 
             top = max(top, base + float(values.max()) / height)
             axes.plot(ppm, values / height + base, color=SERIES_COLOURS[level % len(SERIES_COLOURS)],
                       linestyle=look, linewidth=0.8)  # fmt: skip
-        axes.text(_SHOWN_PPM[1] - 3, base + 0.07, f"cycle {number}, n = {len(drawn)}", fontsize=small(),
+        words = f"cycle {number}" + (f", n = {len(drawn)}" if len(cells) > 1 else "")
+        axes.text(_SHOWN_PPM[1] - 3, base + 0.07, words, fontsize=small(),
                   color=SERIES_COLOURS[level % len(SERIES_COLOURS)], fontweight="bold")  # fmt: skip
     axes.set_xlim(_SHOWN_PPM[1], _SHOWN_PPM[0])
     axes.set_ylim(-0.15, top + 0.1)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import xarray
 
     from labctl.analysis.model import Analysis
+    from labctl.analysis.parallel import Workers
 
 __all__ = ["SCHEMA", "read", "write"]
 
@@ -21,7 +22,7 @@ __all__ = ["SCHEMA", "read", "write"]
 SCHEMA = "labctl.results/1"
 
 
-def write(analysis: Analysis, folder: Path) -> tuple[Path, ...]:
+def write(analysis: Analysis, folder: Path, *, workers: Workers | None = None) -> tuple[Path, ...]:
     """Write ``<campaign>.nc`` and ``<campaign>/<cell>.nc`` and their tables as CSV.
 
     Parameters
@@ -31,6 +32,8 @@ def write(analysis: Analysis, folder: Path) -> tuple[Path, ...]:
     folder : Path
         Made if it is not there. Files of an earlier analysis are replaced, each whole or not at all; tables that this
         one has not, of cells that it has, are removed.
+    workers : Workers, optional
+        Processes that share the cells.
 
     Returns
     -------
@@ -42,9 +45,10 @@ def write(analysis: Analysis, folder: Path) -> tuple[Path, ...]:
     DataError
         If a file can't be written, as one that is open in another program.
     """
+    from labctl.analysis.parallel import Workers
     from labctl.analysis.storage.writing import write_all
 
-    return write_all(analysis, Path(folder))
+    return write_all(analysis, Path(folder), workers or Workers())
 
 
 def read(path: Path) -> xarray.Dataset:

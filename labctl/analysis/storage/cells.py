@@ -224,8 +224,8 @@ def flags(texts: tuple[str, ...]) -> Table:
     return Table("flags", "flag", (), FLAGS, [{"name": name_of(one), "text": one} for one in texts], "flag_")
 
 
-def bundles(cell: CellResult, folders: Mapping[str, str]) -> Table:
-    """Give the raw bundles that the cell's results are from."""
+def tokens(cell: CellResult) -> dict[str, list[str]]:
+    """Give the raw bundles that the cell's results are from, each with what it was used for."""
     used: dict[str, list[str]] = {}
 
     def use(token: str | None, what: str) -> None:
@@ -245,8 +245,13 @@ def bundles(cell: CellResult, folders: Mapping[str, str]) -> Table:
             use(series.token, f"{where}: impedance under current, {series.step}")
         for spectra in one.operando:
             use(spectra.token, f"{where}: spectra under current, {spectra.step}")
+    return used
+
+
+def bundles(cell: CellResult, folders: Mapping[str, str]) -> Table:
+    """Give a table of the raw bundles that the cell's results are from."""
     rows = [{"token": token, "used_for": " | ".join(what), "folder": folders.get(token)}
-            for token, what in used.items()]  # fmt: skip
+            for token, what in tokens(cell).items()]  # fmt: skip
     return Table("bundles", "bundle", (), BUNDLES, rows, "bundle_")
 
 

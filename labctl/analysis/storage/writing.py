@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
 from labctl.analysis.model import Analysis, CellResult
+from labctl.analysis.parallel import Workers
 from labctl.analysis.storage import SCHEMA, campaigns, cells, circuits, operando, spectra
 from labctl.analysis.storage.commas import sheets
 from labctl.analysis.storage.files import made, put, remove
@@ -17,33 +19,58 @@ from labctl.analysis.storage.netcdf import Variable, image
 from labctl.analysis.storage.tables import Table
 from labctl.analysis.storage.variables import variables
 
+#: What the files of a cell take, roughly.
+_CELL_S: Final = 0.12
 _REFERENCES: Final = "Wichmann et al., Nat. Commun. 2025 (method)"
 
 
-def write_all(analysis: Analysis, folder: Path) -> tuple[Path, ...]:
+@dataclass(frozen=True)
+class _Task:
+    """The files of one cell, with nothing of the others, so that it is cheap to hand to another process."""
+
+    stem: Path
+    cell: CellResult
+    places: Mapping[str, str]
+    attributes: dict[str, Any]
+
+
+def write_all(analysis: Analysis, folder: Path, workers: Workers) -> tuple[Path, ...]:
     """Write all files; see :func:`labctl.analysis.storage.write`."""
     made(folder)
     common = _common(analysis)
-    written: list[Path] = []
     folders = file_names(dict.fromkeys(cell.campaign for cell in analysis.cells))
-    for campaign, name in folders.items():
-        mine = [cell for cell in analysis.cells if cell.campaign == campaign]
-        place = made(folder / name)
-        files = file_names(cell.cell for cell in mine)
-        for cell in mine:
-            described = common | {"title": f"Results of cell {cell.cell}", "campaign": campaign}
-            tables = list(_tables(analysis, cell))
-            written += _write(place / files[cell.cell], tables, cells.budget_variables(cell),
-                              described | cells.attributes(cell))  # fmt: skip
-        described = common | {"title": f"Results of campaign {campaign}", "campaign": campaign}
-        described["evaluated_together"] = ", ".join(analysis.campaigns)
-        paths = {cell: f"{name}/{file}.nc" for cell, file in files.items()}
-        tables = [*campaigns.tables(analysis, campaign, paths), cells.flags(analysis.flags)]
-        written += _write(folder / name, tables, (), described | campaigns.attributes(analysis, campaign))
-    return tuple(written)
+    files = {campaign: file_names(cell.cell for cell in analysis.cells if cell.campaign == campaign)
+             for campaign in folders}  # fmt: skip
+    places = {one.token: one.place for one in analysis.raw if one.token}
+    tasks = [
+        _Task(
+            made(folder / folders[cell.campaign]) / files[cell.campaign][cell.cell],
+            cell,
+            {token: places[token] for token in cells.tokens(cell) if token in places},
+            common | {"title": f"Results of cell {cell.cell}", "campaign": cell.campaign},
+        )
+        for cell in analysis.cells
+    ]
+    written: list[Path] = []
+
+    def whole() -> None:
+        for campaign, name in folders.items():
+            described = common | {"title": f"Results of campaign {campaign}", "campaign": campaign}
+            described["evaluated_together"] = ", ".join(analysis.campaigns)
+            paths = {cell: f"{name}/{file}.nc" for cell, file in files[campaign].items()}
+            tables = [*campaigns.tables(analysis, campaign, paths), cells.flags(analysis.flags)]
+            written.extend(_write(folder / name, tables, (), described | campaigns.attributes(analysis, campaign)))
+
+    of_cells = workers.mapped(_write_cell, tasks, seconds=_CELL_S * len(tasks), meanwhile=whole)
+    return (*(path for some in of_cells for path in some), *written)
 
 
-def _tables(analysis: Analysis, cell: CellResult) -> Iterator[Table]:
+def _write_cell(task: _Task) -> list[Path]:
+    described = task.attributes | cells.attributes(task.cell)
+    return _write(task.stem, list(_tables(task.cell, task.places)), cells.budget_variables(task.cell), described)
+
+
+def _tables(cell: CellResult, places: Mapping[str, str]) -> Iterator[Table]:
     yield cells.cycles(cell)
     yield cells.shares(cell)
     yield cells.budget(cell)
@@ -54,7 +81,7 @@ def _tables(analysis: Analysis, cell: CellResult) -> Iterator[Table]:
     yield operando.operando(cell)
     yield operando.course(cell)
     yield cells.flags(cell.flags)
-    yield cells.bundles(cell, {one.token: one.place for one in analysis.raw if one.token})
+    yield cells.bundles(cell, places)
 
 
 def _write(
