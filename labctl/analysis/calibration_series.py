@@ -6,6 +6,7 @@ spectral width be alike; scans and receiver gain scale.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from labctl.analysis.bruker import Dataset
 from labctl.analysis.calibration import Calibration, Point
 from labctl.analysis.recipe import METAL, Apodisation, Phase, Recipe
 from labctl.analysis.spectrum import Spectrum
+from labctl.analysis.tabulated import Column, Table, Value
 from labctl.errors import AnalysisError
 
 #: What must be alike within a series: attribute, name for people, how it is shown, relative tolerance.
@@ -84,6 +86,25 @@ def evaluate(entries: Sequence[Entry], *, id: str, source: str, recipe: Recipe =
     for name, members in series.items():
         _refuse_unlike(name, members)
     return calibration.evaluate([_point(one, data, recipe) for one, data in read], id=id, source=source)
+
+
+def table(found: Calibration) -> Table:
+    """Give what a calibration says, for people and programs."""
+    curve = found.curve
+    shifts: tuple[float | None, ...] = curve.shift_ppm or (None,) * len(curve.soc)
+    rows: list[dict[str, Value]] = [
+        {"soc": soc, "factor": factor, "factor_sd": math.sqrt(curve.covariance[index][index]), "shift_ppm": shift}
+        for index, (soc, factor, shift) in enumerate(zip(curve.soc, curve.factor, shifts, strict=True))
+    ]
+    notes = [f"{found.points} spectra; beyond their own deviations they scatter by {100 * found.scatter:.2g} %"]
+    if found.without_electrode is not None:
+        value, sd = found.without_electrode
+        notes.append(f"beside no positive electrode: {value:.3f} ± {sd:.3f}")
+    if curve.width_cap_ppm is not None:
+        notes.append(f"full width of the foil's line beside a full electrode: {curve.width_cap_ppm:.1f} ppm")
+    columns = (Column("soc", "state of charge", 2), Column("factor", "SOC factor", 4),
+               Column("shift_ppm", "shift ppm", 2))  # fmt: skip
+    return Table(f"calibration {curve.id}", columns, tuple(rows), (*notes, *map(str, found.flags)))
 
 
 def _point(one: Entry, data: Dataset, recipe: Recipe) -> Point:

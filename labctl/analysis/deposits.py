@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from labctl.analysis.factor import FactorCurve
 from labctl.analysis.flags import Flag
 from labctl.analysis.model import Measured, State
 from labctl.analysis.morphology import Fractions, MorphologySettings, Phases, deconvolve
@@ -100,11 +101,30 @@ def told(
     return replace(one, sd=sd, flags=(*one.flags, said))
 
 
-class Deposits:
-    """Evaluates the deposits of one cell; what is to be flagged is said once of each kind, with its cycles."""
+def calibrated(settings: MorphologySettings, calibration: FactorCurve | None) -> MorphologySettings:
+    """Give the settings with what a calibration series says of the windows' shift and of the width cap."""
+    if calibration is None or not (calibration.shift_ppm or calibration.width_cap_ppm):
+        return settings
+    told = []
+    if calibration.shift_ppm and calibration.soc[0] < calibration.soc[-1]:
+        moved = (calibration.shift_ppm[0] - calibration.shift_ppm[-1]) / (calibration.soc[-1] - calibration.soc[0])
+        settings = replace(settings, shift_ppm_per_soc=moved)
+        told.append("shift")
+    if calibration.width_cap_ppm:
+        settings = replace(settings, width_cap_ppm=calibration.width_cap_ppm)
+        told.append("width cap")
+    return replace(settings, source=f"windows: Wichmann et al. 2025; {' and '.join(told)}: {calibration.id}")
 
-    def __init__(self, settings: Settings) -> None:
+
+class Deposits:
+    """Evaluates the deposits of one cell; what is to be flagged is said once of each kind, with its cycles.
+
+    A calibration of the cell's set-up tells how far the windows move and how wide a line may be.
+    """
+
+    def __init__(self, settings: Settings, calibration: FactorCurve | None = None) -> None:
         self._settings = settings
+        self._morphology = calibrated(settings.morphology, calibration)
         self._said: dict[str, list[str]] = defaultdict(list)
 
     def of_cycle(self, cycle: int, measured: Measured) -> Mapping[str, Fractions]:
@@ -117,7 +137,7 @@ class Deposits:
             state, where = measured.states[label], f"{label}, cycle {cycle}"
             charge = min(max(soc[label], 0.0), 1.0)
             try:
-                one = told(state.spectrum, state.phase_sd_deg, charge, label, self._settings.morphology)
+                one = told(state.spectrum, state.phase_sd_deg, charge, label, self._morphology)
             except (AnalysisError, DataError) as error:
                 self._said[f"not told, {error}"].append(where)
                 continue

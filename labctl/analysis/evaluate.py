@@ -150,7 +150,7 @@ def _cell(session: Session, entry: Mapping[str, Any]) -> CellResult:
     factor = _factor(entry, campaign.folder, flags.append)
     first = next((one.charge for one in capacities if one.cycle == 1), None)
     measure_at = tuple(int(number) for number in entry.get("measure_at") or ())
-    impedances, deposits = Impedances(session.settings), Deposits(session.settings)
+    impedances, deposits = Impedances(session.settings), Deposits(session.settings, factor.calibration)
     cycles = []
     for one in capacities:
         mine = [operation for operation in operations if operation.cycle == one.cycle]

@@ -28,8 +28,8 @@ from labctl.analysis.spectrum import Spectrum
 from labctl.errors import AnalysisError, DataError
 from labctl.units import MAH
 
-#: On either side of the metal's integration window, ppm: what is kept of a spectrum.
-_AROUND: Final = 15.0
+#: What is kept of a spectrum, ppm: from below the electrolyte's line, over alloys, to above the metal.
+_KEPT: Final = (-60.0, 340.0)
 #: What has to be alike in all spectra of a series: attribute, name for people, unit, relative tolerance.
 _ALIKE: Final = (
     ("pulse_s", "pulse length", "s", 1e-3),
@@ -73,7 +73,7 @@ def _series(session: Session, operation: Operation, flag: Callable[[str], None])
     numbers = [one.stamp.number for one in shots]
     soc = _soc(session, operation, shots, told)
     plated = _deposits([spectra[number] for number in numbers], soc, numbers, session.settings.morphology, told)
-    ppm, intensity = _map([spectra[number] for number in numbers], session.settings.recipe)
+    ppm, intensity = _map([spectra[number] for number in numbers])
     began = instant(operation.started)
     hours = (np.array([one.stamp.at for one in shots]) - began) / 3600.0
     charge = np.array([one.stamp.charge for one in shots]) / MAH
@@ -158,7 +158,7 @@ def _processed(
     told: Callable[[str], None],
 ) -> dict[int, Spectrum]:
     low, high = morphology.range_ppm
-    shown = min(recipe.span[0], low), max(recipe.span[1], high + morphology.shift_ppm_per_soc)
+    shown = min(recipe.span[0], low, _KEPT[0]), max(recipe.span[1], high + morphology.shift_ppm_per_soc, _KEPT[1])
     found = {}
     for one in shots:
         number = one.stamp.number
@@ -206,9 +206,8 @@ def _deposits(
     return tuple(found)
 
 
-def _map(spectra: Sequence[Spectrum], recipe: Recipe) -> tuple[Floats, Floats]:
-    """Put the spectra on the axis of the first, around the metal, falling."""
-    low, high = recipe.metal[0] - _AROUND, recipe.metal[1] + _AROUND
+def _map(spectra: Sequence[Spectrum]) -> tuple[Floats, Floats]:
+    """Put the spectra on the axis of the first, falling."""
     first = spectra[0].ppm
-    ppm = first[(first >= low) & (first <= high)][::-1]
+    ppm = first[(first >= _KEPT[0]) & (first <= _KEPT[1])][::-1]
     return ppm, np.array([np.interp(ppm, one.ppm, one.intensity) for one in spectra])

@@ -16,10 +16,12 @@ from labctl.errors import AnalysisError, DataError, InvalidFile, LabctlError, Us
 
 if TYPE_CHECKING:
     from labctl.analysis.bundles import Campaign
+    from labctl.analysis.calibration import Calibration
     from labctl.analysis.loose import Broken, Seen, Source
     from labctl.analysis.model import Analysis
     from labctl.analysis.parallel import Workers
     from labctl.analysis.settings import Settings
+    from labctl.cli.calibration_list import Series
     from labctl.cli.manifest import Manifest
 
 #: Which figures are also drawn for print: none, those of groups and campaigns, those of single cells too.
@@ -35,6 +37,7 @@ class _Wanted:
 
     campaigns: list[Campaign] = field(default_factory=list)
     manifests: list[Manifest] = field(default_factory=list)
+    series: list[Series] = field(default_factory=list)
     files: list[Source] = field(default_factory=list)
     raw: list[Path] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
@@ -116,6 +119,7 @@ def analyze_paths(paths: Sequence[Path], asked: Asked) -> int:
         The settings have mistakes.
     """
     from labctl.analysis.parallel import Workers, cores
+
     if not paths:
         raise UsageError("nothing to analyze", hint="give a campaign, data files, or a list of them (--template)")
     given = None
@@ -130,17 +134,33 @@ def analyze_paths(paths: Sequence[Path], asked: Asked) -> int:
     if target is not None:
         _refuse_among_raw(target, wanted.raw, named=asked.out is not None)
     with Workers(asked.jobs or cores()) as workers:
+        calibrations = _calibrations(wanted, chosen)
         found, good = _evaluated(wanted, chosen, workers)
-        nothing = found is None and not good
+        nothing = found is None and not good and not calibrations
         if not nothing or asked.as_json:
-            data = document(found, good, wanted.failed, chosen)
+            data = document(found, good, calibrations, wanted.failed, chosen)
             if asked.as_json:
                 put_json(data)
             else:
-                _show(data, found, good)
+                _show(data, found, good, calibrations)
             if target is not None and not nothing:
-                write(found, data, target, figures=asked.figures, workers=workers)
+                write(found, calibrations, data, target, figures=asked.figures, workers=workers)
     return 6 if wanted.invalid else 1 if nothing else 0
+
+
+def _calibrations(wanted: _Wanted, settings: Settings) -> list[Calibration]:
+    """Evaluate calibration series; one that tells nothing costs one line."""
+    from labctl.analysis import calibration_series
+
+    found = []
+    for one in wanted.series:
+        try:
+            found.append(
+                calibration_series.evaluate(one.entries, id=one.name, source=one.source, recipe=settings.recipe)
+            )
+        except (DataError, AnalysisError) as error:
+            wanted.fail(one.name, str(error))
+    return found
 
 
 def _evaluated(wanted: _Wanted, settings: Settings, workers: Workers) -> tuple[Analysis | None, list[Seen]]:
@@ -161,10 +181,14 @@ def _evaluated(wanted: _Wanted, settings: Settings, workers: Workers) -> tuple[A
 
 
 def document(
-    found: Analysis | None, seen: Sequence[Seen], failed: Sequence[tuple[str, str]], settings: Settings
+    found: Analysis | None,
+    seen: Sequence[Seen],
+    calibrations: Sequence[Calibration],
+    failed: Sequence[tuple[str, str]],
+    settings: Settings,
 ) -> dict[str, Any]:
-    """Give the ``labctl.analysis/1`` document, with single files under ``files`` and what failed under ``failed``."""
-    from labctl.analysis import loose
+    """Give the ``labctl.analysis/1`` document, with what is in no campaign under ``files`` and ``calibrations``."""
+    from labctl.analysis import calibration_series, loose
 
     if found is not None:
         data = found.to_json()
@@ -174,24 +198,37 @@ def document(
                 "settings": settings.to_json(), "notes": [], "flags": []}  # fmt: skip
     if seen:
         data["files"] = [loose.to_json(one) for one in seen]
+    if calibrations:
+        data["calibrations"] = [calibration_series.table(one).to_json() for one in calibrations]
     if failed:
         data["failed"] = [{"path": path, "error": error} for path, error in failed]
     return data
 
 
-def write(found: Analysis | None, data: Mapping[str, Any], out: Path, *, figures: Figures, workers: Workers) -> None:
+def write(
+    found: Analysis | None,
+    calibrations: Sequence[Calibration],
+    data: Mapping[str, Any],
+    out: Path,
+    *,
+    figures: Figures,
+    workers: Workers,
+) -> None:
     """Write everything that an evaluation leaves behind into ``out``; the one place where files are written.
 
-    ``report.html`` with ``cells/`` and ``figures/``, ``analysis.json``, ``data/`` with netCDF and CSV, ``print/``.
+    ``report.html`` with ``cells/`` and ``figures/``, ``analysis.json``, ``data/`` with netCDF and CSV, ``print/``;
+    of a calibration the file that ``soc_factor`` can name.
     """
     import json
 
-    from labctl.analysis import plots, storage
+    from labctl.analysis import calibration, plots, storage
 
     written = out / "analysis.json"
     try:
         out.mkdir(parents=True, exist_ok=True)
         _write_whole(written, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        for one in calibrations:
+            written = calibration.save(one, out / f"{one.curve.id}.yaml")
         if found is not None:
             written = analysis.write_report(found, out, workers=workers)
             storage.write(found, out / "data", workers=workers)
@@ -212,16 +249,21 @@ def _find(paths: Sequence[Path]) -> _Wanted:
     """Say what each path holds; what holds nothing costs one line."""
     from labctl.analysis import bundles, loose
     from labctl.analysis.listed import raw_folders
+
     wanted = _Wanted()
     of_labctl: list[Path] = []
     for path in paths:
         try:
             if path.suffix.lower() in (".yaml", ".yml"):
-                from labctl.cli.manifest import load_manifest
+                from labctl.cli.manifest import Manifest, load_listed
 
-                manifest = load_manifest(path)
-                wanted.manifests.append(manifest)
-                wanted.raw += raw_folders(manifest.cells, manifest.reference)
+                listed = load_listed(path)
+                if isinstance(listed, Manifest):
+                    wanted.manifests.append(listed)
+                    wanted.raw += raw_folders(listed.cells, listed.reference)
+                else:
+                    wanted.series.append(listed)
+                    wanted.raw += [one.path for one in listed.entries if one.path.is_dir()]
             elif bundles.has_campaign(path):
                 wanted.campaigns = bundles.find([path])
                 of_labctl.append(path)
@@ -302,9 +344,11 @@ def _kept(seen: Sequence[Seen | Broken], wanted: _Wanted) -> list[Seen]:
     return good
 
 
-def _show(data: Mapping[str, Any], found: Analysis | None, seen: Sequence[Seen]) -> None:
+def _show(
+    data: Mapping[str, Any], found: Analysis | None, seen: Sequence[Seen], calibrations: Sequence[Calibration]
+) -> None:
     """Print shares and flags, and what has tables of its own: spectra under current, single files, symmetric cells."""
-    from labctl.analysis import summaries
+    from labctl.analysis import calibration_series, summaries
     from labctl.analysis.symmetric_summary import SeenSymmetric
     from labctl.cli import analyze_shown
     from labctl.cli.tables_shown import print_table
@@ -315,7 +359,9 @@ def _show(data: Mapping[str, Any], found: Analysis | None, seen: Sequence[Seen])
         analyze_shown.print_flags(data)
     if data.get("files"):
         analyze_shown.print_files(data["files"])
-    for one in [*tables, *(one.table for one in seen if isinstance(one, SeenSymmetric))]:
+    tables += [one.table for one in seen if isinstance(one, SeenSymmetric)]
+    tables += [calibration_series.table(one) for one in calibrations]
+    for one in tables:
         print_table(one)
 
 

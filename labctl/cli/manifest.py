@@ -19,6 +19,7 @@ from labctl.analysis.listed import (
 )
 from labctl.analysis.settings import Settings
 from labctl.analysis.steps import Kind
+from labctl.cli.calibration_list import Series, is_series, read_series
 from labctl.cli.settings_file import settings_model, settings_of
 from labctl.documents import Area, Document, FileModel, Model, Name, Quantity, Ratio, Text, in_order, load, validate
 from labctl.documents import Path as At
@@ -146,8 +147,8 @@ class Manifest:
     settings: Settings | None
 
 
-def load_manifest(path: Path) -> Manifest:
-    """Read and check a list of files.
+def load_listed(path: Path) -> Manifest | Series:
+    """Read and check a list of files, of cells or of a calibration series.
 
     Raises
     ------
@@ -155,6 +156,8 @@ def load_manifest(path: Path) -> Manifest:
         With every mistake at its line and column. A file that is not there is none: the others are evaluated.
     """
     document = load(path)
+    if is_series(document):
+        return read_series(document, path.resolve().parent)
     if "analysis" not in document.data and ("protocol" in document.data or "station" in document.data):
         raise InvalidFile([document.mistake((), "this is no list of files to analyze", "begin with 'labctl analyze "
                                             "--template'")])  # fmt: skip

@@ -13,10 +13,10 @@ import pytest
 from loose_files import impedance_ism, maccor, mpt_cycling, mpt_impedance
 from synthetic import Acquisition, Line, World, metal_lines, write_dataset
 
-from labctl.analysis import analyze
+from labctl.analysis import analyze, calibration
 from labctl.analysis.inventory import SHARES
 from labctl.cli.app import run_app
-from labctl.cli.manifest import TEMPLATE, load_manifest
+from labctl.cli.manifest import TEMPLATE, load_listed
 
 EIS = "bare-01-06-eis.csv"
 METAL = Acquisition((*metal_lines(2.5, "early", 1.0), Line(0.5, 2.0, 2.8)), 4.5)
@@ -154,7 +154,7 @@ def test_mistakes_of_a_list_are_told_by_line_and_field(lab, capfd, old, new, wor
 def test_the_template_is_a_list_without_mistakes_and_never_replaces_a_file(tmp_path, capfd):
     target = tmp_path / "mine.yaml"
     assert run_app(["analyze", "--template", str(target)]) == 0
-    assert load_manifest(target).cells[0].name == "bare-01"
+    assert load_listed(target).cells[0].name == "bare-01"
     assert run_app(["analyze", "--template", str(target)]) == 2
     capfd.readouterr()
     assert run_app(["analyze", "--template"]) == 0
@@ -324,3 +324,37 @@ def test_the_number_of_cells_for_a_wanted_effect(capfd):
     assert run_app(["analyze", "--design", "--sd", "1"]) == 2
     assert run_app(["analyze", "--design", "--effect", "2", "--sd", "1", "--alpha", "0.1", "--confidence", "0.9"]) == 2
     assert run_app(["analyze"]) == 2
+
+
+def test_a_calibration_series_becomes_a_file_that_cells_can_name(tmp_path, capfd):
+    lines = ["labctl: 1", "calibration: probe-1", "source: foil against NMC622", "spectra:"]
+    for series in ("foil-1", "foil-2"):
+        for number, (soc, factor) in enumerate(((1.0, 1.0), (0.0, 1.12)), 1):
+            foil = Acquisition((Line(250.0 - 3.3 * soc, 3.0 / factor, 8.0, 3.0),), sigma=2.0)
+            write_dataset(tmp_path / "nmr" / series / str(number), foil, np.random.default_rng(number))
+            lines.append(f"  - {{file: nmr/{series}/{number}, lithium: foil, series: {series}, soc: {soc}}}")
+    listed_series = tmp_path / "series.yaml"
+    listed_series.write_text("\n".join(lines), encoding="utf-8")
+    assert run_app(["analyze", str(listed_series), "--out", str(tmp_path / "out")]) == 0
+    assert "probe-1" in capfd.readouterr().out
+    found = calibration.load(tmp_path / "out" / "probe-1.yaml").curve
+    assert found.at(0.0) == pytest.approx(1.12, rel=0.005)
+    assert found.shift_at(0.0) == pytest.approx(3.3, abs=0.1)
+    listed_series.write_text("\n".join(lines).replace("lithium: foil", "lithium: foal", 1), encoding="utf-8")
+    code, _, said = analyzed(capfd, listed_series)
+    assert code == 6
+    assert "series.yaml:5:" in said
+    assert "'foal'" in said
+
+
+def test_a_broken_series_costs_one_line(tmp_path, capfd):
+    write_dataset(tmp_path / "a" / "1", Acquisition((Line(247.0, 3.0, 8.0),), sigma=2.0), np.random.default_rng(1))
+    text = "labctl: 1\ncalibration: probe-1\nsource: x\nspectra:\n"
+    text += "".join(
+        f"  - {{file: {name}/1, lithium: foil, series: one, soc: {soc}}}\n" for name, soc in (("a", 1.0), ("b", 0.0))
+    )
+    (tmp_path / "series.yaml").write_text(text, encoding="utf-8")
+    code, document, said = analyzed(capfd, tmp_path / "series.yaml")
+    assert code == 1
+    assert "there is no such dataset" in said
+    assert len(document["failed"]) == 1

@@ -176,7 +176,8 @@ def _cells(analysis: Analysis, pages: Mapping[tuple[str, str], str], notes: Note
         ])  # fmt: skip
     columns = [
         Column("cell"), Column("group"), Column("first charge", "mAh", "first_charge"),
-        Column("cycles", "1", "cycles"), Column("dead lithium by cycle", "%", "dead"), Column("flags", "1", "flags"),
+        Column("cycles", "1", "cycles"), Column("dead lithium, last measured", "%", "dead"),
+        Column("flags", "1", "flags"),
     ]  # fmt: skip
     return table(columns, rows, "All cells; each name leads to the cell's own page", notes)
 
@@ -184,13 +185,9 @@ def _cells(analysis: Analysis, pages: Mapping[tuple[str, str], str], notes: Note
 def _state(cell: CellResult) -> str:
     if not cell.cycles:
         return "Nothing has run on this cell yet."
-    found = []
-    for one in cell.allocated:
+    for one in reversed(cell.allocated):
         allocation = one.measured.allocation if one.measured else None
         if allocation is not None:
-            value = number(allocation.dead_percent, allocation.dead_percent_sd)
-            found.append(f"cycle {one.cycle}: {value}")
-    if found:
-        return "; ".join(found)
+            return f"cycle {one.cycle}: {number(allocation.dead_percent, allocation.dead_percent_sd)}"
     measured = any(one.measured is not None for one in cell.cycles)
     return "Measured, but without shares: see the flags." if measured else "Not measured yet."

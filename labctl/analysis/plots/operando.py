@@ -37,6 +37,9 @@ _SORTS: Final = {
     "end": ("^", VERMILION, "at the end"),
 }
 
+#: Shifts nearer to 0 ppm than this are the electrolyte's.
+_ELECTROLYTE_PPM: Final = 30.0
+
 
 def figure(operando: OperandoSpectra, *, mode: str, title: str = "") -> Figure:
     """Draw the voltage beside a map of time and shift with the intensity as colour; below, the metal's integral."""
@@ -88,11 +91,13 @@ def intensity(axes: Axes, bar: Axes, operando: OperandoSpectra) -> None:
     order = np.argsort(operando.start_h)
     ppm, values = _coarse(operando.ppm, operando.intensity[order])
     edges, rows = _rows(operando.start_h[order], operando.end_h[order], values)
-    high = float(np.nanmax(rows)) or 1.0
+    # The electrolyte's narrow line would outshine everything else.
+    away = np.abs(ppm) > _ELECTROLYTE_PPM
+    high = float(np.nanmax(rows[:, away] if away.any() else rows)) or 1.0
     half = 0.5 * abs(float(ppm[1] - ppm[0]))
     sign = 1.0 if ppm[0] > ppm[-1] else -1.0
     across = np.append(ppm + sign * half, ppm[-1] - sign * half)
-    axes.pcolormesh(across, edges, np.ma.masked_invalid(np.clip(rows, 0.0, None)) / high, cmap=MAP, rasterized=True,
+    axes.pcolormesh(across, edges, np.ma.masked_invalid(np.clip(rows / high, 0.0, 1.0)), cmap=MAP, rasterized=True,
                     norm=PowerNorm(_ROOT, 0.0, 1.0))  # fmt: skip
     axes.set_xlim(float(ppm.max()), float(ppm.min()))
     axes.set_ylim(*_span(operando))
@@ -101,7 +106,7 @@ def intensity(axes: Axes, bar: Axes, operando: OperandoSpectra) -> None:
         if sort != "during":
             axes.plot((1.012, 1.012), (float(start), float(end)), transform=axes.get_yaxis_transform(), clip_on=False,
                       color="#777777", linewidth=2.4, solid_capstyle="butt")  # fmt: skip
-    colour_scale(bar, 0.0, 1.0, "signal / highest", _ROOT)
+    colour_scale(bar, 0.0, 1.0, "signal / highest metal", _ROOT)
 
 
 def _coarse(ppm: Floats, values: Floats) -> tuple[Floats, Floats]:

@@ -101,11 +101,24 @@ def lost_records(tests: Iterable[Mapping[str, Any]], operations: Iterable[Operat
     return made, lost
 
 
+def _without_order(conversion: Mapping[str, Any]) -> dict[str, Any]:
+    """Give conversion factors by name: which cell was measured first is not the same in two runs, nor is the chart."""
+    values = dict(zip(conversion["names"], conversion["values_mAh_per_au"], strict=True))
+    found = {**conversion, "names": None, "values_mAh_per_au": values, "chart": None}
+    if conversion["pooled"] is not None:
+        by_name = {each["name"]: each for each in conversion["pooled"]["measurements"]}
+        found["pooled"] = {**conversion["pooled"], "measurements": by_name}
+    return found
+
+
 def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
-    """Where two analyses differ, instants aside."""
+    """Where two analyses differ, instants and what is in their order aside."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         for key in dict.fromkeys([*one, *other]):
-            if key not in TIMES:
+            if key == "conversions":
+                mine, yours = ([_without_order(each) for each in some.get(key, ())] for some in (one, other))
+                yield from differences(mine, yours, f"{where}/{key}")
+            elif key not in TIMES:
                 yield from differences(one.get(key), other.get(key), f"{where}/{key}")
     elif isinstance(one, list) and isinstance(other, list):
         if len(one) != len(other):
