@@ -88,7 +88,7 @@ def _summary(lab: Path, campaign: str, states: Mapping[str, str]) -> int:
     evaluated = lab / "results" / campaign / "analysis.json"
     if evaluated.exists():
         say(f"evaluated: {evaluated}")
-        say(f"look at it: labctl analyze {lab} --report report")
+        say(f"look at it: labctl analyze {lab}")
     return 1 if left else 0
 
 
