@@ -17,6 +17,7 @@ from labctl.analysis.style import MM, SCREEN, empty, grid, new_figure, small
 from labctl.analysis.truth import truth_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _WIDE = 9.6
@@ -85,22 +86,26 @@ def group_figure(analysis: Analysis, group: str, truth: Mapping[str, Any] | None
 def _over_cycles(
     figure: Figure, found: Mapping[str, list[tuple[int, EvaluatedImpedance]]], *, top: float, bottom: float
 ) -> None:
-    """Draw a row of Nyquist plots, a state each with a colour for each cycle, between two heights in mm."""
-    states = nyquist.in_order(found)
+    """Draw a row of Nyquist plots with a colour for each cycle."""
     cycles = sorted({cycle for some in found.values() for cycle, _ in some})
-    row = grid(figure, 1, max(1, len(states)), left=17.0, right=4.0, top=top, bottom=bottom, across=18.0)[0]
-    if not states:
-        row[0].set_title("Impedance")
-        empty(row[0], "no impedance")
-    for axes, state in zip(row, states, strict=False):
-        axes.set_title(f"Impedance, {state}")
+    row = _by_state(figure, found, top=top, bottom=bottom)
+    for state, axes in row.items():
         nyquist.cycles_panel(axes, found[state], cycles)
-    if states:
-        row[0].legend(handles=nyquist.cycle_marks(cycles), loc="upper left", handlelength=1.0)
+    for axes in list(row.values())[:1]:
+        axes.legend(handles=nyquist.cycle_marks(cycles), loc="upper left", handlelength=1.0)
 
 
 def _impedance(figure: Figure, states: Mapping[str, list[EvaluatedImpedance]], *, top: float, bottom: float) -> None:
-    """Draw a row of Nyquist plots, a state each, between two heights in mm."""
+    """Draw a row of Nyquist plots with their fits."""
+    row = _by_state(figure, states, top=top, bottom=bottom)
+    for state, axes in row.items():
+        nyquist.panel(axes, states[state], state)
+    for axes in list(row.values())[:1]:
+        axes.legend(handles=nyquist.key()[:4], loc="upper right", handlelength=1.0)
+
+
+def _by_state(figure: Figure, states: Mapping[str, object], *, top: float, bottom: float) -> dict[str, Axes]:
+    """Make a row of axes between two heights in mm, one for each state; without any, one that says so."""
     order = nyquist.in_order(states)
     row = grid(figure, 1, max(1, len(order)), left=17.0, right=4.0, top=top, bottom=bottom, across=18.0)[0]
     if not order:
@@ -108,9 +113,7 @@ def _impedance(figure: Figure, states: Mapping[str, list[EvaluatedImpedance]], *
         empty(row[0], "no impedance")
     for axes, state in zip(row, order, strict=False):
         axes.set_title(f"Impedance, {state}")
-        nyquist.panel(axes, states[state], state)
-    if order:
-        row[0].legend(handles=nyquist.key()[:4], loc="upper right", handlelength=1.0)
+    return dict(zip(order, row, strict=False))
 
 
 def overview_figure(analysis: Analysis, truth: Mapping[str, Any] | None = None) -> Figure:

@@ -7,7 +7,6 @@ import math
 from typing import Final
 
 import numpy as np
-from scipy.optimize import nnls
 
 from labctl.analysis.impedance.circuit import Circuit, Element, Node, Parallel
 from labctl.analysis.impedance.elements import KINDS
@@ -63,6 +62,9 @@ def starting_values(circuit: Circuit, omega: Floats, impedance: Complexes, count
     squares give them (Lawson and Hanson 1974). Circuits with nested parts get scattered starts besides, by a fixed
     seed.
     """
+    # Loaded late: all of scipy.optimize takes half as long to load as everything else together.
+    from scipy.optimize import nnls
+
     blocks = circuit.blocks
     timed = [block for block in blocks if not isinstance(block, Element) or block.kind in ("Ws", "Wo")]
     weight = 1 / np.abs(impedance)
