@@ -195,6 +195,19 @@ def has_campaign(path: Path) -> bool:
         return False
 
 
+def promised(paths: Sequence[Path]) -> int:
+    """Count the measured cycles of all cells that campaigns are planned to have; what cannot be read has none."""
+    count = 0
+    for path in paths:
+        try:
+            for folder, only in _campaign_folders(path):
+                cells = _document(folder / _CAMPAIGN)["cells"]
+                count += sum(len(cell.get("measure_at") or ()) for cell in cells if only in (None, cell["cell"]))
+        except (DataError, AttributeError, *STUMBLES):
+            continue
+    return count
+
+
 def _campaign_folders(path: Path) -> list[tuple[Path, str | None]]:
     here = path.resolve()
     if here.name == _CAMPAIGN:

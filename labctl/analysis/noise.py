@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import fft
 
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.remembered import Remembered
@@ -31,7 +32,7 @@ def _noise(dataset: Dataset) -> float:
     window, power, quiet = _quiet(len(dataset.fid))
     if quiet.size < 16:
         raise AnalysisError(f"{dataset.folder}: {len(dataset.fid)} points are too few to tell the noise")
-    values = np.fft.fft(dataset.fid * window)[quiet]
+    values = fft(dataset.fid * window)[quiet]
     return float(np.sqrt(np.median(values.real**2 + values.imag**2) / (2.0 * math.log(2.0) * power)))
 
 

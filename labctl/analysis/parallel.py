@@ -6,7 +6,9 @@ and shares no thread or lock with this one. It is kept for what comes next.
 
 from __future__ import annotations
 
+import atexit
 import gc
+import importlib
 import multiprocessing
 import os
 import signal
@@ -51,6 +53,12 @@ class Workers:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end()
+
+    def begin(self, module: str, *, seconds: float) -> None:
+        """Start the processes for work of so many seconds that is still being read; they load its ``module``."""
+        if self._jobs > 1 and seconds >= WORTH_S:
+            for _ in range(self._jobs):
+                self._started().submit(_load, module)
 
     def mapped(
         self,
@@ -110,12 +118,8 @@ class Workers:
         keep: Callable[[int, Result], None],
         meanwhile: Callable[[], None] | None,
     ) -> None:
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_quiet)
-        waiting: dict[Future[Result], int] = {
-            self._pool.submit(function, item): index for index, item in enumerate(items)
-        }
+        pool = self._started()
+        waiting: dict[Future[Result], int] = {pool.submit(function, item): index for index, item in enumerate(items)}
         try:
             if meanwhile is not None:
                 meanwhile()
@@ -125,14 +129,30 @@ class Workers:
             self._end()
             raise
 
+    def _started(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_quiet)
+        return self._pool
+
     def _end(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
 
 
-def _quiet() -> None:
-    """Leave Ctrl-C, which reaches every process of a terminal, to the first one; look for garbage less often."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # Figures are many small objects that live until they are drawn; looking through them again and again takes 5 %.
+def less_searching() -> None:
+    """Look for garbage less often: results and figures are many small objects that live until they are written."""
     gc.set_threshold(200_000, 50, 50)
+
+
+def _load(module: str) -> None:
+    importlib.import_module(module)
+
+
+def _quiet() -> None:
+    """Leave Ctrl-C, which reaches every process of a terminal, to the first one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    less_searching()
+    # Its results are handed over: to give its memory back piece by piece takes half a second that somebody waits for.
+    atexit.register(os._exit, 0)

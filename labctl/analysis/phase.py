@@ -24,7 +24,7 @@ from labctl.analysis.baseline import functional, legendre, mask_of
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.noise import noise
 from labctl.analysis.recipe import METAL, Phase, Recipe, Window
-from labctl.analysis.transform import Grid, adjoint, axis_of, grid_of, inner, inside, norm, transform
+from labctl.analysis.transform import Grid, axis_of, grid_of, inner, inside, spread, transform
 from labctl.errors import AnalysisError
 
 #: A line must stand out so many deviations for a phase to be taken from it.
@@ -93,7 +93,7 @@ def line_phase(data: Dataset, zero_Hz: float, recipe: Recipe = METAL, *, name: s
     # How the angle moves with the noise of each point: the derivative of the closed form.
     moved = np.zeros(len(axis.ppm), dtype=np.complex128)
     moved[flank] = rest / power
-    deviation = sigma * norm(adjoint(moved, axis))
+    deviation = sigma * spread(moved, axis)
     unit = 1.0 / (data.scans * data.receiver_gain)
     angle = wrapped(angle if value > 0 else angle + math.pi)
     return LinePhase(angle, deviation, abs(value) * unit, sigma * whole.norm * unit)

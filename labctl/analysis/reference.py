@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import fft
 
 from labctl.analysis import bruker
 from labctl.analysis.noise import noise
@@ -70,7 +71,7 @@ def evaluate(dataset_dir: Path | Place) -> Reference:
     # The taper that suits the line is the one under which it stands out most: a decay may end long before its record.
     for part in _SPANS:
         taper = _taper(time, data.acquisition_s * part)
-        magnitude = np.abs(np.fft.fft(data.fid * taper, length))
+        magnitude = np.abs(fft(data.fid * taper, length))
         found = float(magnitude.max() / (sigma * np.linalg.norm(taper)))
         if found > snr:
             snr, line, span = found, float(frequency[int(np.argmax(magnitude))]), data.acquisition_s * part

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import fft, ifft, next_fast_len
 
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.recipe import Apodisation, Recipe, Window
@@ -167,7 +168,7 @@ def _taper(grid: Grid) -> Real:
 def transform(fid: Complex, axis: Axis) -> Complex:
     """Give the transform at the points of an axis, turned back to the pulse; its phase is the receiver's."""
     # The same decay is looked at where its metal and where its electrolyte is: one transform serves both.
-    whole = _WHOLE.get(fid, axis.tapered, lambda: np.fft.fft(fid * axis.taper, axis.length))
+    whole = _WHOLE.get(fid, axis.tapered, lambda: fft(fid * axis.taper, axis.length))
     return np.asarray(whole[axis.index] * axis.ramp, dtype=np.complex128)
 
 
@@ -178,7 +179,26 @@ def adjoint(weights: NDArray[np.complex128] | Real, axis: Axis) -> Complex:
     """
     full = np.zeros(axis.length, dtype=np.complex128)
     full[axis.index] = weights * axis.ramp
-    return np.asarray(axis.taper * np.fft.fft(full)[: len(axis.taper)], dtype=np.complex128)
+    return np.asarray(axis.taper * fft(full)[: len(axis.taper)], dtype=np.complex128)
+
+
+def spread(weights: Complex, axis: Axis) -> float:
+    """Give the norm of :func:`adjoint`, a transform of the whole length less: what noise makes of a weighted sum.
+
+    The sum of squares over the decay is the weights' autocorrelation against the transform of the squared taper, by
+    the convolution theorem.
+    """
+    turned = weights * axis.ramp
+    count = len(turned)
+    length = next_fast_len(2 * count)
+    lags = ifft(np.abs(fft(turned, length)) ** 2)[:count]
+    each = (lags * _lags(axis)).real
+    return math.sqrt(max(2.0 * float(np.sum(each)) - float(each[0]), 0.0))
+
+
+@lru_cache(maxsize=12)
+def _lags(axis: Axis) -> Complex:
+    return np.asarray(fft(axis.taper**2, axis.length)[: len(axis.index)], dtype=np.complex128)
 
 
 def coverage(axis: Axis, window: Window) -> Real:

@@ -29,6 +29,8 @@ Figures = Literal["none", "groups", "all"]
 
 #: Where results go unless something else is said, below the current folder.
 DEFAULT_OUT: Final = Path("analysis")
+#: What a measured cycle of a cell takes to evaluate, roughly.
+_CYCLE_S: Final = 0.1
 
 
 @dataclass
@@ -118,7 +120,8 @@ def analyze_paths(paths: Sequence[Path], asked: Asked) -> int:
     InvalidFile
         The settings have mistakes.
     """
-    from labctl.analysis.parallel import Workers, cores
+    from labctl.analysis import bundles
+    from labctl.analysis.parallel import Workers, cores, less_searching
 
     if not paths:
         raise UsageError("nothing to analyze", hint="give a campaign, data files, or a list of them (--template)")
@@ -127,13 +130,16 @@ def analyze_paths(paths: Sequence[Path], asked: Asked) -> int:
         from labctl.cli.settings_file import load_settings
 
         given = load_settings(asked.settings)
-    wanted = _find(paths)
-    chosen = _settings(given, wanted.manifests)
-    # With --json alone the document is all that was asked for.
-    target = asked.out if asked.out is not None or asked.as_json else DEFAULT_OUT
-    if target is not None:
-        _refuse_among_raw(target, wanted.raw, named=asked.out is not None)
+    less_searching()
     with Workers(asked.jobs or cores()) as workers:
+        # They load what they need while the campaigns' files are still looked through here.
+        workers.begin("labctl.analysis.evaluate", seconds=_CYCLE_S * bundles.promised(paths))
+        wanted = _find(paths)
+        chosen = _settings(given, wanted.manifests)
+        # With --json alone the document is all that was asked for.
+        target = asked.out if asked.out is not None or asked.as_json else DEFAULT_OUT
+        if target is not None:
+            _refuse_among_raw(target, wanted.raw, named=asked.out is not None)
         calibrations = _calibrations(wanted, chosen)
         found, good = _evaluated(wanted, chosen, workers)
         nothing = found is None and not good and not calibrations

@@ -62,6 +62,7 @@ class Sources:
     folder: Path
     raw: Sequence[RawFiles]
     _by_token: dict[str, list[RawFiles]] = field(init=False, repr=False)
+    _ways: dict[Path, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._by_token = defaultdict(list)
@@ -85,8 +86,11 @@ class Sources:
             return Missing("its bundle is not among the files that were analysed")
         return Html(", ".join(link(self._to(one.folder), _name(one), "raw") for one in found))
 
-    def _to(self, target: Path) -> str:
-        return relative(target, self.folder)
+    def _to(self, folder: Path, name: str = "") -> str:
+        """Give the link to a folder, or to a file in it; ways between folders are long to find, and found once."""
+        if folder not in self._ways:
+            self._ways[folder] = relative(folder, self.folder)
+        return f"{self._ways[folder]}/{quote(name)}" if name else self._ways[folder]
 
     def rows(self) -> list[list[Content]]:
         """List every operation with its files."""
@@ -102,14 +106,16 @@ class Sources:
         ]
 
     def _files(self, one: RawFiles) -> Html:
-        parts = [link(self._to(one.folder / _DOCUMENT), _DOCUMENT)] if (one.folder / _DOCUMENT).is_file() else []
+        here = os.fspath(one.folder)
+        parts = [link(self._to(one.folder, _DOCUMENT), _DOCUMENT)] if _is_file(here, _DOCUMENT) else []
         names = sorted(one.names, key=_interest)
-        tops = {PurePosixPath(name).parts[0] for name in names}
+        tops = {name.partition("/")[0] for name in names}
         for name in names[:_NAMED]:
-            text = "/".join(PurePosixPath(name).parts[1:]) if len(tops) == 1 else ""
-            there = (one.folder / name).is_file()
+            text = name.partition("/")[2] if len(tops) == 1 else ""
             parts.append(
-                link(self._to(one.folder / name), text or name) if there else Html(f"{escape(text or name)} (missing)")
+                link(self._to(one.folder, name), text or name)
+                if _is_file(here, name)
+                else Html(f"{escape(text or name)} (missing)")
             )
         if len(names) > _NAMED:
             parts.append(Html(f"and {len(names) - _NAMED} more in the folder"))
@@ -121,10 +127,14 @@ def moment(stamp: str) -> str:
     return stamp[:16].replace("T", " ")
 
 
+def _is_file(folder: str, name: str) -> bool:
+    return os.path.isfile(os.path.join(folder, name))  # noqa: PTH113, PTH118 - thousands: paths take ten times as long
+
+
 def _interest(name: str) -> tuple[int, int, str]:
     """Put first what was evaluated."""
     order = ("fid", "ser", "records.parquet", "impedance.csv", "acqus")
-    last = PurePosixPath(name).name
+    last = name.rpartition("/")[2]
     return (order.index(last) if last in order else len(order), len(name), name)
 
 
