@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from labctl.cli.protocol_commands import protocol_app
 from labctl.errors import LabctlError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ instruments_app = typer.Typer(help="The station's instruments.", no_args_is_help
 app.add_typer(instruments_app, name="instruments")
 alarms_app = typer.Typer(help="What stands against the laboratory.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(alarms_app, name="alarms")
+app.add_typer(protocol_app, name="protocol")
 
 Lab = Annotated[
     Path,
