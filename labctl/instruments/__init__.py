@@ -31,6 +31,7 @@ from labctl.instruments.faults import (
 from labctl.instruments.multiplexer import Multiplexer, SwitchedLead, forbidden, read_leads, rivals
 from labctl.instruments.operator import Confirmation, TransferRequest
 from labctl.instruments.potentiostat import DynamicPotentiostat, DynamicRequest, ImpedanceRequest, Potentiostat
+from labctl.instruments.procedures import ProcedureFormat
 from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermometer, Spectrometer, Tuned, Tuning, Watched
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "NotReachable",
     "OutOfRange",
     "Potentiostat",
+    "ProcedureFormat",
     "Progress",
     "Reading",
     "Recording",

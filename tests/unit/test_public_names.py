@@ -18,13 +18,17 @@ NAMES = {
         "campaign_folder deliver document_hash keep_records last_record open_parcel read_looks read_records "
         "stamp_charges write_bundle write_campaign write_stamps"
     ),
+    "labctl.interchange": (
+        "Exchange Item Repeat Step Sweep cycler_program exchange_of items_of protocol_text read_unicycler write_pybamm "
+        "write_unicycler"
+    ),
     "labctl.instruments": (
         "SERIES SUSPENDS SWEEPS TEST_CLOCK WATCHDOG "
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext DynamicPotentiostat DynamicRequest End Fetched Garbled Handle Hiccup Identity ImpedanceRequest "
         "Inspectable Inspection Instrument Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat "
-        "Progress Reading Recording Refused SafetyLimits SampleThermometer Spectrometer State SwitchedLead TimedOut "
-        "TransferRequest Tuned Tuning VendorAlarm Watched forbidden read_leads rivals"
+        "ProcedureFormat Progress Reading Recording Refused SafetyLimits SampleThermometer Spectrometer State "
+        "SwitchedLead TimedOut TransferRequest Tuned Tuning VendorAlarm Watched forbidden read_leads rivals"
     ),
 }
 

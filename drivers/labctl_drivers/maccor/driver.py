@@ -23,6 +23,7 @@ from labctl.instruments.faults import CannotSay, NotIdentified, NotReachable, Ou
 from labctl_drivers.maccor import codes
 from labctl_drivers.maccor.channels import RESET, RESUME, SUSPEND, Channels
 from labctl_drivers.maccor.procedure import Sensor, TesterStep, compile_program, one_c, read, write
+from labctl_drivers.maccor.procedure_files import ProcedureFiles
 from labctl_drivers.maccor.readings import ChannelState, began, continues, remaining
 from labctl_drivers.maccor.session import LINE_FAULTS, Session
 from labctl_drivers.maccor.starting import START_DEFAULTS, dry_start, launch, limits, make_ready, order, upload
@@ -49,6 +50,8 @@ class MaccorCycler:
 
     role = "cycler"
     capabilities = frozenset({SUSPENDS, TEST_CLOCK})
+    #: Procedure files for people, without a tester.
+    procedures = ProcedureFiles
 
     def __init__(self, context: DriverContext) -> None:
         self._context = context
