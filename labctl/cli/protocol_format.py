@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -71,9 +70,9 @@ def upgrade_file(path: Path) -> None:
 
 def _write(path: Path, document: Document, text: str) -> None:
     """Write to a temporary name and rename: never half a file, and none that somebody has changed meanwhile."""
-    if path.read_text(encoding="utf-8-sig") != document.text:
+    if path.read_bytes().decode("utf-8-sig") != document.text:
         raise UsageError(f"{path} has changed while it was being read", hint="try again")
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(text, encoding="utf-8", newline="\n")
     temporary.chmod(path.stat().st_mode)
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -41,7 +41,7 @@ def formatted(document: Document) -> str:
 
 
 def _written(text: str) -> str:
-    root = layout(text)
+    root = layout(text.replace("\r\n", "\n"))
     out = _Lines()
     out.collection(root, 0)
     lines = out.lines
