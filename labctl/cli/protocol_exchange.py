@@ -16,7 +16,8 @@ from typing import Final
 
 from labctl.cli import plugins
 from labctl.cli.output import put, say
-from labctl.cli.sketched import plan_cell
+from labctl.cli.protocol_files import values_of
+from labctl.cli.sketched import Asked, plan_cell
 from labctl.engine.actions import cycler_program as translate
 from labctl.errors import LabctlError, UsageError
 from labctl.instruments import ProcedureFormat
@@ -57,11 +58,9 @@ _ASK: Final = {
 def export_protocol(
     file: Path,
     kind: str,
+    asked: Asked,
+    values: Sequence[str] | None,
     *,
-    cells: Path | None,
-    cell: str | None,
-    area: str | None,
-    measure_at: str | None,
     out: Path | None,
     verify: bool,
 ) -> None:
@@ -78,8 +77,8 @@ def export_protocol(
         raise UsageError(f"no format '{kind}'", hint=f"there are {', '.join(FORMATS)}")
     if kind == "maccor" and out is None and sys.stdout.isatty():
         raise UsageError("a procedure is a file", hint="name it with --out, such as --out my-protocol.000")
-    protocol = load_protocol(file)
-    planned, notes = plan_cell(protocol, cells=cells, cell=cell, area=area, measure_at=measure_at)
+    protocol = load_protocol(file, values_of(values))
+    planned, notes = plan_cell(protocol, asked)
     exchange = exchange_of(protocol, planned, translate)
     data, remarks = _WRITERS[kind](exchange)
     for note in (*notes, *exchange.remarks, *remarks):

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from labctl import units
 from labctl.errors import UsageError
-from labctl.protocol import PlannedCell, Protocol, measure_problem
+from labctl.protocol import PlannedCell, Protocol, measure_problem, measured
 
 
 @dataclass(frozen=True, slots=True)
 class SketchedCell:
-    """A cell that stands in no file: its id, electrode area in m2, and the cycles in which it is measured."""
+    """A cell that stands in no file: its id, area in m2, capacity in C, mass in kg, and when it is measured."""
 
     id: str
     area: float
+    capacity: float | None = None
+    mass: float | None = None
     measure_at: tuple[int, ...] = ()
 
 
-def plan_cell(
-    protocol: Protocol, *, cells: Path | None, cell: str | None, area: str | None, measure_at: str | None
-) -> tuple[PlannedCell, Sequence[str]]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was said of the cell on the command line."""
+
+    cells: Path | None
+    cell: str | None
+    area: str | None
+    capacity: str | None
+    mass: str | None
+    measure_at: str | None
+
+
+def plan_cell(protocol: Protocol, asked: Asked) -> tuple[PlannedCell, Sequence[str]]:
     """Find or sketch the cell, and say what had to be taken for it.
 
     Raises
@@ -30,28 +42,35 @@ def plan_cell(
     UsageError
         Neither a cell nor an area was said, or both were.
     """
-    if (cells is None) == (area is None):
+    if (asked.cells is None) == (asked.area is None):
         raise UsageError(
             "whose currents? a protocol's are per area", hint="give --cell-area '1.0 cm2', or --cells FILE --cell ID"
         )
-    if cells is not None:
-        return _listed(cells, cell), ()
-    try:
-        square = units.parse(area, "area")
-    except units.UnitError as error:
-        raise UsageError(f"--cell-area: {error}", hint="write for example --cell-area '1.0 cm2'") from None
-    if not square > 0:
-        raise UsageError(
-            f"--cell-area {area}: an electrode has an area", hint="write for example --cell-area '1.0 cm2'"
-        )
-    said = _cycles(measure_at)
+    if asked.cells is not None:
+        return _listed(asked.cells, asked.cell), ()
+    square = _size("--cell-area", asked.area, "area", "1.0 cm2")
+    capacity = _size("--cell-capacity", asked.capacity, "capacity", "2.6 mAh")
+    mass = _size("--cell-mass", asked.mass, "mass", "12 mg")
+    said = _cycles(asked.measure_at)
+    sketched = SketchedCell("cell", square or 0.0, capacity, mass, said)
     if said or measure_problem(protocol, said) is None:
-        return SketchedCell("cell", square, said), ()
-    measured = protocol.measure.cycles if protocol.measure is not None else ()
-    note = (
-        f"measured at cycle {measured[-1]}, the last of {', '.join(map(str, measured))}: say --measure-at for another"
-    )
-    return SketchedCell("cell", square, (measured[-1],)), (note,)
+        return sketched, ()
+    last = measured(protocol)[-1]
+    note = f"measured at cycle {last}, the last that the protocol measures: say --measure-at for another"
+    return replace(sketched, measure_at=(last,)), (note,)
+
+
+def _size(option: str, said: str | None, kind: str, example: str) -> float | None:
+    if said is None:
+        return None
+    hint = f"write for example {option} '{example}'"
+    try:
+        size = units.parse(said, kind)
+    except units.UnitError as error:
+        raise UsageError(f"{option}: {error}", hint=hint) from None
+    if not size > 0:
+        raise UsageError(f"{option} {said}: not above zero", hint=hint)
+    return size
 
 
 def _listed(cells: Path, cell: str | None) -> PlannedCell:

@@ -15,7 +15,6 @@ GUARD: Final = 48 * 3600.0
 #: Where the limits lie beyond the voltages of the steps, V, where a file has none.
 MARGIN: Final = 0.1
 _MOST: Final = 20_000
-_SMALLEST: Final = 1e-9
 
 
 class _Text:
@@ -79,21 +78,15 @@ class _Text:
                 return ""
             return f"rest: {{duration: {duration(min(end.value for end in times))}}}"
         if step.mode is Mode.HOLD:
-            return self._hold(step, ways, self._guard(times, where), where)
+            return self._hold(step, ways, times, where)
         up = step.mode is Mode.CHARGE
         said = [end for end in ways if end.what == "voltage" and end.above is up]
         self._left_out([end for end in ways if end not in said], where)
-        if said:
-            volts = (min if up else max)(end.value for end in said)
-        else:
-            volts = self.high if up else self.low
-            self._remark(f"{where}: it ends by time alone: 'at_most' is that time, and its voltage ends at the limit")
+        ending = [f"voltage: {number((min if up else max)(end.value for end in said))} V"] if said else []
         flowing = f"{number(step.c_rate)}C" if step.c_rate is not None else current(step.current)
-        return (
-            f"{step.mode}: {{current: {flowing}, until: {{voltage: {number(volts)} V}}, {self._guard(times, where)}}}"
-        )
+        return f"{step.mode}: {{current: {flowing}, {self._until(ending, times, where)}}}"
 
-    def _hold(self, step: CyclerStep, ways: list[End], guard: str, where: str) -> str:
+    def _hold(self, step: CyclerStep, ways: list[End], times: list[End], where: str) -> str:
         fallen = [end for end in ways if end.what == "current" and not end.above]
         self._left_out([end for end in ways if end not in fallen], where)
         if step.current > 0:
@@ -101,22 +94,29 @@ class _Text:
         else:
             limit = self.current
             self._remark(f"{where}: no limit of the current of a hold is in the file: {current(limit)} taken")
+        ending = []
         if fallen:
-            ending = current(fallen[0].value) + (f", for: {duration(fallen[0].held)}" if fallen[0].held else "")
-        else:
-            ending = quantity(_SMALLEST, "A")
-            self._remark(f"{where}: it ends by time alone: 'at_most' is that time, and its current is never reached")
-        volts = number(step.voltage or 0.0)
-        return (
-            f"hold: {{voltage: {volts} V, limit: {{current: {current(limit)}}}, until: {{current: {ending}}}, {guard}}}"
-        )
+            lasting = f", for: {duration(fallen[0].held)}" if fallen[0].held else ""
+            ending = [f"current: {current(fallen[0].value)}{lasting}"]
+        held = f"voltage: {number(step.voltage or 0.0)} V, limit: {{current: {current(limit)}}}"
+        return f"hold: {{{held}, {self._until(ending, times, where)}}}"
 
-    def _guard(self, times: list[End], where: str) -> str:
+    def _until(self, ending: list[str], times: list[End], where: str) -> str:
+        """Say what ends a step. A time that leads on is an end; one that does not is a guard time."""
+        guards = [end.value for end in times if end.guard]
+        plain = [end.value for end in times if not end.guard]
+        ending = [*ending, *([f"duration: {duration(min(plain))}"] if plain else [])]
+        if not ending:
+            ending = [f"duration: {duration(min(guards, default=GUARD))}"]
+            self._remark(f"{where}: nothing but a guard time ends it: said as its end")
+            guards = []
+        until = ending[0] if len(ending) == 1 else f"any: [{', '.join(f'{{{one}}}' for one in ending)}]"
+        if guards:
+            return f"until: {{{until}}}, at_most: {duration(min(guards))}"
         if not times:
             self._remark(f"{where}: no time ends it: 'at_most: {duration(GUARD)}' taken")
-            return f"at_most: {duration(GUARD)}"
-        first = min(times, key=lambda end: end.value)
-        return f"at_most: {duration(first.value)}" + ("" if first.guard else ", on_timeout: continue")
+            return f"until: {{{until}}}, at_most: {duration(GUARD)}"
+        return f"until: {{{until}}}"
 
     def _left_out(self, ends: list[End], where: str) -> None:
         for end in ends:

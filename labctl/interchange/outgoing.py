@@ -34,6 +34,7 @@ _LEFT_OUT: Final = {
     Kind.NUTATION: "the calibration of an NMR pulse is no electrochemistry: left out",
     Kind.RECOVERY: "an NMR series is no electrochemistry: left out",
 }
+_SIMPLE: Final = frozenset({"voltage", "current", "time", "temperature"})
 _REST_RECORDS: Final = 300.0
 
 
@@ -82,11 +83,28 @@ class _Translator:
             resting = CyclerStep(Mode.REST, 0.0, None, (End("time", True, operation.soak),), _REST_RECORDS)
             soak = (Step(resting, operation.temperature, origin),)
         program = self.translate(origin, operation)
-        going_on = operation.on_timeout == "continue"
-        steps = tuple(
-            Step(_unguarded(step) if going_on else step, operation.temperature, origin) for step in program.steps
+        return soak + tuple(
+            Step(replace(step, ends=self._ends(step, operation)), operation.temperature, origin)
+            for step in program.steps
         )
-        return soak + steps
+
+    def _ends(self, step: CyclerStep, operation: PlannedOperation) -> tuple[End, ...]:
+        """Give the ends of a step with one time: a guard time after which the cell goes on is an end like any other."""
+        asked = operation.parameters
+        going_on = operation.on_timeout == "continue"
+        ends = [replace(end, guard=end.guard and not going_on) for end in step.ends]
+        if isinstance(asked, Cycling) and asked.end_together and len(ends) > 1:
+            self.remarks.add(operation, "it ends once all its ends are true; said as the first of them")
+        capacity = asked.end_capacity if isinstance(asked, Cycling) else None
+        if capacity is not None and all(end.what in _SIMPLE for end in ends):
+            lasting = capacity / step.current
+            if step.mode is Mode.HOLD:
+                self.remarks.add(operation, "a hold's end by capacity can't be said: left out")
+            else:
+                self.remarks.add(operation, f"its end by capacity is said as a time, {duration(lasting)}")
+                ends.append(End("time", True, lasting))
+        times = sorted((end for end in ends if end.what == "time"), key=lambda end: (end.value, end.guard))
+        return tuple(end for end in ends if end.what != "time" or end is times[0])
 
     def _alone(self, operation: PlannedOperation, parameters: Together) -> PlannedOperation:
         spectra = "the NMR spectra" if parameters.pausing is None else "the NMR spectra and the pauses"
@@ -146,11 +164,6 @@ class _Translator:
             self.remarks.add(operation, f"'on_failure: {operation.on_failure}' is labctl's to do: left out")
         if operation.on_controller_loss == "stop":
             self.remarks.add(operation, "'on_controller_loss: stop' needs a watchdog: left out")
-
-
-def _unguarded(step: CyclerStep) -> CyclerStep:
-    """A guard time after which the cell goes on is an end like any other."""
-    return replace(step, ends=tuple(replace(end, guard=False) for end in step.ends))
 
 
 def exchange_of(protocol: Protocol, cell: PlannedCell, translate: Translate) -> Exchange:
