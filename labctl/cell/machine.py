@@ -8,6 +8,7 @@ fires its triggers, and the journal is where it comes back from after a restart.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from transitions import Machine, MachineError
@@ -102,3 +103,27 @@ class CellMachine:
             if self.steps[self._at] in completed:
                 self.fire("complete")
         return self.step
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What a trigger does to a cell: from one state to another, or, where ``to`` is the same, to its next step.
+
+    ``condition`` names what must hold besides; empty for nothing.
+    """
+
+    trigger: str
+    source: str
+    to: str
+    condition: str
+
+
+def transitions() -> tuple[Transition, ...]:
+    """Give all transitions, as the machine itself has them, for those who draw it."""
+    found = []
+    for trigger, event in _MACHINE.events.items():
+        for source, ways in event.transitions.items():
+            for way in ways:
+                condition = " and ".join(str(one.func) for one in way.conditions)
+                found.append(Transition(trigger, source, way.dest or source, condition))
+    return tuple(found)

@@ -7,7 +7,7 @@ import pytest
 NAMES = {
     "labctl.analysis": "Allocation Analysis Settings allocate analyze truth_shares write_report",
     "labctl.analysis.storage": "SCHEMA read write",
-    "labctl.cell": "CellMachine",
+    "labctl.cell": "CellMachine Transition transitions",
     "labctl.journal": (
         "CELL_STATES ENDED FILE_NAME HELD UNDER_WAY WISHES Alarm CampaignRow CellRow CommandRow Event Journal LastWord "
         "OperationRow OutboxRow Posting Status"
