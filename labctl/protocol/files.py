@@ -48,7 +48,7 @@ def _protocol(document: Document) -> Protocol:
 
 
 def shipped() -> tuple[Path, ...]:
-    """Give the protocols that come with labctl, from an installed wheel and from a checkout alike; the main job first."""
+    """Give the protocols that come with labctl, the main job first; from an installed wheel and a checkout alike."""
     package = Path(str(importlib.resources.files("labctl")))
     for folder in (package / "shipped_protocols", package.parent / "protocols"):
         if folder.is_dir():

@@ -72,15 +72,8 @@ def run_shipped(
         assert len(kept) == len(keep)
         path.write_text(head + "".join(f"  - {entry}" for entry in kept))
     simulations: list[Any] = []
-    request = RunRequest(
-        folder,
-        folder / "protocols" / protocol,
-        folder / station,
-        folder / cells,
-        simulate=True,
-        accelerate=True,
-        seed=seed,
-    )
+    files = (folder / name for name in (f"protocols/{protocol}", station, cells))
+    request = RunRequest(folder, *files, simulate=True, accelerate=True, seed=seed)
     outcome = run(request, on_simulation=simulations.append)
     assert set(outcome.states.values()) == {"finished"}, outcome.states
     assert outcome.violations == []
