@@ -89,11 +89,11 @@ class Campaign:
 
 
 def make(name: str, protocol: Protocol, station: Station, cells: Cells, mode: str, started: str = "") -> Campaign:
-    """Expand the plan of every cell; cells of one area that are measured alike share theirs."""
-    expanded: dict[tuple[float, tuple[int, ...]], tuple[PlannedOperation, ...]] = {}
+    """Expand the plan of every cell; cells of the same sizes that are measured alike share theirs."""
+    expanded: dict[tuple[object, ...], tuple[PlannedOperation, ...]] = {}
     plans = {}
     for cell in cells.cells:
-        alike = (cell.area, tuple(cell.measure_at))
+        alike = (cell.area, cell.capacity, cell.mass, tuple(cell.measure_at))
         if alike not in expanded:
             expanded[alike] = expand(protocol, cell)
         plans[cell.id] = expanded[alike]

@@ -13,9 +13,11 @@ from labctl.protocol.plan import (
     expand,
     measure_problem,
 )
+from labctl.protocol.resolving import Moment
+from labctl.protocol.selection import Selection
 from labctl.protocol.together import Dynamic, Together
-from labctl.protocol.values import in_cycle
-from labctl.protocol.walk import Block, Placed, blocks, cycles
+from labctl.protocol.values import each, in_cycle
+from labctl.protocol.walk import Block, Placed, blocks, cycles, measured
 
 __all__ = [
     "CONTINUED",
@@ -25,17 +27,21 @@ __all__ = [
     "Dynamic",
     "Impedance",
     "Kind",
+    "Moment",
     "Placed",
     "PlannedCell",
     "PlannedOperation",
     "Protocol",
+    "Selection",
     "Together",
     "blocks",
     "cycles",
+    "each",
     "expand",
     "in_cycle",
     "load_protocol",
     "measure_problem",
+    "measured",
     "protocol_schema",
     "read_protocol",
     "shipped",

@@ -94,7 +94,7 @@ def test_the_shipped_protocol_is_found_and_carries_the_papers_numbers() -> None:
     assert (protocol.cutoffs.upper, protocol.cutoffs.lower) == (4.3, 3.0)
     assert protocol.limits.temperature == pytest.approx((283.15, 333.15))
     assert protocol.measure is not None
-    assert protocol.measure.cycles == (1, 15, 30)
+    assert protocol.measure.cycles.cycles(1, 30) == (1, 15, 30)
     assert protocol.experiments["metal"].dwell_time == pytest.approx(1e-7)
     assert protocol.spectra["standard"].frequency == (300e3, 0.1)
     assert protocol.source == PROTOCOL.read_text()
