@@ -6,9 +6,10 @@ from pathlib import Path
 
 from labctl.cli import plugins
 from labctl.cli.output import ago, console, put_json
+from labctl.documents import in_order
 from labctl.errors import InvalidFile
 from labctl.protocol import PlannedOperation, expand, load_protocol
-from labctl.station import Cells, load_cells, load_station
+from labctl.station import Cells, impossible_cells, load_cells, load_station
 
 
 def check_protocol(protocol: Path, station: Path | None, cells: Path | None, *, as_json: bool) -> None:
@@ -69,8 +70,13 @@ def _plans(protocol: Path, station: Path | None, cells: Path | None) -> dict[str
             entries = loaded_station.entries()
             able = plugins.capabilities(entries)
             mistakes = check(loaded, loaded_station, loaded_cells, plugins.roles(entries), able)
+            if loaded_station.mode == "simulated":
+                laboratory = plugins.simulator("laboratory")
+                mistakes += impossible_cells(
+                    loaded_cells, laboratory.impossible_cells(loaded_station.description(loaded_cells))
+                )
             if mistakes:
-                raise InvalidFile(mistakes)
+                raise InvalidFile(in_order(mistakes))
     if loaded_cells is None:
         return {}
     return {cell.id: expand(loaded, cell) for cell in loaded_cells.cells}
