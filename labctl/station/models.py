@@ -213,6 +213,7 @@ class Station(FileModel):
                     "id": cell.id,
                     "barcode": cell.barcode,
                     "area_m2": cell.area,
+                    "chemistry": cell.chemistry,
                     "place": cell.place,
                     "simulate": dict(cell.simulate),
                 }

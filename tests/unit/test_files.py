@@ -149,6 +149,7 @@ def test_a_simulation_is_told_where_everything_is_in_plain_si_data() -> None:
         "id": "bare-02",
         "barcode": "B0002",
         "area_m2": pytest.approx(1e-4),
+        "chemistry": "Cu||NMC622",
         "place": "cabinet/2",
         "simulate": {"substrate": "bare"},
     }
