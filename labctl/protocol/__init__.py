@@ -3,6 +3,7 @@
 from labctl.protocol.acquisition import Acquisition
 from labctl.protocol.files import load_protocol, protocol_schema, read_protocol, shipped
 from labctl.protocol.models import Protocol
+from labctl.protocol.nesting import Condition
 from labctl.protocol.plan import (
     CONTINUED,
     Cycling,
@@ -13,6 +14,7 @@ from labctl.protocol.plan import (
     expand,
     measure_problem,
 )
+from labctl.protocol.tasks import Handling, Note, Question, Reading
 from labctl.protocol.together import Dynamic, Together
 from labctl.protocol.values import in_cycle
 from labctl.protocol.walk import Block, Placed, blocks, cycles
@@ -21,14 +23,19 @@ __all__ = [
     "CONTINUED",
     "Acquisition",
     "Block",
+    "Condition",
     "Cycling",
     "Dynamic",
+    "Handling",
     "Impedance",
     "Kind",
+    "Note",
     "Placed",
     "PlannedCell",
     "PlannedOperation",
     "Protocol",
+    "Question",
+    "Reading",
     "Together",
     "blocks",
     "cycles",

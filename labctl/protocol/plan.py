@@ -17,6 +17,9 @@ from labctl.protocol import models
 from labctl.protocol.acquisition import Acquisition, acquisition_of, nutation_of, recovery_of
 from labctl.protocol.bodies import Guarded, Late, OnFailure
 from labctl.protocol.combined import Deis, Operando
+from labctl.protocol.handwork import BY_HAND, Pause, TemperatureTo
+from labctl.protocol.nesting import Condition, key_of, of_cycle, unrolled
+from labctl.protocol.tasks import Task, task_of
 from labctl.protocol.together import Dynamic, Together, dynamic, together
 from labctl.protocol.values import PerCycle, in_cycle
 from labctl.protocol.walk import Placed, blocks
@@ -38,6 +41,11 @@ class Kind(StrEnum):
     EIS = "eis"
     OPERANDO = "operando"
     DEIS = "deis"
+    PAUSE = "pause"
+    MARK = "mark"
+    DISASSEMBLE = "disassemble"
+    ASSEMBLE = "assemble"
+    MEASURE = "measure"
 
 
 class PlannedCell(Protocol):
@@ -125,7 +133,7 @@ class Impedance:
         return self.rest_before + signal * (1 + (self.linearity is not None) + self.repeat)
 
 
-Parameters = Cycling | Acquisition | Impedance | Together | Dynamic
+Parameters = Cycling | Acquisition | Impedance | Together | Dynamic | Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +145,14 @@ class PlannedOperation:
     path : str
         Such as ``c015/02-nmr-charged``: cycle (000 before the first), number of the step in its cycle, kind, label. The
         number counts steps of measured cycles always, so that it does not depend on what is measured. A nutation series
-        has the number of the spectrum that it is for.
+        has the number of the spectrum that it is for. Turns of a ``repeat`` follow the number: ``c001/05-r2-charge``.
     kind : Kind
         What it is.
     cycle : int
         0 before the first cycle.
     label : str or None
         The state that is measured.
-    parameters : Cycling, Acquisition, Impedance, Together or Dynamic
+    parameters : Cycling, Acquisition, Impedance, Together, Dynamic, Question, Note, Handling or Reading
         Resolved for this cell.
     start_within : float or None
         Seconds after the end of the step before.
@@ -168,6 +176,10 @@ class PlannedOperation:
         What every result of this operation must carry.
     temperature_limits : tuple of float or None
         The protocol's lowest and highest temperature in K.
+    conditions : tuple of Condition
+        What must hold when it is due, or else it is left out.
+    after : str or None
+        Key of the ``cycle`` with ``until`` that it follows: it belongs to whichever cycle was that one's last.
     """
 
     path: str
@@ -186,6 +198,8 @@ class PlannedOperation:
     on_failure: OnFailure = "open_circuit"
     on_controller_loss: Literal["continue", "stop"] = "continue"
     temperature_limits: tuple[float, float] | None = None
+    conditions: tuple[Condition, ...] = ()
+    after: str | None = None
 
 
 def measured_cycles(protocol: models.Protocol, cell: PlannedCell) -> tuple[int, ...]:
@@ -232,11 +246,15 @@ def expand(protocol: models.Protocol, cell: PlannedCell) -> tuple[PlannedOperati
     measured = measured_cycles(protocol, cell)
     last = measured[-1] if measured and protocol.measure and protocol.measure.then == "end" else None
     plan = _Plan(protocol, cell.area)
+    after: str | None = None
     for block in blocks(protocol):
+        if block.repeated:
+            after = key_of(block.path) if block.until is not None else None
         for cycle in range(block.first, block.last + 1):
-            for step in block.steps:
-                if not step.measured or cycle in measured:
-                    plan.add(step, cycle)
+            steps = [step for step in block.steps if not step.measured or cycle in measured]
+            turn = of_cycle(block.path, cycle, block.first, block.until)
+            for step, turns, conditions in unrolled(steps, cycle, turn):
+                plan.add(step, cycle, turns, conditions, None if block.repeated else after)
             if last is not None and cycle == last:
                 return tuple(plan.operations)
     return tuple(plan.operations)
@@ -252,11 +270,16 @@ class _Plan:
         self._discharging = False
         self._stripped_in: int | None = None
         self._seen: set[tuple[str, int]] = set()
+        self._turns = ""
 
-    def add(self, step: Placed, cycle: int) -> None:
+    def add(
+        self, step: Placed, cycle: int, turns: str, conditions: tuple[Condition, ...], after: str | None = None
+    ) -> None:
+        self._turns = turns
         for operation in self._of(step, cycle):
             flagged = self._stripped_in is not None and cycle > self._stripped_in
-            self.operations.append(replace(operation, flags=(CONTINUED,)) if flagged else operation)
+            flags = (CONTINUED,) if flagged else ()
+            self.operations.append(replace(operation, flags=flags, conditions=conditions, after=after))
         if isinstance(step.body, models.Hold) and step.measured:
             self._stripped_in = cycle if self._stripped_in is None else self._stripped_in
 
@@ -278,6 +301,13 @@ class _Plan:
         elif isinstance(body, models.Rest):
             resting = self._cycling(duration=body.duration)
             yield self._operation(Kind.REST, step, cycle, None, resting, expected=body.duration)
+        elif isinstance(body, TemperatureTo):
+            resting = self._cycling(duration=body.soak)
+            warm = self._operation(Kind.REST, step, cycle, None, resting, expected=body.soak)
+            yield replace(warm, soak=0.0)
+        elif isinstance(body, BY_HAND):
+            most = body.at_most if isinstance(body, Pause) else None
+            yield self._operation(Kind(step.kind), step, cycle, body.as_, task_of(body), at_most=most)
         elif isinstance(body, models.Hold):
             holding = self._cycling(
                 current=body.limit.current.on(self._area),
@@ -307,7 +337,7 @@ class _Plan:
     ) -> PlannedOperation:
         name = f"{kind}-{label}" if label else str(kind)
         return PlannedOperation(
-            path=f"c{cycle:03d}/{step.number:02d}-{name}",
+            path=f"c{cycle:03d}/{step.number:02d}-{self._turns}{name}",
             kind=kind,
             cycle=cycle,
             label=label,

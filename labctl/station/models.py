@@ -280,6 +280,12 @@ class Cell(Model):
     group: Name = Field(description="Cells of one group are replicates.", examples=["bare"])
     area: Area = Field(description="Area of the electrode.", examples=["1.0 cm2"])
     chemistry: Text = Field(description="What the cell is made of.", examples=["Cu||NMC622"])
+    kind: Literal["cell", "electrode", "sample"] = Field(
+        default="cell", description="A cell, an electrode alone, or another sample.", examples=["electrode"]
+    )
+    parents: tuple[Name, ...] = Field(
+        default=(), description="Ids of what it was made from.", examples=["[full-nmc-01-positive]"]
+    )
     measure_at: tuple[_Count, ...] = Field(
         default=(), description="Cycles in which this cell is measured.", examples=["[15]"]
     )
