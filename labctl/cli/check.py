@@ -8,9 +8,10 @@ from typing import Any
 
 from labctl.cli import plugins
 from labctl.cli.output import ago, console, put_json, say
+from labctl.documents import in_order
 from labctl.errors import InvalidFile, Mistake
 from labctl.protocol import PlannedOperation, Protocol, expand, load_protocol
-from labctl.station import Cells, load_cells, load_station
+from labctl.station import Cells, impossible_cells, load_cells, load_station
 
 
 def check_protocol(
@@ -54,6 +55,7 @@ def check_protocol(
                             "on_timeout": one.on_timeout if one.at_most is not None else None,
                             "on_failure": one.on_failure,
                             "on_controller_loss": one.on_controller_loss,
+                            "conditions": [{"if": each.expression.text, "is": each.wants} for each in one.conditions],
                         }
                         for one in plan
                     ]
@@ -91,8 +93,13 @@ def _plans(loaded: Protocol, station: Path | None, cells: Path | None) -> dict[s
             entries = loaded_station.entries()
             able = plugins.capabilities(entries)
             mistakes = check(loaded, loaded_station, loaded_cells, plugins.roles(entries), able)
+            if loaded_station.mode == "simulated":
+                laboratory = plugins.simulator("laboratory")
+                mistakes += impossible_cells(
+                    loaded_cells, laboratory.impossible_cells(loaded_station.description(loaded_cells))
+                )
             if mistakes:
-                raise InvalidFile(mistakes)
+                raise InvalidFile(in_order(mistakes))
     if loaded_cells is None:
         return {}
     return {cell.id: expand(loaded, cell) for cell in loaded_cells.cells}

@@ -17,6 +17,12 @@ def template(name: str) -> str:
     return files("labctl.cli").joinpath("templates", name).read_text(encoding="utf-8")
 
 
+def examples() -> tuple[str, ...]:
+    """Name the cells and stations that shipped protocols other than the main one run with, as in a new laboratory."""
+    folder = files("labctl.cli").joinpath("templates", "examples")
+    return tuple(sorted(f"examples/{entry.name}" for entry in folder.iterdir() if entry.name.endswith(".yaml")))
+
+
 def make_laboratory(directory: Path, *, quiet: bool = False) -> None:
     """Make a laboratory folder; nothing that is there is overwritten.
 
@@ -25,7 +31,7 @@ def make_laboratory(directory: Path, *, quiet: bool = False) -> None:
     UsageError
         One of its files is there already.
     """
-    contents = {name: template(name) for name in ("station.yaml", "cells.yaml", "cells-operando.yaml")}
+    contents = {name: template(name) for name in ("station.yaml", "cells.yaml", "cells-operando.yaml", *examples())}
     for path in shipped():
         contents[f"protocols/{path.name}"] = path.read_text(encoding="utf-8")
     schemas = {"protocol": protocol_schema, "station": station_schema, "cells": cells_schema}
@@ -41,5 +47,5 @@ def make_laboratory(directory: Path, *, quiet: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     if not quiet:
-        say(f"made {directory.resolve()}: station.yaml, cells.yaml, cells-operando.yaml, protocols, schema")
+        say(f"made {directory.resolve()}: station.yaml, cells.yaml, cells-operando.yaml, examples, protocols, schema")
         say("try it:  labctl run protocols/dead-lithium.yaml --simulate --accelerate   (in that folder)")

@@ -19,10 +19,10 @@ from typing import Any, Final
 from labctl.cli import plugins
 from labctl.cli.attached import FILE, made_of, read_file
 from labctl.engine import lock
-from labctl.errors import LabctlError
+from labctl.errors import InvalidFile, LabctlError
 from labctl.instruments import Clock, Log
 from labctl.results.bundle import write_json
-from labctl.station import Cells, Station, impossible
+from labctl.station import Cells, Station, impossible, impossible_cells
 
 SAVED: Final = "labctl.simulation/1"
 #: Of the file: it holds the instruments' tokens.
@@ -45,6 +45,21 @@ def read_saved(folder: Path) -> Mapping[str, Any] | None:
             hint="what was fetched is in 'results'; begin anew in another laboratory folder",
         )
     return found
+
+
+def _possible(station: Station, cells: Cells) -> dict[str, Any]:
+    """Describe the laboratory, whose every cell can be simulated.
+
+    Raises
+    ------
+    InvalidFile
+        A chemistry, or a value under ``simulate``, that the laboratory does not know.
+    """
+    description = station.description(cells)
+    reasons = plugins.simulator("laboratory").impossible_cells(description)
+    if reasons:
+        raise InvalidFile(impossible_cells(cells, reasons))
+    return description
 
 
 class Simulation:
@@ -87,8 +102,9 @@ class Simulation:
         self.entries: dict[str, dict[str, Any]] = {}
         work = folder / "simulated"
         work.mkdir(parents=True, exist_ok=True)
+        description = _possible(station, cells)
         self.laboratory = plugins.simulator("laboratory")(
-            station.description(cells), folder=work, seed=seed, clock=clock, log=log, faults=faults
+            description, folder=work, seed=seed, clock=clock, log=log, faults=faults
         )
 
     async def start(self, saved: Mapping[str, Any] | None = None) -> None:
@@ -152,7 +168,7 @@ class Simulation:
 
     def add(self, cells: Cells) -> None:
         """Put further cells into the laboratory; those that it has stay as they are."""
-        self.laboratory.add(self._station.description(cells)["cells"])
+        self.laboratory.add(_possible(self._station, cells)["cells"])
         self._made_of = {**self._made_of, "cells": {**self._made_of["cells"], **made_of(self._station, cells)["cells"]}}
 
     def people(self, endpoint: Callable[[], tuple[int, str] | None] | None = None) -> Sequence[asyncio.Task[Any]]:

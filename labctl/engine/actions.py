@@ -29,7 +29,7 @@ from labctl.instruments import (
     SafetyLimits,
 )
 from labctl.protocol import Cycling, Kind, PlannedOperation
-from labctl.safety.identity import LastSeen, mismatch
+from labctl.safety.identity import LastSeen, either_way, mismatch
 from labctl.units import show
 
 #: A safety limit of the channel lies this far outside the protocol's limit, so that the step's own end comes first.
@@ -130,6 +130,7 @@ class CyclerAction:
         self._last_seen = last_seen
         self._multiplexer = multiplexer
         limits = parameters.voltage_min, parameters.voltage_max
+        self._symmetric = either_way(limits)
         self._switching = Switching(route, self._at_leads, multiplexer, None, limits, last_seen)
         self.program = cycler_program(name, planned)
 
@@ -159,7 +160,7 @@ class CyclerAction:
         except CannotSay:
             # Nobody but a person can read this channel: what they drop is compared instead.
             return
-        wrong = mismatch(self._last_seen(), reading.voltage)
+        wrong = mismatch(self._last_seen(), reading.voltage, symmetric=self._symmetric)
         if wrong is not None:
             raise doubt(wrong)
 
@@ -175,7 +176,9 @@ class CyclerAction:
         """Fetch the records; where the channel could not be read before, their first one identifies the cell."""
         fetched = await self._cycler.fetch(handle, folder)
         opened = fetched.summary.get("open_voltage_V")
-        wrong = mismatch(self._last_seen(), float(opened)) if opened is not None else None
+        if opened is None:
+            return fetched
+        wrong = mismatch(self._last_seen(), float(opened), symmetric=self._symmetric)
         if wrong is not None:
             raise doubt(wrong)
         return fetched

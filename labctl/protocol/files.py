@@ -6,13 +6,15 @@ import importlib.resources
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from labctl.documents import Document, in_order, known, load, read, require_kind, schema, validate
 from labctl.errors import InvalidFile
 from labctl.protocol.checks import check_meaning
 from labctl.protocol.expansion import expand_document
 from labctl.protocol.models import Protocol
+
+_MAIN: Final = "dead-lithium.yaml"
 
 
 def load_protocol(path: str | Path, values: Mapping[str, str] | None = None) -> Protocol:
@@ -87,11 +89,11 @@ def _protocol(document: Document) -> Protocol:
 
 
 def shipped() -> tuple[Path, ...]:
-    """Give the protocols that come with labctl, from an installed wheel and from a checkout alike."""
+    """Give the protocols that come with labctl, the main job first; from an installed wheel and a checkout alike."""
     package = Path(str(importlib.resources.files("labctl")))
     for folder in (package / "shipped_protocols", package.parent / "protocols"):
         if folder.is_dir():
-            return tuple(sorted(folder.glob("*.yaml")))
+            return tuple(sorted(folder.glob("*.yaml"), key=lambda path: (path.name != _MAIN, path.name)))
     return ()
 
 

@@ -91,6 +91,11 @@ def band(last: LastSeen, window: tuple[float, float] | None = None) -> tuple[flo
     return last.voltage - down - drift, last.voltage + up + drift
 
 
+def either_way(limits: tuple[float, float]) -> bool:
+    """Whether cells that are kept between these voltages (V) have either sign, as those of two like electrodes."""
+    return limits[0] < 0 < limits[1]
+
+
 def mismatch(
     last: LastSeen | None,
     voltage: float,
@@ -109,7 +114,8 @@ def mismatch(
     window : tuple of float, optional
         See :func:`band`.
     symmetric : bool
-        Whether both electrodes are alike (Li||Li): no voltage and a reversed one are normal then.
+        Whether both electrodes are alike (Li||Li): no voltage and a reversed one are normal then, and at rest it comes
+        back to 0 V from wherever it was.
 
     Returns
     -------
@@ -127,6 +133,8 @@ def mismatch(
     if last is None:
         return None
     low, high = band(last, window)
+    if symmetric:
+        low, high = min(low, -ALONG), max(high, ALONG)
     if low <= voltage <= high:
         return None
     return (

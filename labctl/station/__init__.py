@@ -11,7 +11,7 @@ from labctl.station.files import (
 )
 from labctl.station.instruments import KNOWN_DRIVERS, Settled
 from labctl.station.models import AMBIENT, Cell, Cells, Place, SocFactor, Station, SwitchedLeads
-from labctl.station.simulated import impossible
+from labctl.station.simulated import impossible, impossible_cells
 
 __all__ = [
     "AMBIENT",
@@ -29,6 +29,7 @@ __all__ = [
     "ToHttp",
     "cells_schema",
     "impossible",
+    "impossible_cells",
     "load_cells",
     "load_station",
     "read_cells",

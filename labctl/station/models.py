@@ -213,6 +213,7 @@ class Station(FileModel):
                     "id": cell.id,
                     "barcode": cell.barcode,
                     "area_m2": cell.area,
+                    "chemistry": cell.chemistry,
                     "place": cell.place,
                     "simulate": dict(cell.simulate),
                 }
@@ -299,6 +300,12 @@ class Cell(Model):
         default=None, description="Mass of the active material, to which specific quantities refer.", examples=["12 mg"]
     )
     chemistry: Text = Field(description="What the cell is made of.", examples=["Cu||NMC622"])
+    kind: Literal["cell", "electrode", "sample"] = Field(
+        default="cell", description="A cell, an electrode alone, or another sample.", examples=["electrode"]
+    )
+    parents: tuple[Name, ...] = Field(
+        default=(), description="Ids of what it was made from.", examples=["[full-nmc-01-positive]"]
+    )
     measure_at: tuple[_Count, ...] = Field(
         default=(), description="Cycles in which this cell is measured.", examples=["[15]"]
     )

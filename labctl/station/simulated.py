@@ -1,18 +1,19 @@
-"""A value under ``simulate`` that a simulator does not take, as a mistake at its place in the station file.
+"""A value under ``simulate`` that a simulator does not take, as a mistake at its place in the station or cells file.
 
-What stands there is the simulator's own business, so it is known to be wrong only when the simulator is made.
+What stands there is the simulator's own business, so it is known to be wrong only when the simulator is made or asked.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from labctl.documents import Path
-from labctl.errors import InvalidFile
-from labctl.station.models import Station
+from labctl.errors import InvalidFile, Mistake
+from labctl.station.models import Cells, Station
 
+_CELLS_RIGHT: Final = "docs/virtual-cell.md says what 'simulate' may hold"
 _RIGHT: Final = "its driver's page in docs/drivers says what 'simulate' may hold"
 
 
@@ -36,6 +37,32 @@ def impossible(station: Station, instrument: str, error: Exception) -> InvalidFi
     found = f"'{instrument}' can't be simulated like this: {reason}"
     document = station.document
     return InvalidFile([document.mistake(("instruments", instrument, "simulate", *path), found, _RIGHT, key=key)])
+
+
+def impossible_cells(cells: Cells, reasons: Iterable[tuple[str, str]]) -> list[Mistake]:
+    """Make the mistakes of cells that the simulated laboratory can't have.
+
+    Parameters
+    ----------
+    cells : Cells
+        The file.
+    reasons : iterable
+        Name of a cell, and what the laboratory said about it.
+    """
+    document, found = cells.document, []
+    places = {cell.id: index for index, cell in enumerate(cells.cells)}
+    for name, said in reasons:
+        reason = said.removeprefix(f"cell {name}: ")
+        what, _, known = reason.partition("; known are ")
+        index = places[name]
+        path: Path = ("cells", index, "chemistry")
+        key = False
+        if "chemistry" not in what:
+            inside, key = _place(dict(cells.cells[index].simulate), what)
+            path = ("cells", index, "simulate", *inside)
+        right = f"write one of {known}" if known else _CELLS_RIGHT
+        found.append(document.mistake(path, f"'{name}' can't be simulated like this: {what}", right, key=key))
+    return found
 
 
 def _options(station: Station, instrument: str) -> dict[str, Any]:

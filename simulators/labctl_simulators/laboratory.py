@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from labctl_simulators.cell import VirtualCell
-from labctl_simulators.cell.parameters import generator
+from labctl_simulators.cell.chemistries import USUAL
+from labctl_simulators.cell.parameters import draw, generator
 from labctl_simulators.control import ControlPort
 from labctl_simulators.dialects import DIALECTS
 from labctl_simulators.faults import MEANT, FaultPlan, FaultProxy
@@ -39,9 +40,10 @@ class Laboratory:
     Parameters
     ----------
     description : mapping
-        ``cells`` (list of ``id``, ``barcode``, ``area_m2``, ``place``, ``simulate``), ``places`` (by name: ``count``,
-        ``temperature``, ``leads``, ``instrument``), ``ambient_K`` and ``faults`` (by instrument, a list of ``kind`` and
-        ``seconds`` with either ``count`` and ``after_s`` since the laboratory's beginning, or ``share``).
+        ``cells`` (list of ``id``, ``barcode``, ``area_m2``, ``chemistry``, ``place``, ``simulate``), ``places`` (by
+        name: ``count``, ``temperature``, ``leads``, ``instrument``), ``ambient_K`` and ``faults`` (by instrument, a
+        list of ``kind`` and ``seconds`` with either ``count`` and ``after_s`` since the laboratory's beginning, or
+        ``share``).
     folder : Path
         Where simulators put what they write.
     seed : int
@@ -109,9 +111,32 @@ class Laboratory:
         cell_id = str(entry["id"])
         if cell_id in self.cells or cell_id in self._samples:
             raise NotPossible(f"there are two cells called {cell_id!r}")
-        self.cells[cell_id] = VirtualCell(cell_id, float(entry["area_m2"]), self.seed, entry.get("simulate"))
+        self.cells[cell_id] = VirtualCell(
+            cell_id,
+            float(entry["area_m2"]),
+            self.seed,
+            entry.get("simulate"),
+            chemistry=str(entry.get("chemistry") or USUAL),
+        )
         self._put(cell_id, self._free(str(entry.get("place") or BENCH)))
         self._barcodes[cell_id] = str(entry.get("barcode", cell_id))
+
+    @staticmethod
+    def impossible_cells(description: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Say which cells of a description cannot be, and why; nothing is made."""
+        found = []
+        for entry in description.get("cells", ()):
+            try:
+                draw(
+                    0,
+                    str(entry["id"]),
+                    float(entry["area_m2"]),
+                    entry.get("simulate"),
+                    str(entry.get("chemistry") or USUAL),
+                )
+            except (ValueError, TypeError) as error:
+                found.append((str(entry["id"]), str(error)))
+        return found
 
     # Time
 

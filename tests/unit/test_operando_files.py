@@ -60,7 +60,7 @@ def test_a_probe_without_leads_of_a_cycler_is_told_before_the_start() -> None:
     protocol, cells = read_protocol(OPERANDO.read_text(), "p.yaml"), read_cells(CELLS, "cells.yaml")
     (mistake,) = check(protocol, load_station(STATION), cells, ROLES)
     assert str(mistake) == (
-        "p.yaml:12:5: no place of station 'example' has a cycler at a spectrometer for 'operando'; give the "
+        "p.yaml:20:5: no place of station 'example' has a cycler at a spectrometer for 'operando'; give the "
         "spectrometer's place 'leads' of a cycler, such as 'leads: {maccor: 17}', or leave the step out"
     )
     text = STATION.read_text().replace("1-16", "1-17").replace("topspin, check", "topspin, leads: {maccor: 17}, check")
@@ -88,7 +88,7 @@ def charged_by(instrument: str) -> str:
 def test_pauses_are_refused_before_the_start_where_the_cycler_could_not_go_on_after_one() -> None:
     through_ec_lab = charged_by("{driver: biologic, backend: olecom, channels: 1, device: 0}")
     (mistake,) = told(through_ec_lab, OPERANDO.read_text())
-    assert mistake.startswith("p.yaml:19:7: sp can't interrupt a program so that it goes on afterwards")
+    assert mistake.startswith("p.yaml:27:7: sp can't interrupt a program so that it goes on afterwards")
     without = OPERANDO.read_text().replace("      pauses:", "      # pauses:")
     assert told(through_ec_lab, without) == []
     assert told(charged_by("{driver: biologic, address: 192.0.2.20, channels: 1}"), OPERANDO.read_text()) == []
@@ -96,7 +96,7 @@ def test_pauses_are_refused_before_the_start_where_the_cycler_could_not_go_on_af
 
 def test_nothing_is_stamped_by_a_tester_that_a_person_runs() -> None:
     first, *_ = told(charged_by(BY_HAND), OPERANDO.read_text())
-    assert first.startswith("p.yaml:12:5: sp does not tell the clock of its running test")
+    assert first.startswith("p.yaml:20:5: sp does not tell the clock of its running test")
 
 
 DEIS = """\

@@ -36,7 +36,7 @@ def test_a_cell_can_be_isolated_where_its_leads_pass_through_a_multiplexer() -> 
     switched = read_station(STATION.read_text().replace("leads: {maccor: 1-8, zahner", SWITCHED), "s.yaml")
     assert check(protocol, switched, load_cells(CELLS), ROLES) == []
     (mistake,) = check(protocol, load_station(STATION), load_cells(CELLS), ROLES)
-    assert str(mistake).startswith("p.yaml:15:116: maccor's leads in 'cabinet' pass through no multiplexer")
+    assert str(mistake).startswith("p.yaml:27:116: maccor's leads in 'cabinet' pass through no multiplexer")
 
 
 def test_isolating_is_refused_where_the_step_is_done_even_if_it_would_do_at_home() -> None:

@@ -4,8 +4,8 @@ The buffer is lossy, as the vendor says: what nobody takes away in time is lost,
 that every level is recorded at its beginning and at its end, that records beyond the buffer are those that are lost,
 how points of a spectrum are spread over time, that a value of the moment shows their alternating part, and that a
 level's tests are looked at from 1 ms after its beginning.
-With three electrodes the counter electrode is a resistance and a share of the impedance: invented. A voltage that is
-held is held at the cell, the counter electrode included.
+With three electrodes the counter electrode's potential and its share of the impedance are the virtual cell's. A voltage
+that is held is held at the cell, the counter electrode included: guessed.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ from labctl_simulators.cell import Current, Voltage
 
 STOPPED, RUNNING = "stopped", "running"
 
-#: Of a counter electrode, ohm, and its share of the cell's impedance: invented.
-COUNTER_OHM: Final = 60.0
-COUNTER_SHARE: Final = 0.35
 #: Standard deviation of an impedance, relative: invented.
 NOISE: Final = 0.002
 #: What a held voltage may draw at most, A.
@@ -68,8 +65,7 @@ class Channel:
         self.number = number
         self._alone = alone
         self.source = f"{name}/{number}"
-        self._counter = COUNTER_OHM if electrodes == 3 else 0.0
-        self._share = COUNTER_SHARE if electrodes == 3 else 0.0
+        self._three = electrodes == 3
         self.steps: list[Step] = []
         self.state = STOPPED
         self.rows: list[Row] = []
@@ -117,14 +113,15 @@ class Channel:
         now = self._laboratory.time()
         self.advance(now)
         if self.state == RUNNING and self._segment is not None:
-            ewe, ece, current = self._electrodes(*self._segment.at(now))
+            ewe, ece, current = self._segment.electrodes(now)
             swing, flowing = self._swing(self._segment, now)
-            return ewe + swing * (1 - self._share), ece - swing * self._share, current + flowing
+            share = self._share(self._segment.cell)
+            return ewe + swing * (1 - share), ece - swing * share, current + flowing
         cell = self._cell()
         if cell is None:
             return 0.0, 0.0, 0.0
         self._laboratory.bring_up_to_date(cell)
-        return self._electrodes(float(cell.voltage(now)), 0.0)
+        return self._at_rest(cell, now)
 
     def _swing(self, segment: Segment, now: float) -> tuple[float, float]:
         """Alternating part of the cell's voltage in V and of the current in A, while a point is measured."""
@@ -223,7 +220,7 @@ class Channel:
         if segment.why == BY_TEST and level.leads_to == STOP:
             self._end("by its own condition")
             return
-        self._before = self._electrodes(*segment.at(self._at))[0]
+        self._before = segment.electrodes(self._at)[0]
         self._segment = None
         if segment.why == BY_TEST and level.leads_to == NEXT_STEP:
             self._enter(self._index + 1)
@@ -244,7 +241,7 @@ class Channel:
         cell = self._cell()
         if self._driven is None and cell is not None:
             self._settle(cell)
-            self._before = self._electrodes(float(cell.voltage(self._at)), 0.0)[0]
+            self._before = self._at_rest(cell, self._at)[0]
 
     def _end(self, why: str) -> None:
         self._switch(None)
@@ -259,12 +256,12 @@ class Channel:
         drives = step.kind in ("current", "voltage", "peis", "geis")
         self._switch(cell if drives else None)
         if not drives or cell is None:
-            segment = undriven(step, cell, self._at, end)
+            segment = undriven(step, cell, self._at, end, three=self._three)
         else:
             course = cell.project(
                 self._drive(step, level), max(self._at, cell.state.t), end - self._at + 1.0, self._temperature(cell)
             )
-            segment = driven(step, level, cell, course, self._at, end, self._counter)
+            segment = driven(step, level, cell, course, self._at, end, three=self._three)
         if self._at > began:
             # Taken up again in its middle: its beginning is recorded already.
             segment.times = segment.times[segment.times > self._at]
@@ -319,14 +316,15 @@ class Channel:
     def _row(self, segment: Segment, t: float) -> None:
         if self.steps[self._index].kind == "trigger":
             return
-        ewe, ece, current = self._electrodes(*segment.at(t))
+        ewe, ece, current = segment.electrodes(t)
         self._keep(0, t, (ewe, ece, current, float(self._cycle)))
 
     def _point(self, segment: Segment, index: int) -> None:
         t, spectrum = float(segment.points[index]), self.steps[self._index].spectrum
-        ewe, ece, current = self._electrodes(*segment.at(t))
+        ewe, ece, current = segment.electrodes(t)
         value = complex(segment.impedance[index])
-        working, counter = value * (1 - self._share), value * self._share
+        share = self._share(segment.cell)
+        working, counter = value * (1 - share), value * share
         amplitude = spectrum.amplitude if spectrum is not None else 0.0
         flowing = amplitude if self.steps[self._index].kind == "geis" else amplitude / abs(working)
         far = (abs(counter) * flowing, flowing, cmath.phase(counter))
@@ -340,9 +338,12 @@ class Channel:
         start = self._step_began - self._began
         self.rows.append(Row(self._index, process, self._loop, start, t - self._step_began, values))
 
-    def _electrodes(self, voltage: float, current: float) -> tuple[float, float, float]:
-        counter = -current * self._counter
-        return voltage + counter, counter, current
+    def _at_rest(self, cell: Any, t: float) -> tuple[float, float, float]:
+        counter = float(cell.counter_at_rest()) if self._three else 0.0
+        return float(cell.voltage(t)) + counter, counter, 0.0
+
+    def _share(self, cell: Any) -> float:
+        return float(cell.counter_share()) if self._three and cell is not None else 0.0
 
     def _cell(self) -> Any:
         cell = self._laboratory.cell_on(self._name, self.number)

@@ -42,6 +42,10 @@ class Segment:
         Of those points.
     frequency : ndarray
         Of those points, Hz.
+    counter : ndarray or None
+        Potential of the counter electrode in V along the course, where it is measured against a reference.
+    three : bool
+        Whether there is a reference electrode.
     done, measured : int
         Records and points that were made.
     """
@@ -54,6 +58,8 @@ class Segment:
     points: Array = field(default_factory=lambda: np.zeros(0))
     impedance: Array = field(default_factory=lambda: np.zeros(0))
     frequency: Array = field(default_factory=lambda: np.zeros(0))
+    counter: Array | None = None
+    three: bool = False
     done: int = 0
     measured: int = 0
 
@@ -64,37 +70,51 @@ class Segment:
             return float(voltage), float(current)
         return (float(self.cell.voltage(t)) if self.cell is not None else 0.0), 0.0
 
+    def electrodes(self, t: float) -> tuple[float, float, float]:
+        """Potentials of working and counter electrode in V, and current in A; without a reference the second is 0."""
+        voltage, current = self.at(t)
+        counter = 0.0
+        if self.course is not None and self.counter is not None:
+            counter = float(np.interp(t, self.course.t, self.counter))
+        elif self.three and self.cell is not None:
+            counter = float(self.cell.counter_at_rest())
+        return voltage + counter, counter, current
+
 
 def sweep_times(spectrum: Spectrum) -> Array:
     """Seconds after the beginning of a sweep at which its points are ready."""
     return np.cumsum(spectrum.lasts(spectrum.frequencies()))
 
 
-def driven(step: Step, level: Level, cell: Any, course: Any, start: float, end: float, counter: float) -> Segment:
+def driven(
+    step: Step, level: Level, cell: Any, course: Any, start: float, end: float, *, three: bool = False
+) -> Segment:
     """Make the segment of a level that drives ``cell`` along ``course``.
 
     Parameters
     ----------
-    counter : float
-        Resistance in ohm of the counter electrode, which is not in the voltage that is recorded.
+    three : bool
+        Whether there is a reference electrode; the counter electrode is not in the voltage that is looked at then.
     """
-    voltage = course.voltage - course.current * counter
+    counter = cell.counter(course) if three else None
+    voltage = course.voltage if counter is None else course.voltage + counter
     why = AT_END
     met = _first(level.tests, course, voltage, start)
     if met is not None and met < end:
         end, why = met, BY_TEST
     times = _records(step, start, end, course.t, voltage, course.current)
-    return Segment(cell, course, end, why, times)
+    return Segment(cell, course, end, why, times, counter=counter, three=three)
 
 
-def undriven(step: Step, cell: Any, start: float, end: float) -> Segment:
+def undriven(step: Step, cell: Any, start: float, end: float, *, three: bool = False) -> Segment:
     """Make the segment of a level that leaves the cell alone."""
     grid = np.linspace(start, end, 200)
     if cell is not None and step.voltage_step > 0:
         voltage = np.array([cell.voltage(float(t)) for t in grid])
     else:
         voltage = np.zeros(grid.size)
-    return Segment(cell, None, end, AT_END, _records(step, start, end, grid, voltage, np.zeros(grid.size)))
+    times = _records(step, start, end, grid, voltage, np.zeros(grid.size))
+    return Segment(cell, None, end, AT_END, times, three=three)
 
 
 def _first(tests: Sequence[Test], course: Any, voltage: Array, start: float) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from labctl_simulators.cell import electrode
+from labctl_simulators.cell import curves, electrode
 from labctl_simulators.cell.parameters import (
     KINETIC_EXPONENT,
     REFERENCE_K,
@@ -71,6 +71,9 @@ class Course:
         Terminal voltage in V, current in A (charging positive), charge in C since ``t[0]`` (signed).
     drive, temperature_K
         What it was projected for.
+    counter : numpy.ndarray or None
+        Potential of the first electrode against lithium in V, where it comes with the course; see
+        :meth:`labctl_simulators.cell.virtual_cell.VirtualCell.counter`.
     """
 
     t: Array
@@ -83,6 +86,7 @@ class Course:
     origin: CellState = field(repr=False)
     left: Array | None = field(default=None, repr=False)
     room: float = field(default=0.0, repr=False)
+    counter: Array | None = field(default=None, repr=False)
 
     def at(self, t: Any) -> tuple[Any, Any, Any]:
         """Voltage (V), current (A) and charge (C) at ``t``, by linear interpolation; scalars or arrays."""
@@ -113,14 +117,14 @@ def advance(cell: Parameters, course: Course, until: float) -> CellState:
         moved = min(passed, course.room)
         if drive.amperes > 0:
             state = booked(charged(origin, cell, moved), charge=passed)
-            voltage = electrode.charging(cell, state.soc, state.passed, current)
+            voltage = electrode.charging(cell, state.soc, state.passed, current, state.cycle, state.alloy)
         else:
             kinetic = cell.kinetic(origin.cycle, course.temperature_K)
             state = booked(discharged(origin, cell, moved, dying=True), discharge=passed)
-            voltage = electrode.discharging(cell, state.soc, state.connected, current, kinetic)
+            voltage = electrode.discharging(cell, state.soc, state.connected, current, kinetic, state.cycle)
             if moved >= course.room:
                 voltage = electrode.BOTTOM_V
-        steady = float(voltage) - float(electrode.equilibrium(state.soc))
+        steady = float(voltage) - float(curves.equilibrium(cell.curve, state.soc))
         return replace(state, t=until, overpotential=steady, lag=_relaxed(cell, origin.lag, elapsed))
     if isinstance(drive, Voltage):
         return _held(cell, course, drive, until)
@@ -161,7 +165,7 @@ def _rest(cell: Parameters, before: CellState, drive: Drive, horizon: float, tem
     origin = _turned(before, 0.0)
     elapsed = np.concatenate(([0.0], np.geomspace(0.05, max(horizon, 0.1), 300)))
     elapsed = _cut(elapsed, horizon)
-    voltage = electrode.equilibrium(origin.soc) + _lagging(cell, origin.lag, elapsed)
+    voltage = curves.equilibrium(cell.curve, origin.soc) + _lagging(cell, origin.lag, elapsed)
     nothing = np.zeros_like(elapsed)
     return Course(origin.t + elapsed, voltage, nothing, nothing, drive, temperature_K, before, origin)
 
@@ -185,13 +189,13 @@ def _constant_current(
     kinetic = cell.kinetic(before.cycle, temperature_K)
     if charge:
         origin = enter_charge(before, cell)
-        room = max(0.0, cell.capacity * (1.0 - electrode.FULL - origin.soc))
+        room = max(0.0, cell.capacity * (1.0 - curves.FULL - origin.soc))
         on_grid = (_SOC_GRID - origin.soc) * cell.capacity
     else:
         origin = enter_discharge(before, cell)
         room = electrode.discharge_room(cell, origin, current, kinetic, origin.share)
         on_grid = (origin.soc - _SOC_GRID) * cell.capacity
-    if room < electrode.FULL * cell.capacity:
+    if room < curves.FULL * cell.capacity:
         room = 0.0
     late = room - cell.capacity * _LATE
     moved = np.concatenate((on_grid, late, _EARLY_S * (current / 3600), [0.0, room]))
@@ -199,15 +203,17 @@ def _constant_current(
     elapsed = moved * (3600 / current)
     if charge:
         state_soc = origin.soc + moved / cell.capacity
-        voltage = electrode.charging(cell, state_soc, origin.passed + moved, current)
+        plated = np.maximum(moved - cell.unalloyed(origin.alloy), 0.0)
+        alloyed = np.minimum(origin.alloy + moved, cell.alloy)
+        voltage = electrode.charging(cell, state_soc, origin.passed + plated, current, origin.cycle, alloyed)
         beyond = electrode.TOP_V
     else:
         state_soc = origin.soc - moved / cell.capacity
         connected = origin.connected - (1 + origin.share) * moved
-        voltage = electrode.discharging(cell, state_soc, connected, current, kinetic)
+        voltage = electrode.discharging(cell, state_soc, connected, current, kinetic, origin.cycle)
         beyond = electrode.BOTTOM_V
     voltage[-1] = beyond
-    origin = _turned(origin, float(voltage[0] - electrode.equilibrium(origin.soc)))
+    origin = _turned(origin, float(voltage[0] - curves.equilibrium(cell.curve, origin.soc)))
     if elapsed[-1] < horizon:
         elapsed = np.append(elapsed, horizon)
         voltage = np.append(voltage, beyond)
@@ -231,7 +237,7 @@ def enter_discharge(state: CellState, cell: Parameters) -> CellState:
 
 
 def _hold(cell: Parameters, before: CellState, drive: Voltage, horizon: float, temperature_K: float) -> Course:
-    target = electrode.soc_at(drive.volts)
+    target = curves.soc_at(cell.curve, drive.volts)
     charge = target > before.soc
     if charge and before.phase == "discharge" and target - before.soc < NEW_CYCLE:
         # A potentiostat that holds a discharged cell where it stands charges its double layer, and opens no new cycle.
@@ -242,7 +248,7 @@ def _hold(cell: Parameters, before: CellState, drive: Voltage, horizon: float, t
     else:
         origin = enter_discharge(before, cell)
         room = min(origin.connected, (origin.soc - target) * cell.capacity)
-    steady = drive.volts - float(electrode.equilibrium(origin.soc))
+    steady = drive.volts - float(curves.equilibrium(cell.curve, origin.soc))
     origin = replace(origin, overpotential=steady, lag=(0.0, 0.0))
     leak = _leak(cell, drive)
     if room <= NOTHING_MAH:
@@ -296,11 +302,11 @@ def _hold_current(
     limit = max(drive.limit_A * 1e3 - leak, 1e-6)
     if charge:
         soc = origin.soc + moved / cell.capacity
-        driving = drive.volts - electrode.equilibrium(soc)
-        charging: Array = np.clip(driving / cell.resistance_kohm, 1e-12, limit)
+        driving = drive.volts - curves.equilibrium(cell.curve, soc)
+        charging: Array = np.clip(driving / cell.resistance(origin.cycle), 1e-12, limit)
         return charging
     soc = origin.soc - moved / cell.capacity
-    driving = np.maximum(electrode.equilibrium(soc) - drive.volts, 1e-12) / cell.resistance_kohm
+    driving = np.maximum(curves.equilibrium(cell.curve, soc) - drive.volts, 1e-12) / cell.resistance(origin.cycle)
     cathode = cell.kinetic(origin.cycle, temperature_K) * np.maximum(soc, 1e-12) ** KINETIC_EXPONENT
     anode = (origin.connected - room + left) * (arrhenius(temperature_K) / STRIPPING_H)
     # A smooth least of the three: the limits act in series, and a kink would cost accuracy.
@@ -334,5 +340,5 @@ def _held(cell: Parameters, course: Course, drive: Voltage, until: float) -> Cel
     else:
         state = booked(discharged(origin, cell, moved, dying=False), hold=moved + leaked)
         state = replace(state, seed=min(state.seed, state.connected))
-    steady = drive.volts - float(electrode.equilibrium(state.soc))
+    steady = drive.volts - float(curves.equilibrium(cell.curve, state.soc))
     return replace(state, t=until, overpotential=steady)

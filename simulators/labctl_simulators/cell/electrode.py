@@ -1,7 +1,6 @@
-"""Voltages and limits of the virtual cell as functions of its composition. Pure, vectorised over numpy arrays.
+"""Voltages and limits of a virtual cell with a positive electrode that takes lithium up. Pure, vectorised.
 
-All shapes here are invented: they give a plausible NMC||Cu cell whose ends are steep, so that both charging currents of
-P1 (0.2 and 0.4 mA/cm2) reach 4.3 V within 0.01 % of full charge.
+How the polarisations depend on what is left is invented: they give plausible cells whose ends are steep.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from labctl_simulators.cell import curves
+from labctl_simulators.cell.curves import FULL, equilibrium
 from labctl_simulators.cell.parameters import (
     KINETIC_EXPONENT,
     NUCLEATION_REACH_MAH,
@@ -21,52 +22,44 @@ from labctl_simulators.cell.state import CellState
 TOP_V, BOTTOM_V = 5.0, 0.0
 """A source that finds no lithium to move drives the cell to these voltages; the charge goes into side reactions."""
 
-FULL = 1e-9
-"""Fraction of the capacity left in the NMC at which a charge has ended for good."""
-
-END_V, END_WIDTH = 0.02, 3e-4
-"""Rise of the voltage per e-fold, and width in state of charge, of the end of the charge."""
-
 LIMIT_V = 0.05
 """Fall of the voltage per e-fold of what is left of the limiting current."""
+
+COUNTER_SHARE = 0.35
+"""Part of the impedance, and of the resistance, that is the negative electrode's: assumed."""
 
 DISCHARGE_MA = 0.6
 """Current density (mA/cm2) whose full discharge lets a cycle's dead lithium appear completely: P1's."""
 
 
-def equilibrium(soc: Any) -> Any:
-    """Open-circuit voltage in V at NMC state of charge ``soc``."""
-    left = np.maximum(1.0 - soc, FULL)
-    slope = 3.60 + 0.55 * soc + 0.08 * np.tanh((soc - 0.5) / 0.15)
-    return slope - 0.55 * np.exp(-soc / 0.02) + END_V * np.log1p(END_WIDTH / left)
+def negative(cell: Parameters, passed: Any, alloyed: Any) -> Any:
+    """Potential in V of the negative electrode that is charged, without its resistance.
+
+    Parameters
+    ----------
+    passed : float or ndarray
+        Metal plated since the charge began, mAh.
+    alloyed : float or ndarray
+        Lithium in its alloy, mAh.
+    """
+    plating = -cell.nucleation_V * np.exp(-passed / (NUCLEATION_REACH_MAH * cell.area_cm2))
+    if cell.alloy <= 0.0:
+        return plating
+    return np.where(alloyed < cell.alloy, curves.alloy(alloyed / cell.alloy), plating)
 
 
-def soc_at(voltage: float) -> float:
-    """State of charge whose open-circuit voltage is ``voltage``, between 0 and full."""
-    low, high = 0.0, 1.0 - FULL
-    for _ in range(60):
-        middle = 0.5 * (low + high)
-        left = max(1.0 - middle, FULL)
-        value = 3.60 + 0.55 * middle + 0.08 * math.tanh((middle - 0.5) / 0.15) - 0.55 * math.exp(-middle / 0.02)
-        if value + END_V * math.log1p(END_WIDTH / left) < voltage:
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
-
-
-def charging(cell: Parameters, soc: Any, passed: Any, current: float) -> Any:
-    """Terminal voltage in V under a charging ``current`` (mA), ``passed`` mAh after this charge began."""
-    nucleation = cell.substrate.nucleation_V * np.exp(-passed / (NUCLEATION_REACH_MAH * cell.area_cm2))
-    voltage = equilibrium(soc) + cell.resistance_kohm * current + nucleation
+def charging(cell: Parameters, soc: Any, passed: Any, current: float, cycle: int, alloyed: Any = 0.0) -> Any:
+    """Terminal voltage in V under a charging ``current`` (mA); the others as for :func:`negative`."""
+    voltage = equilibrium(cell.curve, soc) + cell.resistance(cycle) * current - negative(cell, passed, alloyed)
     return np.where(soc >= 1.0 - 2 * FULL, TOP_V, np.minimum(voltage, TOP_V))
 
 
-def discharging(cell: Parameters, soc: Any, connected: Any, current: float, kinetic: float) -> Any:
+def discharging(cell: Parameters, soc: Any, connected: Any, current: float, kinetic: float, cycle: int) -> Any:
     """Terminal voltage in V under a discharging ``current`` (mA, positive); ``kinetic`` is the limit at full charge."""
     left = _headroom(cell, soc, connected, current, kinetic)
     with np.errstate(divide="ignore", invalid="ignore"):
-        voltage = equilibrium(soc) - cell.resistance_kohm * current + LIMIT_V * np.log(np.maximum(left, 1e-300))
+        fall = LIMIT_V * np.log(np.maximum(left, 1e-300))
+        voltage = equilibrium(cell.curve, soc) - cell.resistance(cycle) * current + fall
     return np.where(left > 0, np.maximum(voltage, BOTTOM_V), BOTTOM_V)
 
 
@@ -108,3 +101,22 @@ def dying_share(cell: Parameters, state: CellState, kinetic: float) -> float:
             return 0.0
         share = min(0.5, state.dead_quota / room)
     return share
+
+
+def counter(cell: Parameters, course: Any) -> Any:
+    """Potential in V of the negative electrode along a course, against lithium; it is a part of the cell's voltage.
+
+    Its resistance is that part of the cell's which is its share of the impedance: assumed. What lags behind a change of
+    the current is the positive electrode's: assumed.
+    """
+    dropped = course.current * 1e3 * COUNTER_SHARE * cell.resistance(course.origin.cycle)
+    moved = np.minimum(np.abs(course.charge) / 3.6, course.room)
+    origin = course.origin
+    if course.left is not None or not course.current.any():
+        return -dropped
+    if course.current[0] > 0:
+        plated = origin.passed + np.maximum(moved - cell.unalloyed(origin.alloy), 0.0)
+        return negative(cell, plated, np.minimum(origin.alloy + moved, cell.alloy)) - dropped
+    left = np.maximum(origin.connected - (1 + origin.share) * moved, 0.0)
+    rise = -LIMIT_V * np.log(np.maximum(-np.expm1(-left / cell.anode_reach), 1e-9))
+    return rise - dropped

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from labctl_simulators.cell import metal
+from labctl_simulators.cell.electrode import COUNTER_SHARE
 from labctl_simulators.cell.parameters import Parameters
 from labctl_simulators.cell.state import CellState
 
@@ -25,6 +27,9 @@ rise in the last 0.04 mAh."""
 
 WARBURG = 0.6
 """Ohm s^-1/2, 1 cm2."""
+
+GRAINS = 0.25
+"""Part of the resistance of lithium against lithium that is in the first arc: assumed."""
 
 DRIFT = 1.0
 """Relative growth of the second arc over one sweep: gives P1's limit of 1 Hz below which Kramers-Kronig fails."""
@@ -48,11 +53,26 @@ def impedance(cell: Parameters, state: CellState, frequency_Hz: Any, elapsed_s: 
     return result / cell.area_cm2
 
 
+def share_of_first(cell: Parameters, state: CellState) -> float:
+    """Part of the impedance that is the first electrode's."""
+    if cell.chemistry.host is not None:
+        return COUNTER_SHARE
+    first, second = metal.first_ohm(cell, state.cycle), metal.lithium_ohm(cell, state.cycle)
+    return first / (first + second)
+
+
 def _resistances(cell: Parameters, state: CellState) -> tuple[tuple[float, float], float]:
     """Both arcs' resistances for 1 cm2, and a factor on their capacitances."""
+    if cell.chemistry.host is None:
+        both = metal.first_ohm(cell, state.cycle) + metal.lithium_ohm(cell, state.cycle)
+        return (GRAINS * both, (1 - GRAINS) * both), 1.0
     age = min(state.cycle, 30) / 30
     full = min(max((state.soc - 0.4) / 0.4, 0.0), 1.0)
     charged = (CHARGED_OHM[0] * (1 - 0.25 * age), CHARGED_OHM[1] * (1 - 0.45 * age))
+    if not cell.chemistry.copper:
+        # P1 sees neither arc change with the state of charge, as long as there is lithium metal.
+        layer = metal.lithium_ohm(cell, state.cycle) - metal.COPPER_OHM
+        return (charged[0], charged[1] + layer), 1.0
     if cell.substrate.bare:
         left = (max(0.0, state.connected) + state.seed) / (BARE_REACH_MAH * cell.area_cm2)
         rise = BARE_RISE * math.exp(-left)

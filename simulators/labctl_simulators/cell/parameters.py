@@ -1,7 +1,8 @@
-"""The constants of the virtual cell, each with its source, and what is drawn for one cell.
+"""The constants that all virtual cells share, each with its source, and what is drawn for one cell.
 
-P1 is Wichmann et al., Nat. Commun. 2025; P2 is Bela et al. 2025. "Invented" means chosen so that the whole behaves as
-P1 describes, without a number there to read. Amounts are per cm2 and are multiplied by the cell's area on drawing.
+What tells one chemistry from another stands in :mod:`labctl_simulators.cell.chemistries`. "Invented" means chosen so
+that the whole behaves as P1 (Wichmann et al., Nat. Commun. 2025) describes, without a number there to read. Amounts are
+per cm2 and are multiplied by the cell's area on drawing.
 """
 
 from __future__ import annotations
@@ -14,14 +15,27 @@ from typing import Any
 
 import numpy as np
 
+from labctl_simulators.cell.chemistries import (
+    ELECTROLYTES,
+    LAYERS,
+    MAH_PER_UM,
+    NMC622,
+    SUBSTRATES,
+    USUAL,
+    Chemistry,
+    Layer,
+    Substrate,
+    find,
+)
+
 GAS_CONSTANT = 8.314462618
 """J/(mol K)."""
 
 REFERENCE_K = 293.15
 """Temperature of the rate constants: P1 cycles at 20 degC."""
 
-CAPACITY_MAH = 2.62
-"""Initial charge capacity per cm2: P1's operando cell took 13 h 07 min at 0.2 mA/cm2."""
+CAPACITY_MAH = NMC622.capacity
+"""Initial charge capacity per cm2 of the usual cell; other positive electrodes have their own."""
 
 CAPACITY_SPREAD = 0.012
 """Relative spread of the capacity between cells: invented (P1 gives no spread of the capacity)."""
@@ -29,12 +43,9 @@ CAPACITY_SPREAD = 0.012
 RESISTANCE_KOHM = 0.06
 """Total polarisation resistance of the direct-current model, kOhm cm2: invented."""
 
-KINETIC_LIMIT_MA = 0.6 / 0.121**1.5
-"""Limiting current of the NMC's re-lithiation is this times s^1.5, mA/cm2 at 20 degC: chosen so that a discharge at
-0.6 mA/cm2 leaves 8.8 % of the first charge as excess lithium in cycle 1 (P1, figure 2)."""
-
 KINETIC_AGEING = 0.009
-"""Relative loss of that limiting current per cycle: invented, so that the capacity fades from the start on."""
+"""Relative loss of a positive electrode's limiting current per cycle: invented, so that the capacity fades from the
+start on."""
 
 KINETIC_EXPONENT = 1.5
 """Power of s in the limiting current: invented."""
@@ -56,10 +67,6 @@ LEAK_MA = 1e-5
 NUCLEATION_REACH_MAH = 0.02
 """Charge, mAh/cm2, over which the nucleation overvoltage fades: invented."""
 
-SOC_FACTOR = (1.08, 0.015)
-"""Mean and spread of f(0), the loss of 7Li signal beside fully lithiated NMC: P1's 1.08; the spread is what P1's
-own decays of 6 to 8 % leave open."""
-
 T90_RANGE_S = (6.5e-6, 7.5e-6)
 """Range of the pi/2 pulse at 80 W over cells: P1."""
 
@@ -70,39 +77,13 @@ SEED_CYCLE = (21.0, 2.0)
 """Cycle by which half of the roots are lost, and the width in cycles: invented, so that the resistance on bare copper
 rises between cycles 15 and 30 as P1's impedance does."""
 
+LITHIUM_NUCLEATION_V = 0.012
+"""Nucleation overvoltage on lithium in LHCE: assumed."""
 
-@dataclass(frozen=True, slots=True)
-class Substrate:
-    """What tells bare from coated copper.
-
-    Attributes
-    ----------
-    interphase : tuple of float
-        First cycle, per further cycle, and extra over the first cycles; fractions of the capacity.
-    dead : tuple of float
-        First cycle, and per further cycle; fractions of the capacity.
-    rate_sd : float
-        Relative spread of the interphase between cells.
-    nucleation_V : float
-        Nucleation overvoltage.
-    bare : bool
-        Whether the impedance rises where the lithium has gone.
-    """
-
-    name: str
-    interphase: tuple[float, float, float]
-    dead: tuple[float, float]
-    rate_sd: float
-    nucleation_V: float
-    bare: bool
-
-
-SUBSTRATES = {
-    # Interphase after 30 cycles 20.5 +- 1.0 % (bare) and 18.9 +- 0.2 % (coated), linear on bare copper, at first higher
-    # on coated copper: P1. Dead lithium: inferred from P1's SOH80 of 35 and 50 cycles and its 60 % less dead lithium.
-    "bare": Substrate("bare", (0.031, 0.0060, 0.0), (0.002, 0.00179), 0.035, 0.045, bare=True),
-    "coated": Substrate("coated", (0.045, 0.0036, 0.0407), (0.001, 0.00071), 0.008, 0.012, bare=False),
-}
+AGED_OHM = (745.0, 3.0)
+"""Growth of the polarisation resistance of lithium against NMC622 in carbonate electrolyte when its layer's SOH80 is
+reached, Ohm cm2, and its power of the cycle: assumed so that P2's SOH80 at 0.2 mA/cm2 (Fig. 6a) and late, steep rise of
+the polarisation (Fig. 6c) come about."""
 
 EARLY_CYCLES = 8.0
 """Cycles over which the extra interphase of coated copper forms: invented."""
@@ -115,7 +96,9 @@ DEAD_SD = 0.08
 class Parameters:
     """One cell's own constants; amounts in mAh and currents in mA for the whole cell, not per area.
 
-    ``relaxation`` is a factor on the times in which the voltage relaxes.
+    ``relaxation`` is a factor on the times in which the voltage relaxes, ``alloy`` the most lithium that the substrate
+    alloys with, ``metal`` the lithium that the first electrode is built with (``foil`` of it as foil) and ``second``
+    that of the other, ``soc`` the state of charge of the positive electrode when the cell is built.
     """
 
     substrate: Substrate
@@ -129,7 +112,47 @@ class Parameters:
     dead_factor: float
     soc_factor: float
     t90_s: float
-    relaxation: float = 1.0
+    relaxation: float
+    chemistry: Chemistry
+    layer: Layer
+    electrolyte: str
+    alloy: float
+    foil: float
+    metal: float
+    second: float
+    soc: float
+    soft_short: float | None
+
+    @property
+    def curve(self) -> str:
+        """Open-circuit curve of the positive electrode."""
+        return self.chemistry.host.curve if self.chemistry.host is not None else ""
+
+    @property
+    def ages(self) -> bool:
+        """Whether lithium metal ages as its layer says."""
+        return not self.chemistry.copper and self.electrolyte == "carbonate"
+
+    @property
+    def nucleation_V(self) -> float:
+        """Nucleation overvoltage on the first electrode."""
+        return self.substrate.nucleation_V if self.chemistry.copper else self.lithium_nucleation_V
+
+    @property
+    def lithium_nucleation_V(self) -> float:
+        """Nucleation overvoltage on lithium metal."""
+        return self.layer.nucleation_V if self.electrolyte == "carbonate" else LITHIUM_NUCLEATION_V
+
+    def resistance(self, cycle: int) -> float:
+        """Polarisation resistance against a positive electrode, kOhm."""
+        if not self.ages:
+            return self.resistance_kohm
+        ohm, power = AGED_OHM
+        return self.resistance_kohm + ohm * 1e-3 / self.area_cm2 * (cycle / self.layer.soh80) ** power
+
+    def unalloyed(self, alloyed: float) -> float:
+        """Lithium that the substrate still alloys with, mAh."""
+        return max(0.0, self.alloy - alloyed)
 
     def interphase_total(self, cycle: int) -> float:
         """Interphase that has formed by the end of the charge of ``cycle``, mAh."""
@@ -167,10 +190,25 @@ def generator(seed: int, cell_id: str, token: str) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
-OPTIONS = ("substrate", "soc_factor", "leak_A", "capacity_mAh", "relaxation")
+OPTIONS = (
+    "substrate",
+    "soc_factor",
+    "leak_A",
+    "capacity_mAh",
+    "relaxation",
+    "layer",
+    "electrolyte",
+    "foil_um",
+    "alloy_mAh",
+    "deposit_mAh",
+    "soc",
+    "soft_short",
+)
 
 
-def draw(seed: int, cell_id: str, area_m2: float, options: Mapping[str, Any] | None = None) -> Parameters:
+def draw(
+    seed: int, cell_id: str, area_m2: float, options: Mapping[str, Any] | None = None, chemistry: str = USUAL
+) -> Parameters:
     """Draw the constants of one cell.
 
     Parameters
@@ -180,14 +218,20 @@ def draw(seed: int, cell_id: str, area_m2: float, options: Mapping[str, Any] | N
     area_m2 : float
         Electrode area in m2.
     options : mapping
-        ``substrate`` (``bare`` or ``coated``), ``soc_factor`` (true f(0)), ``leak_A`` (A, whole cell),
-        ``capacity_mAh`` (mAh, whole cell) set instead of drawn; ``relaxation`` (a factor, 1) makes the voltage relax
+        Set instead of drawn or usual; amounts are of the whole cell: ``substrate`` (as in ``SUBSTRATES``), ``layer``
+        (as in ``LAYERS``), ``electrolyte`` (as in ``ELECTROLYTES``), ``soc_factor`` (true f(0)), ``leak_A`` (A),
+        ``capacity_mAh``, ``alloy_mAh``; ``foil_um`` (um of lithium that it is built with), ``deposit_mAh`` (lithium
+        plated before it was built), ``soc`` (of the positive electrode when it is built, 0 to 1), ``soft_short``
+        (cycle from which lithium against lithium is bridged); ``relaxation`` (a factor, 1) makes the voltage relax
         faster or slower after a change of current.
+    chemistry : str
+        One of ``CHEMISTRIES``.
 
     Raises
     ------
     ValueError
-        For an unknown option or substrate, or an area or a relaxation that is not positive, naming it.
+        For an unknown chemistry, option, substrate, layer or electrolyte, or an area or an amount that cannot be,
+        naming it.
     """
     options = dict(options or {})
     for name in options:
@@ -195,31 +239,66 @@ def draw(seed: int, cell_id: str, area_m2: float, options: Mapping[str, Any] | N
             raise ValueError(f"cell {cell_id}: unknown simulation option {name!r}; known are {', '.join(OPTIONS)}")
     if not area_m2 > 0:
         raise ValueError(f"cell {cell_id}: area is {area_m2} m2; it must be greater than 0")
-    name = options.get("substrate", "bare")
-    if name not in SUBSTRATES:
-        raise ValueError(f"cell {cell_id}: unknown substrate {name!r}; known are {', '.join(SUBSTRATES)}")
+    try:
+        kind, implied = find(chemistry)
+    except ValueError as error:
+        raise ValueError(f"cell {cell_id}: {error}") from None
+    substrate = _chosen(cell_id, "substrate", options.get("substrate", implied), SUBSTRATES)
+    layer = _chosen(cell_id, "layer", options.get("layer", "none"), LAYERS)
+    electrolyte = str(options.get("electrolyte", kind.electrolyte))
+    _chosen(cell_id, "electrolyte", electrolyte, ELECTROLYTES)
     relaxation = float(options.get("relaxation", 1.0))
     if not relaxation > 0:
         raise ValueError(f"cell {cell_id}: relaxation is {relaxation:g}; it must be greater than 0")
-    substrate = SUBSTRATES[name]
+    soc = float(options.get("soc", 0.0))
+    if not 0.0 <= soc <= 1.0:
+        raise ValueError(f"cell {cell_id}: soc is {soc:g}; it must be between 0 and 1")
     area = area_m2 * 1e4
     rng = generator(seed, cell_id, "cell")
     spread = np.clip(rng.standard_normal(4), -3, 3)
     t90 = float(rng.uniform(*T90_RANGE_S))
+    host = kind.host or NMC622
+    foil = 0.0
+    if kind.foil is not None:
+        foil = _amount(cell_id, options, "foil_um", kind.foil.thickness_um) * MAH_PER_UM * area
+    deposit = _amount(cell_id, options, "deposit_mAh", 0.0)
+    mean, sd = host.soc_factor
     capacity = options.get("capacity_mAh")
     soc_factor = options.get("soc_factor")
     leak = options.get("leak_A")
     return Parameters(
         substrate=substrate,
         area_cm2=area,
-        capacity=float(CAPACITY_MAH * area * (1 + CAPACITY_SPREAD * spread[0]) if capacity is None else capacity),
+        capacity=float(host.capacity * area * (1 + CAPACITY_SPREAD * spread[0]) if capacity is None else capacity),
         resistance_kohm=RESISTANCE_KOHM / area,
-        kinetic_limit=KINETIC_LIMIT_MA * area,
+        kinetic_limit=host.kinetic_mA * area,
         anode_reach=ANODE_REACH_MAH * area,
         leak=float(LEAK_MA * area if leak is None else leak * 1e3),
         interphase_factor=float(1 + substrate.rate_sd * spread[1]),
         dead_factor=float(1 + DEAD_SD * spread[2]),
-        soc_factor=float(SOC_FACTOR[0] + SOC_FACTOR[1] * spread[3] if soc_factor is None else soc_factor),
+        soc_factor=float(mean + sd * spread[3] if soc_factor is None else soc_factor),
         t90_s=t90,
         relaxation=relaxation,
+        chemistry=kind,
+        layer=layer,
+        electrolyte=electrolyte,
+        alloy=_amount(cell_id, options, "alloy_mAh", substrate.alloy_mAh * area) if kind.copper else 0.0,
+        foil=0.0 if kind.copper else foil,
+        metal=deposit + (0.0 if kind.copper else foil),
+        second=foil if kind.host is None else 0.0,
+        soc=soc if kind.host is not None else 0.0,
+        soft_short=_amount(cell_id, options, "soft_short", 0.0) or None,
     )
+
+
+def _chosen(cell_id: str, what: str, name: Any, known: Mapping[str, Any]) -> Any:
+    if name not in known:
+        raise ValueError(f"cell {cell_id}: unknown {what} {name!r}; known are {', '.join(known)}")
+    return known[name]
+
+
+def _amount(cell_id: str, options: Mapping[str, Any], name: str, usual: float) -> float:
+    value = float(options.get(name, usual))
+    if not value >= 0:
+        raise ValueError(f"cell {cell_id}: {name} is {value:g}; it must not be negative")
+    return value

@@ -18,8 +18,9 @@ NEW_CYCLE = 0.005
 class CycleRecord:
     """The truth about one cycle; mAh that passed through the cell, and lithium at the end of its discharge.
 
-    ``connected_mAh``, ``dead_mAh`` and ``interphase_mAh`` are ``None`` until a constant current has discharged the
-    cell; they stand as they were when it last flowed, whatever a hold does later.
+    ``connected_mAh``, ``dead_mAh`` and ``interphase_mAh`` (with the alloy in it, as the paper's closure has it) are
+    ``None`` until a constant current has discharged the cell; they stand as they were when it last flowed, whatever a
+    hold does later.
     """
 
     cycle: int
@@ -40,15 +41,16 @@ class CellState:
     t : float
         Laboratory time in s.
     soc : float
-        State of charge of the NMC, 1 when all lithium has left it.
+        State of charge of the positive electrode, 1 when all lithium has left it; 0 where that is lithium metal.
     connected, dead, interphase : float
-        Lithium outside the NMC: metal with contact, metal without, and bound. They add up to ``soc`` times capacity.
+        Lithium outside the positive electrode: metal with contact, metal without, and bound. With ``alloy`` and
+        ``second`` they add up to ``soc`` times capacity and what the cell was built with.
     cycle : int
         0 before the first charge.
     phase : str
         Direction of the last current.
     passed : float
-        Lithium moved in this phase.
+        Lithium moved in this phase; while charging, without what has alloyed.
     share : float
         Share of the moved lithium that this phase turns into interphase (charge) or that dies beside it (discharge).
     interphase_quota, dead_quota : float
@@ -59,6 +61,12 @@ class CellState:
         Steady overpotential of the last drive, V.
     lag : tuple of float
         What the true overpotential differs from the steady one, by relaxation time, V.
+    alloy : float
+        Lithium in the coating's alloy; what a discharge does not give back (P1).
+    second : float
+        Metal on the positive electrode, where that is lithium metal.
+    damage : float
+        Part of the life of lithium against lithium that is over; 1 at the cut-off of P2.
     """
 
     t: float
@@ -75,6 +83,9 @@ class CellState:
     seed: float = 0.0
     overpotential: float = 0.0
     lag: tuple[float, float] = (0.0, 0.0)
+    alloy: float = 0.0
+    second: float = 0.0
+    damage: float = 0.0
     records: tuple[CycleRecord, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -107,20 +118,23 @@ def enter_charge(state: CellState, cell: Parameters) -> CellState:
             seed=cell.seed(cycle),
             records=(*state.records, CycleRecord(cycle)),
         )
-    room = max(cell.capacity * (1 - state.soc), 1e-12)
+    room = max(cell.capacity * (1 - state.soc) - cell.unalloyed(state.alloy), 1e-12)
     return replace(state, phase="charge", passed=0.0, share=min(0.5, state.interphase_quota / room))
 
 
 def charged(state: CellState, cell: Parameters, moved: float) -> CellState:
-    """Move lithium out of the NMC: part of it becomes interphase, the rest is plated."""
-    bound = state.share * moved
+    """Move lithium out of the positive electrode: it first alloys, then part becomes interphase, the rest is plated."""
+    alloyed = min(moved, cell.unalloyed(state.alloy))
+    plated = moved - alloyed
+    bound = state.share * plated
     return replace(
         state,
         soc=state.soc + moved / cell.capacity,
-        connected=state.connected + (moved - bound),
+        connected=state.connected + (plated - bound),
         interphase=state.interphase + bound,
+        alloy=state.alloy + alloyed,
         interphase_quota=max(0.0, state.interphase_quota - bound),
-        passed=state.passed + moved,
+        passed=state.passed + plated,
     )
 
 
@@ -150,5 +164,7 @@ def booked(state: CellState, *, charge: float = 0.0, discharge: float = 0.0, hol
         hold_mAh=last.hold_mAh + hold,
     )
     if discharge > 0:
-        last = replace(last, connected_mAh=state.connected, dead_mAh=state.dead, interphase_mAh=state.interphase)
+        last = replace(
+            last, connected_mAh=state.connected, dead_mAh=state.dead, interphase_mAh=state.interphase + state.alloy
+        )
     return replace(state, records=(*state.records[:-1], last))

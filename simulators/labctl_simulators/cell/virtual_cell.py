@@ -7,9 +7,11 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from labctl_simulators.cell import course as courses
+from labctl_simulators.cell import electrode, metal
+from labctl_simulators.cell.chemistries import USUAL
 from labctl_simulators.cell.course import Course, Drive
-from labctl_simulators.cell.electrode import equilibrium
-from labctl_simulators.cell.impedance import impedance
+from labctl_simulators.cell.curves import equilibrium
+from labctl_simulators.cell.impedance import impedance, share_of_first
 from labctl_simulators.cell.parameters import Parameters, draw
 from labctl_simulators.cell.spectrum import Line, lines
 from labctl_simulators.cell.state import CellState
@@ -23,7 +25,7 @@ def _same_cell(state: CellState, other: CellState) -> bool:
 
 
 class VirtualCell:
-    """A lithium-metal cell on bare or coated copper that remembers every lithium.
+    """A cell with lithium metal that remembers every lithium.
 
     Parameters
     ----------
@@ -37,20 +39,29 @@ class VirtualCell:
         See :func:`labctl_simulators.cell.parameters.draw`.
     t : float
         Laboratory time at which it was built, s.
+    chemistry : str
+        See :data:`labctl_simulators.cell.chemistries.CHEMISTRIES`.
     """
 
     def __init__(
-        self, cell_id: str, area_m2: float, seed: int, options: Mapping[str, Any] | None = None, t: float = 0.0
+        self,
+        cell_id: str,
+        area_m2: float,
+        seed: int,
+        options: Mapping[str, Any] | None = None,
+        t: float = 0.0,
+        chemistry: str = USUAL,
     ) -> None:
         self.id = cell_id
         self.area_m2 = area_m2
-        self.parameters: Parameters = draw(seed, cell_id, area_m2, options)
-        self.state = CellState(t=t)
+        self.parameters: Parameters = draw(seed, cell_id, area_m2, options, chemistry)
+        made = self.parameters
+        self.state = CellState(t=t, soc=made.soc, connected=made.metal, second=made.second)
         self._course: Course | None = None
 
     @property
     def substrate(self) -> str:
-        """``bare`` or ``coated``."""
+        """What copper is coated with, if it is; see ``SUBSTRATES``."""
         return self.parameters.substrate.name
 
     @property
@@ -67,7 +78,13 @@ class VirtualCell:
     def voltage(self, t: float) -> float:
         """Open-circuit voltage in V at laboratory time ``t``, if nothing drives the cell until then."""
         state = courses.rested(self.parameters, self.state, t)
-        return float(equilibrium(state.soc)) + sum(state.lag)
+        if self._of_metal:
+            return metal.voltage(self.parameters, state)
+        return float(equilibrium(self.parameters.curve, state.soc)) + sum(state.lag)
+
+    @property
+    def _of_metal(self) -> bool:
+        return self.parameters.chemistry.host is None
 
     def project(self, drive: Drive, start: float, horizon: float, temperature_K: float) -> Course:
         """Say what ``drive`` would do from laboratory time ``start`` on; the cell stays as it is.
@@ -89,7 +106,8 @@ class VirtualCell:
         if start < self.state.t - 1e-6:
             raise ValueError(f"cell {self.id} stands at {self.state.t} s, a course cannot start at {start} s")
         state = courses.rested(self.parameters, self.state, start) if start > self.state.t else self.state
-        return courses.project(self.parameters, state, drive, horizon, temperature_K)
+        engine = metal.project if self._of_metal else courses.project
+        return engine(self.parameters, state, drive, horizon, temperature_K)
 
     def follow(self, course: Course, until: float) -> None:
         """Go along ``course`` to laboratory time ``until``; the same course can be followed further later.
@@ -109,7 +127,8 @@ class VirtualCell:
                 f"{course.t[-1]} s; it cannot go to {until} s"
             )
         until = max(until, start)
-        self.state = courses.advance(self.parameters, course, until)
+        advance = metal.advance if self._of_metal else courses.advance
+        self.state = advance(self.parameters, course, until)
         self._course = course
 
     def nmr_lines(self, t: float) -> list[Line]:
@@ -121,6 +140,22 @@ class VirtualCell:
         """Complex impedance in ohm, noise free; ``elapsed_s`` is each point's time since the sweep began."""
         del t
         return impedance(self.parameters, self.state, frequency_Hz, elapsed_s)
+
+    # The first electrode alone, as a reference electrode sees it: the counter electrode of a potentiostat
+
+    def counter(self, course: Course) -> Any:
+        """Potential in V of the first electrode along ``course``; the second one's is the cell's voltage more."""
+        if course.counter is not None:
+            return course.counter
+        return electrode.counter(self.parameters, course)
+
+    def counter_at_rest(self) -> float:
+        """Potential of the first electrode in V, if nothing drives the cell."""
+        return metal.counter(self.parameters, self.state) if self._of_metal else 0.0
+
+    def counter_share(self) -> float:
+        """Part of the cell's impedance that is the first electrode's."""
+        return share_of_first(self.parameters, self.state)
 
     def truth(self) -> dict[str, Any]:
         """What nobody in a laboratory can know; see ``Laboratory.truth``."""

@@ -94,7 +94,7 @@ def specification(tester: Tester, params: Params) -> Answer:
         "Chan": one.number - 1,
         "TickSpeed": single(0.01),
         "Vmax": 5.0,
-        "Vmin": 0.0,
+        "Vmin": single(tester.settings.lowest_voltage),
         **{key: single(one.safety[key]) for key in SAFETY},
         **scales,
         "PChanSafeChg": single(27.5),

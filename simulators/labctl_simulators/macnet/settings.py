@@ -39,6 +39,8 @@ class Settings:
         ``refuse``, ``ignore`` (says OK, does nothing) or ``obey``.
     current_error : float
         Relative standard deviation between channels of true over reported current.
+    lowest_voltage : float
+        That its channels reach, V; below 0 for symmetric cells, as P2 (see the virtual cell's chemistries) cycles them.
     dialect : Dialect
         How the text export is spelt.
     """
@@ -52,6 +54,7 @@ class Settings:
     watchdog: float = 0.0
     json_rest: str = "refuse"
     current_error: float = CURRENT_ERROR
+    lowest_voltage: float = 0.0
     dialect: Dialect = USUAL
 
     @classmethod
@@ -68,12 +71,15 @@ class Settings:
             watchdog=float(options.get("direct_mode_watchdog", 0.0)),
             json_rest=str(options.get("json_rest", "refuse")),
             current_error=float(options.get("current_error", CURRENT_ERROR)),
+            lowest_voltage=float(options.get("lowest_voltage", 0.0)),
             dialect=Dialect.read(options.get("export")),
         )
         if len(read.system_id) > 50:
             raise ValueError(f"system_id has {len(read.system_id)} characters; a tester's has up to 50")
         if unknown := [unit for unit in read.auxiliary if unit not in _UNITS]:
             raise ValueError(f"auxiliary input in {unknown[0]!r}; known are {', '.join(_UNITS)}")
+        if not -10.0 <= read.lowest_voltage <= 0.0:
+            raise ValueError(f"lowest_voltage is {read.lowest_voltage:g} V; it is between -10 and 0")
         if read.json_rest not in _RESTS:
             raise ValueError(f"json_rest {read.json_rest!r}; known are {', '.join(_RESTS)}")
         return read
