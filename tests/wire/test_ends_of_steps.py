@@ -52,7 +52,7 @@ def on_maccor(folder: Path, step: str) -> Fetched:
         handle = await made.run(driver, "k3x-a1", program(step))
         found.append(await driver.fetch(handle, folder / "bundle"))
 
-    maccor_bench.on_bench(folder, story)
+    maccor_bench.tell(folder, story)
     return found[0]
 
 
@@ -84,7 +84,6 @@ def test_the_first_of_several_ends_is_the_end_and_is_told(
     if charge is not None:
         assert summary["capacity_C"] == pytest.approx(charge * MAH, rel=3e-3)
     else:
-        assert summary["voltage_V"] == pytest.approx(3.8, abs=5e-3)
         assert summary["capacity_C"] < 0.9 * Cell.capacity
 
 
