@@ -130,6 +130,8 @@ class CyclerAction:
         self._last_seen = last_seen
         self._multiplexer = multiplexer
         limits = parameters.voltage_min, parameters.voltage_max
+        # Limits below 0 V say that no voltage and a reversed one are normal for this cell.
+        self._either_way = limits[0] < 0
         self._switching = Switching(route, self._at_leads, multiplexer, None, limits, last_seen)
         self.program = cycler_program(name, planned)
 
@@ -159,7 +161,7 @@ class CyclerAction:
         except CannotSay:
             # Nobody but a person can read this channel: what they drop is compared instead.
             return
-        wrong = mismatch(self._last_seen(), reading.voltage)
+        wrong = mismatch(self._last_seen(), reading.voltage, symmetric=self._either_way)
         if wrong is not None:
             raise doubt(wrong)
 
@@ -175,7 +177,8 @@ class CyclerAction:
         """Fetch the records; where the channel could not be read before, their first one identifies the cell."""
         fetched = await self._cycler.fetch(handle, folder)
         opened = fetched.summary.get("open_voltage_V")
-        wrong = mismatch(self._last_seen(), float(opened)) if opened is not None else None
+        seen = self._last_seen()
+        wrong = mismatch(seen, float(opened), symmetric=self._either_way) if opened is not None else None
         if wrong is not None:
             raise doubt(wrong)
         return fetched

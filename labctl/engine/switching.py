@@ -195,4 +195,4 @@ class Switching:
                 f"cycler sees {show(expected, 'V', 5)} at {self._route.slot} (at most {show(SAME_CELL, 'mV')} apart): "
                 "a contact is stuck open, or the relay reaches another cell; check the leads"
             )
-        return mismatch(self._last_seen(), voltage)
+        return mismatch(self._last_seen(), voltage, symmetric=self._limits[0] < 0)
