@@ -130,7 +130,7 @@ def mismatch(
             return f"{found} lies within ±{show(NO_CELL, 'V')}: no cell, an open lead or a short; check the leads"
         if voltage < 0:
             return f"{found} is negative: the cell or its leads are reversed; turn them round"
-    if last is None:
+    if last is None or (symmetric and abs(voltage) < NO_CELL):
         return None
     low, high = band(last, window)
     if symmetric:
