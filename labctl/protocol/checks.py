@@ -12,9 +12,12 @@ from labctl.documents import Amount, Document, Level, Path, suggest
 from labctl.errors import Mistake
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.combined_checks import check_combined
+from labctl.protocol.handwork import BY_HAND
 from labctl.protocol.models import Charge, Discharge, Eis, Hold, Nmr, Protocol
+from labctl.protocol.nesting import Branch
 from labctl.protocol.nmr import check_experiments
 from labctl.protocol.outcomes import check_outcomes
+from labctl.protocol.run_time_checks import check_run_time
 from labctl.protocol.values import PerCycle, Span
 from labctl.protocol.walk import Block, blocks, cycles
 from labctl.units import show
@@ -29,6 +32,7 @@ def check_meaning(protocol: Protocol, document: Document) -> list[Mistake]:
         *_spectra(protocol, document),
         *check_outcomes(protocol, document),
         *check_combined(protocol, document),
+        *check_run_time(protocol, document),
         *(
             mistake
             for block in blocks(protocol)
@@ -87,8 +91,9 @@ def _measure(protocol: Protocol, document: Document) -> Iterator[Mistake]:
 def _labels(block: Block, document: Document) -> Iterator[Mistake]:
     seen: set[tuple[str, str]] = set()
     for step in block.steps:
-        if isinstance(step.body, (Nmr, Eis, Operando, Deis)):
-            if (step.kind, step.body.as_) in seen:
+        if isinstance(step.body, (Nmr, Eis, Operando, Deis, *BY_HAND)):
+            instead = any(isinstance(around, Branch) and not around.wants for around in step.within)
+            if (step.kind, step.body.as_) in seen and not instead:
                 found = f"two '{step.kind}' steps of one cycle have the label '{step.body.as_}'"
                 yield document.mistake((*step.path, "as"), found, "give each a label of its own")
             seen.add((step.kind, step.body.as_))
