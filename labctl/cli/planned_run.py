@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -162,12 +162,3 @@ class _Run:
                     await working
         if not self._stuck:
             working.result()
-
-
-def spread_of(schedules: Sequence[Schedule]) -> Mapping[str, tuple[float, float]]:
-    """Earliest and latest finish of each cell over several runs, s."""
-    found: dict[str, list[float]] = {}
-    for schedule in schedules:
-        for cell, finish in schedule.finish.items():
-            found.setdefault(cell, []).append(finish)
-    return {cell: (min(times), max(times)) for cell, times in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,8 @@ from labctl.instruments import (
 )
 from labctl_drivers.planned.device import Planned
 
+#: A live laboratory looks at a running program once in so many seconds, and notices its end then.
+_NOTICED: Final = 60.0
 _STATES: Final = {"running": State.RUNNING, "suspended": State.RUNNING, "done": State.DONE, "failed": State.FAILED}
 
 
@@ -44,7 +47,7 @@ class PlannedCycler(Planned):
         return self._device.channel(int(handle.place))
 
     async def poll(self, handle: Handle) -> Progress:
-        """Look; the end is known exactly."""
+        """Look; the end is known exactly, and noticed as in a live laboratory."""
         look = self._channel(handle).look()
         values = {
             "voltage_V": look.voltage,
@@ -53,7 +56,8 @@ class PlannedCycler(Planned):
             "test_time_s": look.clock,
         }
         message = "suspended" if look.state == "suspended" else "a limit of the channel" if look.end == "unsafe" else ""
-        return Progress(_STATES[look.state], message, look.left, values)
+        left = None if look.left is None else math.ceil(look.left / _NOTICED) * _NOTICED - 0.5
+        return Progress(_STATES[look.state], message, left, values)
 
     async def fetch(self, handle: Handle, folder: Path) -> Fetched:
         """Tell how it ended; no files."""
