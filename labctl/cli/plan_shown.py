@@ -52,9 +52,8 @@ def print_plan(forecast: Forecast) -> None:
     for load in loads(schedule):
         own = [task for task in schedule.tasks if load.resource in map(instrument_of, task.resources)]
         units = schedule.instruments[load.resource].units
-        _line(
-            out, load.resource, name, axis.of_instrument(own, units), f"{100 * load.share:4.0f} % {ago(load.idle_s):>7}"
-        )
+        idle = ago(load.idle_s) if units == 1 else f"of {units}"
+        _line(out, load.resource, name, axis.of_instrument(own, units), f"{100 * load.share:4.0f} % {idle:>7}")
     out.print()
     for text in _sentences(forecast):
         out.print(text, markup=False, soft_wrap=False)
@@ -64,10 +63,10 @@ def _head(out: Console, forecast: Forecast) -> None:
     schedule = forecast.schedule
     begin, end = schedule.at(0.0), schedule.at(schedule.makespan_s)
     out.print(f"[bold]{schedule.protocol}[/bold] at {schedule.station}, {len(schedule.cells)} cells: PLAN, simulated")
-    span = f"{_date(begin)} to {_date(end)}, {_days(schedule.makespan_s)}"
+    span = f"{date_shown(begin)} to {date_shown(end)}, {days_shown(schedule.makespan_s)}"
     if forecast.runs > 1:
         low, high = forecast.makespans_s[0], forecast.makespans_s[-1]
-        span += f" ({_days(low)} to {_days(high)} in {forecast.runs} runs)"
+        span += f" ({days_shown(low)} to {days_shown(high)} in {forecast.runs} runs)"
     out.print(span, markup=False)
     out.print()
 
@@ -163,10 +162,10 @@ def _sentences(forecast: Forecast) -> list[str]:
     bound = lower_bound(schedule)
     slack = 100 * (schedule.makespan_s / bound.seconds - 1) if bound.seconds else 0.0
     said.append(
-        f"It can't be shorter than {_days(bound.seconds)} ({bound.longest_cell} alone {_days(bound.cell_s)}, "
-        f"{bound.busiest} {_days(bound.instrument_s)}); the plan is {slack:.0f} % longer."
+        f"It can't be shorter than {days_shown(bound.seconds)} ({bound.longest_cell} alone {days_shown(bound.cell_s)}, "
+        f"{bound.busiest} {days_shown(bound.instrument_s)}); the plan is {slack:.0f} % longer."
     )
-    said.append(f"Data: about {_bytes(sum(task.size_bytes for task in schedule.tasks))}.")
+    said.append(f"Data: about {bytes_shown(sum(task.size_bytes for task in schedule.tasks))}.")
     return said
 
 
@@ -184,7 +183,8 @@ def _waiting(schedule: Schedule) -> list[str]:
     return [first, *worst]
 
 
-def _date(at: datetime) -> str:
+def date_shown(at: datetime) -> str:
+    """Write a date and time, local."""
     local = at.astimezone()
     return f"{_WEEKDAYS[local.weekday()]} {local:%Y-%m-%d %H:%M}"
 
@@ -194,11 +194,13 @@ def _day(at: datetime) -> str:
     return f"{_WEEKDAYS[local.weekday()]} {local:%d.%m. %H:%M}"
 
 
-def _days(seconds: float) -> str:
+def days_shown(seconds: float) -> str:
+    """Write a long time in days, a short one as an age."""
     return f"{seconds / 86400:.1f} d" if seconds >= 172800 else ago(seconds)
 
 
-def _bytes(size: float) -> str:
+def bytes_shown(size: float) -> str:
+    """Write a size."""
     for unit in ("B", "kB", "MB"):
         if size < 1000:
             return f"{size:.3g} {unit}"
