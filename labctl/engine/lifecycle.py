@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from labctl.engine.actions import LONGEST, Accompanied, Action, Suspendable, next_look
+from labctl.engine.keeping import Bundles, Keeping
 from labctl.engine.kinds import SPECTRUM
 from labctl.engine.leases import Arbiter, Need
 from labctl.engine.outbox import Outbox
@@ -131,6 +132,8 @@ class LifeCycle:
         Seconds that pass at least between two looks at its records; None fetches them only at the end.
     outbox : Outbox
         Gets what operations bring.
+    keeping : Keeping, optional
+        Makes their folders; bundles are, unless something else is given.
     """
 
     def __init__(
@@ -143,14 +146,16 @@ class LifeCycle:
         outbox: Outbox,
         look_every: float = LONGEST,
         record_every: float | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         self._journal = journal
         self._arbiter = arbiter
         self._clock = clock
         self._log = log
         self._look_every = look_every
+        self._longest = max(look_every, LONGEST)
         self._outbox = outbox
-        self._rescue = Rescue(journal, log, results, self._release, outbox)
+        self._rescue = Rescue(journal, log, results, self._release, outbox, (keeping or Bundles()).folder)
         self._recorder = Recorder(journal, clock, record_every)
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._ending: dict[str, tuple[str, Mapping[str, Any]]] = {}
@@ -160,8 +165,11 @@ class LifeCycle:
         self.suspended: set[str] = set()
 
     # -- what others may do to a running operation ---------------------------------------------------------------
-    def wake(self) -> None:
-        """Have every running operation look at its instrument soon."""
+    def wake(self, operation: str | None = None) -> None:
+        """Have every running operation look at its instrument soon, or only one."""
+        if operation is not None:
+            self._look_at(operation)
+            return
         for event in self._looks.values():
             event.set()
 
@@ -396,7 +404,9 @@ class LifeCycle:
             if wrong is not None and doubt:
                 raise OutOfBounds(wrong)
             doubt = wrong is not None
-            await self._sleep(look, LOOK_AGAIN if doubt else min(next_look(progress, elapsed), self._look_every))
+            await self._sleep(
+                look, LOOK_AGAIN if doubt else min(next_look(progress, elapsed, self._longest), self._look_every)
+            )
 
     async def _end(self, row: OperationRow, job: Job) -> OperationRow:
         row = self._journal.done(row.operation, place=job.place_after())
