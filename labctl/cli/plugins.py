@@ -55,8 +55,13 @@ def _capabilities(made: Any, entry: Mapping[str, Any]) -> frozenset[str]:
 
 
 def simulator(name: str) -> Any:
-    """Load a simulator class, or ``laboratory`` and ``person``."""
+    """Load a simulator class, or ``laboratory``, ``planning`` (the laboratory of a plan) and ``person``."""
     return _load("labctl.simulators", name)
+
+
+def planned(role: str) -> Any:
+    """Load the driver that stands for every instrument of a role in a plan."""
+    return _load("labctl.planning", role)
 
 
 def gateway(name: str) -> Any | None:

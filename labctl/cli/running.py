@@ -20,6 +20,7 @@ from labctl.cli.signals import let_go_on_terminate
 from labctl.cli.simulation import Simulation, read_saved, saved_clock
 from labctl.cli.taking_up import TakenUp, begun_in, check_files, hand_over, take_up
 from labctl.engine import campaign as campaigns
+from labctl.engine.actions import LONGEST
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import Campaign
 from labctl.engine.clock import LoopClock, WallClock, run_real, run_scaled, run_virtual
@@ -54,6 +55,8 @@ class RunRequest:
         Fault proxies in front of the simulators, for tests.
     again : bool
         Begin anew what has ended.
+    hurried_look : float
+        In virtual time, seconds between two looks at most; see :class:`labctl.engine.orchestrator.Orchestrator`.
     """
 
     folder: Path
@@ -66,6 +69,7 @@ class RunRequest:
     faults: bool = False
     speed: float = 1.0
     again: bool = False
+    hurried_look: float = LONGEST
 
 
 @dataclass(slots=True)
@@ -323,6 +327,7 @@ class _Run:
             outbox=outbox,
             accept=self._accept,
             waits_for_people=not request.accelerate,
+            hurried_look=request.hurried_look,
         )
         # Only now, with instruments that answer: a station file with a wrong address must not be frozen.
         mine = asked if self._taken.begun else campaigns.begin(self._journal, asked, self._settings)

@@ -24,7 +24,7 @@ from labctl.errors import LabctlError
 from labctl.instruments import DynamicPotentiostat, DynamicRequest, Fetched, Handle, Potentiostat, Progress, State
 from labctl.journal import ENDED, OperationRow, Status
 from labctl.protocol import Dynamic, PlannedOperation
-from labctl.results import STAMPS, stamp_charges
+from labctl.results import STAMPS
 from labctl.safety.ledger import SMALLEST
 from labctl.units import show
 
@@ -139,9 +139,8 @@ class DynamicJob(StepJob):
         asked, summary = dynamic_of(self._planned), dict(fetched.summary)
         held = self._held_before(row)
         capacity = asked.capacity or held.first_charge
-        stamped = await beside(
-            partial(stamp_charges, folder, held.net, capacity, count=asked.count, last=asked.keep_on)
-        )
+        stamp = partial(self._around.keeping.stamp_charges, folder, fetched, held.net, capacity)
+        stamped = await beside(partial(stamp, count=asked.count, last=asked.keep_on))
         told = []
         if (taken := int(stamped["spectra"] or 0)) < asked.count:
             told.append(f"{taken} complete spectra before its end, {asked.count} were wanted")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from labctl.engine.actions import LONGEST, Accompanied, Action, Suspendable, next_look
+from labctl.engine.keeping import Bundles, Keeping
 from labctl.engine.kinds import SPECTRUM
 from labctl.engine.leases import Arbiter, Need
 from labctl.engine.outbox import Outbox
@@ -131,6 +132,8 @@ class LifeCycle:
         Seconds that pass at least between two looks at its records; None fetches them only at the end.
     outbox : Outbox
         Gets what operations bring.
+    keeping : Keeping, optional
+        Makes their folders; bundles are, unless something else is given.
     """
 
     def __init__(
@@ -143,6 +146,7 @@ class LifeCycle:
         outbox: Outbox,
         look_every: float = LONGEST,
         record_every: float | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         self._journal = journal
         self._arbiter = arbiter
@@ -150,7 +154,7 @@ class LifeCycle:
         self._log = log
         self._look_every = look_every
         self._outbox = outbox
-        self._rescue = Rescue(journal, log, results, self._release, outbox)
+        self._rescue = Rescue(journal, log, results, self._release, outbox, (keeping or Bundles()).folder)
         self._recorder = Recorder(journal, clock, record_every)
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._ending: dict[str, tuple[str, Mapping[str, Any]]] = {}

@@ -23,7 +23,7 @@ from labctl.errors import LabctlError
 from labctl.instruments import Fetched, Handle, Progress
 from labctl.journal import OperationRow, Status
 from labctl.protocol import Kind, PlannedOperation, Together
-from labctl.results import LOOKS, STAMPS, Taken, keep_records, write_stamps
+from labctl.results import LOOKS, STAMPS, Taken
 
 
 class OperandoAction:
@@ -150,11 +150,11 @@ class OperandoJob(StepJob):
         """Stamp the spectra from the cycler's records, and write the bundle round them."""
         both = together_of(self._planned)
         rows = [one for one in spectra_of(self._around, row.cell, row.operation) if one.status is Status.DONE]
-        columns = await beside(partial(keep_records, folder, row.operation))
-        if columns is None:
-            raise LabctlError(f"{row.step}: the cycler left no records to stamp the spectra by")
         taken = [_taken(one, row) for one in rows]
-        stamped = await beside(partial(write_stamps, folder, taken, columns, discharging=both.discharging))
+        stamp = self._around.keeping.stamp_spectra
+        stamped = await beside(partial(stamp, folder, row.operation, taken, discharging=both.discharging))
+        if stamped is None:
+            raise LabctlError(f"{row.step}: the cycler left no records to stamp the spectra by")
         kept = [STAMPS, LOOKS, *(f"{one.folder}/operation.json" for one in taken)]
         direction = "discharge" if both.discharging else "charge"
         own = {

@@ -20,6 +20,7 @@ from labctl.engine.conductor import Conductor
 from labctl.engine.direction import Direction
 from labctl.engine.endpoint import Endpoint
 from labctl.engine.explain import explain
+from labctl.engine.keeping import Bundles, Keeping
 from labctl.engine.leases import Arbiter
 from labctl.engine.ledgers import Ledgers
 from labctl.engine.lifecycle import LifeCycle
@@ -37,7 +38,6 @@ from labctl.engine.wall import WallWatch
 from labctl.errors import NoRoom, UsageError
 from labctl.instruments import Clock, Log
 from labctl.journal import Journal, Status
-from labctl.results import write_campaign
 from labctl.station import Station
 from labctl.units import parse
 
@@ -93,6 +93,11 @@ class Orchestrator:
         Takes over campaigns that clients hand in.
     waits_for_people : bool
         Whether a held cell is waited for; in a hurried simulation nobody comes.
+    keeping : Keeping, optional
+        What is made of data; bundles in the results folder, unless something else is given.
+    hurried_look : float
+        Seconds that may pass at most between two looks at a running operation where nobody is waited for. An end is
+        noticed so much later than in a live laboratory, which is looked at every minute.
     """
 
     def __init__(
@@ -112,7 +117,10 @@ class Orchestrator:
         outbox: Outbox | None = None,
         accept: Accept = _refuse,
         waits_for_people: bool = True,
+        keeping: Keeping | None = None,
+        hurried_look: float = LONGEST,
     ) -> None:
+        self._keeping = keeping or Bundles()
         self._journal = journal
         self._station = station
         self._mode = mode
@@ -130,14 +138,16 @@ class Orchestrator:
         self._shifts = Shifts(station, clock)
         self._arbiter = Arbiter(self._seconds, self._owners, self._shifts.off_duty)
         # Nobody is harmed in a hurried simulation, and every look costs.
-        look_every = min(clock.patience(_LOOK_EVERY), LONGEST) if waits_for_people else LONGEST
+        look_every = min(clock.patience(_LOOK_EVERY), LONGEST) if waits_for_people else hurried_look
         record_every = max(_RECORD_EVERY, clock.patience(_RECORD_EVERY_REAL)) if waits_for_people else None
         self._outbox = outbox or Outbox(journal, (), self._results, clock, log)
         self._life = LifeCycle(
-            journal, self._arbiter, clock, log, self._results, self._outbox, look_every, record_every
+            journal, self._arbiter, clock, log, self._results, self._outbox, look_every, record_every, self._keeping
         )
         self._movement = Movement(station, journal, self._arbiter, self._life, laboratory, self._campaign_of)
-        self._references = References(station, mode, journal, bench, self._life, self._movement.move, laboratory)
+        self._references = References(
+            station, mode, journal, bench, self._life, self._movement.move, laboratory, self._keeping
+        )
         self._direction = Direction(self._life, laboratory, log, self._progress, waits_for_people)
         self._book = RouteBook(station, bench.roles)
         self._ledgers = Ledgers(journal, station.capacity_accuracy)
@@ -192,10 +202,25 @@ class Orchestrator:
         """The state of every cell."""
         return {cell: conductor.state for cell, conductor in self._conductors.items()}
 
+    @property
+    def movement(self) -> Movement:
+        """What people are asked to move, for who stands in for them."""
+        return self._movement
+
+    def why_waiting(self) -> dict[str, str]:
+        """Say for each cell that waits for its turn what keeps it from the option that is nearest."""
+        said = {}
+        for need in self._life.waiting.values():
+            found = self._arbiter.obstacles(need)
+            reasons = [f"{one.resource} is {one.why}" + (f" ({one.by})" if one.by else "") for one in found]
+            step = "/".join(need.operation.split("/")[2:-1])
+            said[need.cell] = f"{step} waits for ever: {', '.join(reasons) or 'nobody gives it its turn'}"
+        return said
+
     # -- campaigns -----------------------------------------------------------------------------------------------------
     def add(self, campaign: Campaign) -> None:
         """Take a campaign that is in the journal; it is driven as soon as the orchestrator runs."""
-        write_campaign(self._results, campaign.describe())
+        self._keeping.begin(self._results, campaign.describe())
         self._outbox.begin(campaign.name)
         self._campaigns[campaign.name] = campaign
         self._lines[campaign.name] = []
@@ -210,6 +235,7 @@ class Orchestrator:
             self._clock,
             self._ledgers,
             self._references,
+            self._keeping,
         )
         for cell in campaign.cells.cells:
             conductor = Conductor(cell.id, around, self._direction)

@@ -18,6 +18,7 @@ from labctl.engine.bench import Bench
 from labctl.engine.campaign import BENCH, REFERENCE
 from labctl.engine.clock import beside
 from labctl.engine.description import describe
+from labctl.engine.keeping import Keeping
 from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.routing import IN_PROBE
@@ -27,7 +28,6 @@ from labctl.errors import InstrumentError
 from labctl.instruments import AcquisitionRequest, Fetched, Progress
 from labctl.journal import ENDED, HELD, Journal, OperationRow, Status
 from labctl.protocol import Kind
-from labctl.results import write_bundle
 from labctl.station import Station
 
 #: A narrow line at the spectrometer's own zero: a window of 250 kHz, resolved to 15 Hz before zero filling. Pulse,
@@ -108,8 +108,8 @@ class ReferenceJob:
         operation = describe(row, around.bench, self._spectrometer, around.mode, asked, fetched, ended)
         zero = None
         if outcome == "ok":
-            zero = await beside(partial(_zero_of, folder, fetched))
-        write_bundle(folder, fetched.files, operation)
+            zero = await beside(partial(around.keeping.zero, folder, fetched))
+        around.keeping.keep(folder, fetched, operation, {})
         return {**fetched.summary, "spectrometer": self._spectrometer, "zero_Hz": zero}
 
     def place_after(self) -> str | None:
@@ -137,7 +137,9 @@ class References:
         life: LifeCycle,
         move: Callable[[str, str, str], Awaitable[None]],
         laboratory: str,
+        keeping: Keeping,
     ) -> None:
+        self.keeping = keeping
         self.station = station
         self.mode = mode
         self.journal = journal
@@ -231,15 +233,6 @@ class References:
             attempt=attempt,
             token=token_for(self._laboratory, operation, REFERENCE),
         )
-
-
-def _zero_of(folder: Path, fetched: Fetched) -> float:
-    """Find the standard's line, so that a reference without one is known before a cell is measured."""
-    # Here, because it brings numpy, which an orchestrator that starts does not need.
-    from labctl.analysis import reference
-
-    acqus = next(name for name in fetched.files if Path(name).name == "acqus")
-    return reference.evaluate((folder / acqus).parent).sf_Hz
 
 
 def _ended(rows: list[OperationRow]) -> int:

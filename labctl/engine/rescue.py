@@ -34,9 +34,20 @@ class Rescue:
         Gives the lease of a row back.
     outbox : Outbox
         Gets what could be saved.
+    make_folder : callable
+        Makes the folder of a bundle.
     """
 
-    def __init__(self, journal: Journal, log: Log, results: Path, release: Release, outbox: Outbox) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        log: Log,
+        results: Path,
+        release: Release,
+        outbox: Outbox,
+        make_folder: Callable[[Path], None],
+    ) -> None:
+        self._make_folder = make_folder
         self._journal = journal
         self._log = log
         self._results = results
@@ -47,7 +58,7 @@ class Rescue:
         """Give the folder of an operation's bundle; made where the operation has files."""
         folder = bundle_folder(self._results, row.operation)
         if job.has_files:
-            folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder(folder)
         return folder
 
     async def fail(self, row: OperationRow, job: Job, error: str) -> OperationRow:

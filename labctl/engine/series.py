@@ -34,7 +34,7 @@ from labctl.errors import LabctlError
 from labctl.instruments import Fetched, Handle, Inspectable, Progress, State
 from labctl.journal import ENDED, OperationRow, Status
 from labctl.protocol import Acquisition, Kind, PlannedOperation, Together
-from labctl.results import Look, add_look, bundle_folder, read_looks
+from labctl.results import Look, bundle_folder
 
 DURING: Final = "during"
 PAUSE: Final = "pause"
@@ -147,7 +147,7 @@ class SpectrumJob(StepJob):
         self, row: OperationRow, fetched: Fetched, folder: Path, ended: str, outcome: str = "ok"
     ) -> Mapping[str, Any]:
         """Compare the spectrometer's clock, and write the bundle."""
-        look = read_looks(bundle_folder(self._around.results, self._of))
+        look = self._around.keeping.looks(bundle_folder(self._around.results, self._of))
         own = {key: row.result[key] for key in ("of", "number", "sort")}
         own |= {"test_s": look[-1].test if look else None, "clock_offset_s": await self._clock_offset(row)}
         fetched = replace(fetched, summary={**fetched.summary, **own})
@@ -242,7 +242,7 @@ class Series:
         if last is None:
             return 0.0, True
         shown, over = float(last.result["test_s"] or 0.0), datetime.fromisoformat(str(last.result["ended"])).timestamp()
-        for look in read_looks(bundle_folder(self._around.results, self._row.operation)):
+        for look in self._around.keeping.looks(bundle_folder(self._around.results, self._row.operation)):
             if look.at > over and not look.standing:
                 return shown, True
             shown = max(shown, look.test) if look.at > over else shown
@@ -327,8 +327,7 @@ class Series:
         standing = progress.state is not State.RUNNING or progress.message.startswith("suspended")
         look = Look(self._around.clock.now().timestamp(), test, standing)
         folder = bundle_folder(self._around.results, self._row.operation)
-        folder.mkdir(parents=True, exist_ok=True)
-        await beside(partial(add_look, folder, look))
+        await beside(partial(self._around.keeping.look, folder, look))
 
     def _test(self, progress: Progress) -> float:
         test = progress.values.get("test_time_s")

@@ -18,21 +18,21 @@ from labctl.engine.campaign import BENCH, Campaign
 from labctl.engine.chambers import Oven
 from labctl.engine.clock import beside
 from labctl.engine.description import describe
+from labctl.engine.keeping import Keeping
 from labctl.engine.leases import Need
 from labctl.engine.ledgers import Ledgers
 from labctl.engine.movement import Movement
 from labctl.engine.references import References
 from labctl.engine.routing import ROLE_OF, Route, RouteBook
-from labctl.engine.spectra import is_alike, judge
+from labctl.engine.spectra import is_alike
 from labctl.engine.sweeping import ImpedanceAction, Leads
 from labctl.engine.watch import Bounds
 from labctl.errors import JournalError, LabctlError
 from labctl.instruments import Clock, Cycler, Fetched, Progress
 from labctl.journal import ENDED, Journal, OperationRow, Status
 from labctl.protocol import Cycling, Dynamic, Impedance, Kind, PlannedOperation, Together
-from labctl.results import SET_ASIDE, keep_records, write_bundle
+from labctl.results import SET_ASIDE
 from labctl.safety.identity import LastSeen
-from labctl.safety.ledger import integral
 
 #: Kinds that leave a cell with a voltage that the next instrument can compare with.
 CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO, Kind.DEIS})
@@ -55,6 +55,7 @@ class Surroundings:
     clock: Clock
     ledgers: Ledgers
     references: References
+    keeping: Keeping
 
 
 class StepJob:
@@ -276,7 +277,7 @@ class StepJob:
             reference = around.references.token(route.instrument, session)
             if outcome == "ok":
                 zero = around.references.zero(route.instrument, session)
-                found = await beside(partial(judge, planned, folder, fetched, zero, self._compared(row)))
+                found = await beside(partial(around.keeping.judge, planned, folder, fetched, zero, self._compared(row)))
                 result |= found.result
                 flags += found.flags
                 if parameters_of(planned).tuned_by_person:
@@ -300,8 +301,7 @@ class StepJob:
             "nutation": nutation.token if nutation is not None else None,
             **self._described(),
         }
-        await beside(partial(_keep, folder, fetched, operation, result))
-        if (folder / SET_ASIDE).exists():
+        if not await beside(partial(around.keeping.keep, folder, fetched, operation, result)):
             around.journal.alarm(
                 "warning",
                 f"{planned.path}: the records kept while it ran are not those that {route.instrument} gave at its end; "
@@ -362,12 +362,3 @@ class StepJob:
 def _seen(row: OperationRow) -> bool:
     """Whether an operation left a voltage; one that failed half way did too."""
     return "voltage_V" in row.result and "ended" in row.result
-
-
-def _keep(folder: Path, fetched: Fetched, operation: Mapping[str, Any], result: dict[str, Any]) -> None:
-    """Write the bundle, and take from the records what the cell's ledger and the next identity check need."""
-    columns = keep_records(folder, operation["operation"])
-    if columns is not None and columns["record"]:
-        result["integrated_C"] = integral(columns["time_s"], columns["current_A"])
-        result["current_A"] = columns["current_A"][-1]
-    write_bundle(folder, fetched.files, operation, columns)

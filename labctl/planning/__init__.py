@@ -1,5 +1,6 @@
 """Plans of campaigns as data, and what can be read from them. Pure: no engine, no clock, no files."""
 
+from labctl.planning.forecast import Forecast, forecast_of
 from labctl.planning.schedule import (
     SCHEMA,
     Action,
@@ -23,12 +24,14 @@ __all__ = [
     "Action",
     "Bound",
     "Equipment",
+    "Forecast",
     "Load",
     "Schedule",
     "Span",
     "Task",
     "Waiting",
     "alone_s",
+    "forecast_of",
     "fresh_waiting",
     "instrument_of",
     "loads",

@@ -1,0 +1,47 @@
+"""The scripted person of a plan: the habits of :class:`labctl_simulators.person.ScriptedPerson`, without the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from labctl_simulators.person import LOOKS_EVERY, TAKES
+
+
+class PlannedPerson:
+    """Works off transfer requests, one after the other.
+
+    Parameters
+    ----------
+    laboratory
+        Where cells are moved.
+    desk
+        ``requests()`` gives what is asked, each with ``cell``, ``barcode`` and ``target``; ``began(request, t)`` and
+        ``confirm(request, name)`` take notice.
+    at_work : callable
+        Whether the person is there at a UTC instant.
+    name : str
+        Under which to confirm.
+    """
+
+    def __init__(self, laboratory: Any, desk: Any, at_work: Callable[[datetime], bool], name: str) -> None:
+        self._laboratory = laboratory
+        self._desk = desk
+        self._at_work = at_work
+        self._name = name
+
+    async def work(self) -> None:
+        """Work until cancelled."""
+        while True:
+            done = 0
+            if self._at_work(self._laboratory.now()):
+                for request in self._desk.requests():
+                    self._desk.began(request)
+                    await asyncio.sleep(TAKES)
+                    self._laboratory.move(request.cell, request.target)
+                    self._desk.confirm(request, self._name)
+                    done += 1
+            if not done:
+                await asyncio.sleep(LOOKS_EVERY)
