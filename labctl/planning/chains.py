@@ -1,0 +1,180 @@
+"""From runs of the engine to chains of visits: how long everything takes, taken over replicates and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, median
+
+from labctl.errors import LabctlError
+from labctl.planning.problem import Chain, Problem, Visit, Windows
+from labctl.planning.schedule import Action, Schedule, Task
+from labctl.station import Cell, Cells, Station
+
+
+def problem_of(
+    schedules: Sequence[Schedule],
+    station: Station,
+    cells: Cells,
+    people: Sequence[Windows],
+    closed: Mapping[str, Windows] | None = None,
+) -> Problem:
+    """Read what is to be put in order from runs of a campaign.
+
+    Parameters
+    ----------
+    schedules : sequence of Schedule
+        Of the same files, with different seeds. Durations are means over them and over cells that are alike.
+    people : sequence of Windows
+        When each of those who carry cells is there.
+    closed : mapping of str to Windows, optional
+        When an instrument can't be had.
+
+    Raises
+    ------
+    LabctlError
+        A cell did not come to its end in one of the runs: there is nothing to put in order.
+    """
+    for schedule in schedules:
+        for cell, why in schedule.unfinished.items():
+            raise LabctlError(
+                f"{cell} does not come to its end, so no order of starts can be proposed: {why}", cell=cell
+            )
+    walks = _walks(schedules)
+    by_kind: dict[tuple[object, ...], list[tuple[Visit, ...]]] = {}
+    for schedule in schedules:
+        of = _by_cell(schedule)
+        for cell in cells.cells:
+            read = _visits(of[0].get(cell.id, []), of[1].get(cell.id, []), cell.place, walks)
+            by_kind.setdefault(_alike(cell), []).append(read)
+    means = {kind: _mean(found) for kind, found in by_kind.items()}
+    chains = tuple(
+        Chain(cell.id, cell.group, _joined(means[_alike(cell)]), tuple(cell.measure_at), cell.priority)
+        for cell in cells.cells
+    )
+    capacity = {slots_of(name): place.count for name, place in station.places.items()}
+    return Problem(chains, capacity, tuple(people), dict(closed or {}))
+
+
+def slots_of(place: str) -> str:
+    """Name the slots of a place as one resource."""
+    return f"slots of {place}"
+
+
+def _alike(cell: Cell) -> tuple[object, ...]:
+    """Cells that nothing distinguishes take as long as each other, as far as anybody can know before."""
+    return cell.group, cell.area, cell.chemistry, cell.measure_at, repr(sorted(cell.simulate.items()))
+
+
+def _by_cell(schedule: Schedule) -> tuple[dict[str, list[Task]], dict[str, list[Action]]]:
+    tasks: dict[str, list[Task]] = {}
+    actions: dict[str, list[Action]] = {}
+    for task in schedule.tasks:
+        tasks.setdefault(task.cell, []).append(task)
+    for action in schedule.actions:
+        actions.setdefault(action.cell, []).append(action)
+    for found in tasks.values():
+        found.sort(key=lambda task: task.start_s)
+    return tasks, actions
+
+
+def _walks(schedules: Sequence[Schedule]) -> dict[tuple[str, str], float]:
+    """Give how long a way takes from being asked for; the median, as some are asked for at night."""
+    taken: dict[tuple[str, str], list[float]] = {}
+    for schedule in schedules:
+        for action in schedule.actions:
+            way = action.source.partition("/")[0], action.target.partition("/")[0]
+            taken.setdefault(way, []).append(action.until_s - action.asked_s)
+    return {way: median(found) for way, found in taken.items()}
+
+
+@dataclass(slots=True)
+class _Moved:
+    """The ways of one cell that belong to one step."""
+
+    carry_in: float = 0.0
+    carry_out: float = 0.0
+    brought: float | None = None
+
+
+def _moved(task: Task, actions: Sequence[Action], walks: Mapping[tuple[str, str], float]) -> _Moved:
+    found = _Moved()
+    for action in actions:
+        if action.path != task.path:
+            continue
+        taken = walks[action.source.partition("/")[0], action.target.partition("/")[0]]
+        if action.until_s <= task.start_s + 1e-6:
+            found.carry_in += taken
+            found.brought = action.until_s
+        else:
+            found.carry_out += taken
+    return found
+
+
+def _visits(
+    tasks: Sequence[Task], actions: Sequence[Action], home: str, walks: Mapping[tuple[str, str], float]
+) -> tuple[Visit, ...]:
+    """Read the visits of one cell in one run."""
+    found: list[Visit] = []
+    last: Task | None = None
+    last_out = 0.0
+    for task in tasks:
+        moved = _moved(task, actions, walks)
+        same = last is not None and task.place == last.place != home and not moved.carry_in and not last_out
+        if same and last is not None:
+            work = found[-1].work + (task.end_s - last.end_s)
+            found[-1] = replace(found[-1], work=work, carry_out=moved.carry_out)
+        else:
+            if found and moved.carry_in and not last_out and last is not None and last.place != home:
+                found[-1] = replace(found[-1], stays=(slots_of(last.place.partition("/")[0]),))
+            found.append(_visit(task, moved, home))
+        last, last_out = task, moved.carry_out
+    return tuple(found)
+
+
+def _visit(task: Task, moved: _Moved, home: str) -> Visit:
+    away = task.place not in ("", home)
+    needs = [one for one in task.resources if "/" not in one and "@" not in one]
+    if away:
+        needs.append(slots_of(task.place.partition("/")[0]))
+    setting = next((one.partition("@") for one in task.resources if "@" in one), None)
+    brought = moved.brought if moved.brought is not None else task.held_s
+    return Visit(
+        path=task.path,
+        needs=tuple(sorted(needs)),
+        work=max(task.end_s - task.start_s, 0.0),
+        carry_in=moved.carry_in,
+        carry_out=moved.carry_out,
+        soak=max(task.start_s - brought, 0.0),
+        within=task.start_within_s,
+        setting=(setting[0], float(setting[2])) if setting is not None else None,
+    )
+
+
+def _mean(found: Sequence[tuple[Visit, ...]]) -> tuple[Visit, ...]:
+    """Take the mean of the durations of cells that are alike; of those with as many visits as the first."""
+    first = found[0]
+    alike = [visits for visits in found if [one.path for one in visits] == [one.path for one in first]]
+    return tuple(
+        replace(
+            visit,
+            work=fmean(visits[index].work for visits in alike),
+            soak=fmean(visits[index].soak for visits in alike),
+        )
+        for index, visit in enumerate(first)
+    )
+
+
+def _joined(visits: Sequence[Visit]) -> tuple[Visit, ...]:
+    """Make one of visits in a row that need nothing: nobody else notices where one ends."""
+    found: list[Visit] = []
+    for visit in visits:
+        if found and not (_shared(visit) or _shared(found[-1])) and visit.within is None:
+            found[-1] = replace(found[-1], work=found[-1].work + visit.soak + visit.work)
+        else:
+            found.append(visit)
+    return tuple(found)
+
+
+def _shared(visit: Visit) -> bool:
+    return bool(visit.needs or visit.carry_in or visit.carry_out or visit.setting)
