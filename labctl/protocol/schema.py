@@ -20,7 +20,7 @@ _VALUE: Final[dict[str, Any]] = {
 }
 _SAID: Final = ("title", "description", "default", "examples")
 #: Keys of lists of steps, in which a 'use' may stand.
-_STEPS: Final = ("steps", "when_measured", "else", "parallel")
+_STEPS: Final = ("steps", "when_measured", "else")
 
 
 def as_written(schema: dict[str, Any]) -> dict[str, Any]:
