@@ -255,7 +255,7 @@ class People:
             elif isinstance(task, Reading):
                 request["quantity"] = task.kind
             elif isinstance(task, Handling):
-                request["code"] = self._barcode(row.cell)
+                request["barcode"] = self._barcode(row.cell)
             found.append(request)
         return found
 
