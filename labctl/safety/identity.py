@@ -91,11 +91,6 @@ def band(last: LastSeen, window: tuple[float, float] | None = None) -> tuple[flo
     return last.voltage - down - drift, last.voltage + up + drift
 
 
-def either_way(limits: tuple[float, float]) -> bool:
-    """Whether cells that are kept between these voltages (V) have either sign, as those of two like electrodes."""
-    return limits[0] < 0 < limits[1]
-
-
 def mismatch(
     last: LastSeen | None,
     voltage: float,
@@ -130,7 +125,7 @@ def mismatch(
             return f"{found} lies within ±{show(NO_CELL, 'V')}: no cell, an open lead or a short; check the leads"
         if voltage < 0:
             return f"{found} is negative: the cell or its leads are reversed; turn them round"
-    if last is None:
+    if last is None or (symmetric and abs(voltage) < NO_CELL):
         return None
     low, high = band(last, window)
     if symmetric:

@@ -1,9 +1,10 @@
 """The laboratory's own port: JSON lines over loopback TCP, for the simulated person, tests, and the curious.
 
 Requests ``{"id", "op", ...}``, replies ``{"id", "ok": true, ...}`` or ``{"id", "ok": false, "error"}``. Operations:
-``where``, ``move`` (cell, to), ``truth``, ``violations``, ``fault`` (instrument, kind, count, seconds), ``break``
-(instrument, kind, options), ``log`` (instrument, since, most), ``tests`` (instrument), ``time``. Not part of any
-instrument. ``fault`` spoils a wire (kinds: :data:`labctl_simulators.faults.KINDS`), ``break`` the instrument behind it.
+``where``, ``move`` (cell, to), ``disassemble`` and ``assemble`` (cell, parts), ``truth``, ``violations``, ``fault``
+(instrument, kind, count, seconds), ``break`` (instrument, kind, options), ``log`` (instrument, since, most), ``tests``
+(instrument), ``time``. Not part of any instrument. ``fault`` spoils a wire (kinds:
+:data:`labctl_simulators.faults.KINDS`), ``break`` the instrument behind it.
 
 ``log`` gives the entries of an instrument after the first ``since`` (0), ``most`` of them (all), and ``next``, the
 ``since`` to ask with next; ``laboratory`` as instrument gives the moves of cells and the violations, ``wires`` how
@@ -18,6 +19,8 @@ import contextlib
 import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from labctl_simulators.glovebox import rework
 
 if TYPE_CHECKING:
     from labctl_simulators.laboratory import Laboratory
@@ -107,6 +110,15 @@ def _move(laboratory: Laboratory, request: Mapping[str, Any]) -> dict[str, Any]:
     return {"cell": cell, "at": to}
 
 
+def _rework(laboratory: Laboratory, request: Mapping[str, Any]) -> dict[str, Any]:
+    cell, names = _text(request, "cell"), request["parts"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"parts is a list of names, not {names!r}")
+    if request["op"] == "disassemble":
+        return {"cell": cell, "parts": rework(laboratory, cell, gives=names)}
+    return {"cell": cell, "parts": rework(laboratory, cell, takes=names)}
+
+
 def _truth(laboratory: Laboratory, _request: Mapping[str, Any]) -> dict[str, Any]:
     return {"truth": laboratory.truth()}
 
@@ -163,6 +175,8 @@ def _text(request: Mapping[str, Any], key: str) -> str:
 _OPERATIONS: dict[str, Callable[[Laboratory, Mapping[str, Any]], dict[str, Any]]] = {
     "where": _where,
     "move": _move,
+    "disassemble": _rework,
+    "assemble": _rework,
     "truth": _truth,
     "violations": _violations,
     "fault": _fault,

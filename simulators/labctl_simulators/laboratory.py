@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from labctl_simulators.cell import VirtualCell
-from labctl_simulators.cell.chemistries import USUAL
-from labctl_simulators.cell.parameters import draw, generator
+from labctl_simulators.cell.parameters import generator
 from labctl_simulators.control import ControlPort
 from labctl_simulators.dialects import DIALECTS
 from labctl_simulators.faults import MEANT, FaultPlan, FaultProxy
+from labctl_simulators.glovebox import Glovebox, built, impossible_cells
 from labctl_simulators.places import BENCH, Place, read_place, read_slot, read_wiring
 from labctl_simulators.records import Records
 from labctl_simulators.samples import Cooling, Sample
@@ -41,9 +41,8 @@ class Laboratory:
     ----------
     description : mapping
         ``cells`` (list of ``id``, ``barcode``, ``area_m2``, ``chemistry``, ``place``, ``simulate``), ``places`` (by
-        name: ``count``, ``temperature``, ``leads``, ``instrument``), ``ambient_K`` and ``faults`` (by instrument, a
-        list of ``kind`` and ``seconds`` with either ``count`` and ``after_s`` since the laboratory's beginning, or
-        ``share``).
+        name: ``count``, ``temperature``, ``leads``, ``instrument``), ``ambient_K`` and ``faults`` (by instrument, list
+        of ``kind``, ``seconds`` and either ``count`` and ``after_s`` since the laboratory's beginning, or ``share``).
     folder : Path
         Where simulators put what they write.
     seed : int
@@ -77,6 +76,7 @@ class Laboratory:
         self._positions: dict[str, str] = {"reference": BENCH}
         # When each was put where it is, and the temperature that it had then.
         self.cooling = Cooling()
+        self.glovebox = Glovebox()
         # The same the other way round, without the bench: who sits where is asked for with every reading.
         self._occupants: dict[str, str] = {}
         self._wiring = read_wiring(self._places.values())
@@ -111,32 +111,11 @@ class Laboratory:
         cell_id = str(entry["id"])
         if cell_id in self.cells or cell_id in self._samples:
             raise NotPossible(f"there are two cells called {cell_id!r}")
-        self.cells[cell_id] = VirtualCell(
-            cell_id,
-            float(entry["area_m2"]),
-            self.seed,
-            entry.get("simulate"),
-            chemistry=str(entry.get("chemistry") or USUAL),
-        )
+        self.cells[cell_id] = built(entry, self.seed)
         self._put(cell_id, self._free(str(entry.get("place") or BENCH)))
         self._barcodes[cell_id] = str(entry.get("barcode", cell_id))
 
-    @staticmethod
-    def impossible_cells(description: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """Say which cells of a description cannot be, and why; nothing is made."""
-        found = []
-        for entry in description.get("cells", ()):
-            try:
-                draw(
-                    0,
-                    str(entry["id"]),
-                    float(entry["area_m2"]),
-                    entry.get("simulate"),
-                    str(entry.get("chemistry") or USUAL),
-                )
-            except (ValueError, TypeError) as error:
-                found.append((str(entry["id"]), str(error)))
-        return found
+    impossible_cells = staticmethod(impossible_cells)
 
     # Time
 
@@ -174,8 +153,7 @@ class Laboratory:
         position = read_slot(self._places, place)
         if position == self._positions[cell_id]:
             return
-        position = self._free(position)
-        cell = self.cells.get(cell_id)
+        position, cell = self._free(position), self.cells.get(cell_id)
         if cell is not None:
             self.bring_up_to_date(cell)
             if self._sources.get(cell_id):
@@ -213,7 +191,8 @@ class Laboratory:
             self.note_violation("leads in parallel", instrument=instrument, positions=found)
             return None
         occupant = self._occupants.get(found[0]) if found else None
-        return self.cells.get(occupant) if occupant is not None else None
+        cell = self.cells.get(occupant) if occupant is not None else None
+        return cell if cell is not None and cell.whole else None
 
     def in_probe(self, instrument: str) -> VirtualCell | Sample | None:
         """Give what is in the probe of a spectrometer, or ``None``."""
@@ -481,6 +460,7 @@ class Laboratory:
             "cells": {cell_id: cell.save() for cell_id, cell in self.cells.items()},
             "positions": dict(self._positions),
             "arrived": self.cooling.save(),
+            "shelf": self.glovebox.save(),
             "relays": {mux: sorted(closed) for mux, closed in self._relays.items()},
             "chambers": {name: plant.save() for name, plant in self._chambers.items()},
             "sources": {cell_id: list(on) for cell_id, on in self._sources.items() if on},
@@ -506,6 +486,7 @@ class Laboratory:
         for cell_id, cell in data["cells"].items():
             self.cells[cell_id].restore(cell)
         self.cooling.restore(data.get("arrived", {}))
+        self.glovebox.restore(data.get("shelf", {}))
         self._positions, self._occupants = {}, {}
         for item, position in data["positions"].items():
             self._put(item, position)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from labctl_simulators.cell import Line
-from labctl_simulators.cell.spectrum import REFERENCE
+from labctl_simulators.cell.spectrum import REFERENCE, USUAL_TESLA
 
 #: Time in s in which a sample comes within a third of the temperature around it; invented.
 USUAL_S: Final = 600.0
@@ -20,9 +20,9 @@ class Sample:
 
     id: str
 
-    def nmr_lines(self, t: float) -> list[Line]:
-        """7Li lines; the same at any time."""
-        del t
+    def nmr_lines(self, t: float, tesla: float = USUAL_TESLA) -> list[Line]:
+        """7Li lines; the same at any time and field."""
+        del t, tesla
         return [REFERENCE]
 
 

@@ -162,6 +162,7 @@ def test_no_cell_and_a_reversed_cell_are_refused_whatever_was_seen_before(last, 
 def test_a_symmetric_cell_may_show_nothing_and_either_sign():
     assert mismatch(LastSeen(0.01, "rest", rested=DAY), -0.01, symmetric=True) is None
     assert mismatch(None, 0.0, symmetric=True) is None
+    assert mismatch(LastSeen(1.4, "charge", 1e-3, 10.0), 0.0, symmetric=True) is None, "at rest it shows nothing"
 
 
 def test_another_cell_is_named_with_what_was_expected():

@@ -111,9 +111,15 @@ class Bench:
 
 @asynccontextmanager
 async def bench(
-    clock: Any, folder: Path, *, faults: bool = False, saved: Mapping[str, Any] | None = None, **settings: Any
+    clock: Any,
+    folder: Path,
+    *,
+    faults: bool = False,
+    saved: Mapping[str, Any] | None = None,
+    description: Mapping[str, Any] = DESCRIPTION,
+    **settings: Any,
 ) -> AsyncIterator[Bench]:
-    laboratory = Laboratory(DESCRIPTION, folder=folder, seed=7, clock=clock, log=Quiet(), faults=faults)
+    laboratory = Laboratory(description, folder=folder, seed=7, clock=clock, log=Quiet(), faults=faults)
     entry = {"channels": "1-3", "export_folder": "export", **settings}
     simulator = MacnetSimulator("maccor", entry, laboratory)
     if saved is not None:

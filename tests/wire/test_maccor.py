@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ from labctl.instruments import (
     Busy,
     CannotSay,
     CyclerProgram,
+    CyclerStep,
     End,
     Handle,
+    Mode,
     OutOfRange,
     Refused,
     SafetyLimits,
@@ -420,3 +423,37 @@ def test_the_tester_does_not_know_its_own_gain_error(tmp_path: Path) -> None:
         assert reported == pytest.approx(true, rel=5e-3)
 
     tell(tmp_path, story)
+
+
+SYMMETRIC: Mapping[str, Any] = {
+    "cells": [{"id": "one", "barcode": "B1", "area_m2": 1e-4, "place": "cabinet/1", "chemistry": "Li||Li"}],
+    "places": {"cabinet": {"count": 3, "temperature": None, "leads": {"maccor": [1, 2, 3]}}},
+}
+
+
+def test_a_symmetric_cell_is_cycled_through_zero_with_its_capacity_exact(tmp_path: Path) -> None:
+    safety = SafetyLimits(-1.6, 1.6, 5e-3, 5e-3)
+
+    def half(mode: Mode, above: bool) -> CyclerProgram:
+        ends = (End("voltage", above, 1.5 if above else -1.5), End("time", True, 3600.0))
+        return CyclerProgram("c/half", (CyclerStep(mode, 5e-4, None, ends, 60.0, 0.01),), safety)
+
+    async def story(b: Bench) -> None:
+        driver = await b.connected()
+        for token, program, sign in (
+            ("strip", half(Mode.CHARGE, True), 1), ("plate", half(Mode.DISCHARGE, False), -1),
+        ):  # fmt: skip
+            handle = await b.run(driver, token, program)
+            fetched = await driver.fetch(handle, tmp_path / token)
+            assert fetched.summary["end"] == "time"
+            rows = table(tmp_path / token / "records.csv")
+            voltage = [float(row["voltage_V"]) for row in rows]
+            assert all(0 < sign * volts < 1.5 for volts in voltage[2:-1])
+            assert fetched.summary["duration_s"] == pytest.approx(3600.0)
+        cell = b.laboratory.cells["one"].state.records[-1]
+        assert (cell.charge_mAh, cell.discharge_mAh) == (
+            pytest.approx(0.5, rel=2e-3),
+            pytest.approx(0.5, rel=2e-3),
+        )
+
+    tell(tmp_path, story, description=SYMMETRIC, simulate={"lowest_voltage": -5.0})

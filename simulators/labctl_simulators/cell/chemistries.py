@@ -328,11 +328,22 @@ def find(name: str) -> tuple[Chemistry, str]:
     if plain not in CHEMISTRIES and first in HOSTS:
         plain = f"{second}||{first}"
     if plain not in CHEMISTRIES:
-        raise ValueError(f"unknown chemistry {name!r}; known are {', '.join(CHEMISTRIES)}, also with 'coated ' before")
+        alone = ", ".join(("Cu", "Li", *HOSTS))
+        raise ValueError(f"unknown chemistry {name!r}; known are {', '.join(CHEMISTRIES)}; of electrodes alone {alone}")
     found = CHEMISTRIES[plain]
     if name.strip().startswith(_COATED) and not found.copper:
         raise ValueError(f"unknown chemistry {name!r}; only copper can be 'coated '")
     return found, "coated" if name.strip().startswith(_COATED) else "bare"
+
+
+def of_electrode(name: str) -> tuple[str, str | None]:
+    """Give the chemistry that an electrode alone could be in, and its side there; of a cell its own name and None."""
+    plain = name.strip().removeprefix(_COATED)
+    if plain == "Cu":
+        return name.replace("Cu", USUAL), "negative"
+    if name.strip() == "Li":
+        return "Li||LFP", "negative"
+    return (f"Cu||{plain}", "positive") if name.strip() in HOSTS else (name, None)
 
 
 # As a table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,8 +12,8 @@ from labctl_simulators.cell.chemistries import USUAL
 from labctl_simulators.cell.course import Course, Drive
 from labctl_simulators.cell.curves import equilibrium
 from labctl_simulators.cell.impedance import impedance, share_of_first
-from labctl_simulators.cell.parameters import Parameters, draw
-from labctl_simulators.cell.spectrum import Line, lines
+from labctl_simulators.cell.parts import NEGATIVE, POSITIVE, Drawn, Part, put_together
+from labctl_simulators.cell.spectrum import USUAL_TESLA, Line, lines
 from labctl_simulators.cell.state import CellState
 
 
@@ -53,11 +53,49 @@ class VirtualCell:
         chemistry: str = USUAL,
     ) -> None:
         self.id = cell_id
-        self.area_m2 = area_m2
-        self.parameters: Parameters = draw(seed, cell_id, area_m2, options, chemistry)
-        made = self.parameters
+        self._drawn = Drawn(seed, cell_id, area_m2, dict(options or {}), chemistry)
+        made = self.parameters = self._drawn.parameters()
+        #: Electrodes that lie in its place, where it is no whole cell.
+        self.parts: tuple[Part, ...] = ()
+        self._rebuilt = False
         self.state = CellState(t=t, soc=made.soc, connected=made.metal, second=made.second)
         self._course: Course | None = None
+
+    @property
+    def area_m2(self) -> float:
+        """Electrode area in m2."""
+        return self._drawn.area_m2
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is a cell, and no electrodes in its place."""
+        return not self.parts
+
+    def take_apart(self, sides: Sequence[str]) -> dict[str, Part]:
+        """Give the electrodes by side; the first of them lies in the cell's place from now on, without a voltage.
+
+        Raises
+        ------
+        ValueError
+            It is in parts already.
+        """
+        if not self.whole:
+            raise ValueError(f"{self.id} is taken apart already")
+        given = {side: Part(side, self._drawn, self.state) for side in sides}
+        self.parts = (given[sides[0]],)
+        self._course = None
+        return given
+
+    def become(self, parts: Sequence[Part], t: float) -> None:
+        """Be what these electrodes make: a cell of a negative and a positive one, else a stack without a voltage."""
+        self._course, self._rebuilt = None, True
+        sides = [part.side for part in parts]
+        if sorted(sides) != [NEGATIVE, POSITIVE]:
+            self.parts = tuple(parts)
+            return
+        negative, positive = sorted(parts, key=lambda part: part.side)
+        self._drawn, self.state = put_together(self.id, negative, positive, t)
+        self.parameters, self.parts = self._drawn.parameters(), ()
 
     @property
     def substrate(self) -> str:
@@ -78,6 +116,8 @@ class VirtualCell:
     def voltage(self, t: float) -> float:
         """Open-circuit voltage in V at laboratory time ``t``, if nothing drives the cell until then."""
         state = courses.rested(self.parameters, self.state, t)
+        if self.parts:
+            return 0.0
         if self._of_metal:
             return metal.voltage(self.parameters, state)
         return float(equilibrium(self.parameters.curve, state.soc)) + sum(state.lag)
@@ -131,10 +171,12 @@ class VirtualCell:
         self.state = advance(self.parameters, course, until)
         self._course = course
 
-    def nmr_lines(self, t: float) -> list[Line]:
+    def nmr_lines(self, t: float, tesla: float = USUAL_TESLA) -> list[Line]:
         """7Li lines at laboratory time ``t``; areas already carry the loss of signal beside lithiated NMC."""
         del t  # Composition does not change at open circuit.
-        return lines(self.parameters, self.state)
+        if self.parts:
+            return [line for part in self.parts for line in part.nmr_lines(tesla)]
+        return lines(self.parameters, self.state, tesla)
 
     def impedance(self, frequency_Hz: Any, elapsed_s: Any, t: float) -> Any:
         """Complex impedance in ohm, noise free; ``elapsed_s`` is each point's time since the sweep began."""
@@ -169,9 +211,19 @@ class VirtualCell:
 
     def save(self) -> dict[str, Any]:
         """Give the whole state as plain data."""
-        return self.state.to_json()
+        data = self.state.to_json()
+        if self.parts or self._rebuilt:
+            data["made"] = {"drawn": asdict(self._drawn), "parts": [part.to_json() for part in self.parts]}
+        return data
 
     def restore(self, data: Mapping[str, Any]) -> None:
         """Take up a state of :meth:`save`."""
-        self.state = CellState.from_json(data)
+        fields = dict(data)
+        made = fields.pop("made", None)
+        self.state = CellState.from_json(fields)
+        if made is not None:
+            self._drawn = Drawn(**made["drawn"])
+            self.parameters = self._drawn.parameters()
+            self.parts = tuple(Part.from_json(part) for part in made["parts"])
+            self._rebuilt = True
         self._course = None

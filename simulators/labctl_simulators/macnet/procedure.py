@@ -207,7 +207,7 @@ class _Compiler:
             if len(word) != 8 or what not in reports:
                 wrong(f"Invalid report type '{word}'")
                 continue
-            reports[what] = _value(entry.findtext("Value") or "", what, wrong)
+            reports[what] = _value(entry.findtext("Value") or "", what, wrong, below=False)
         return reports["StepTime"], reports["Voltage"], reports["Current"]
 
     def _settings(self, element: ElementTree.Element, kind: str, wrong: Wrong) -> tuple[float | None, float | None]:
@@ -251,8 +251,8 @@ class _Compiler:
         return Exit(what, operator != "<=", _value(entry.findtext("Value") or "", what, wrong), int(target))
 
 
-def _value(text: str, what: str, wrong: Wrong) -> float:
-    """Read a value: s, V, A, a count, or K of a temperature that is written in degC."""
+def _value(text: str, what: str, wrong: Wrong, *, below: bool = True) -> float:
+    """Read a value: s, V, A, a count, or K of a temperature that is written in degC; a voltage may lie below 0."""
     if what == "StepTime":
         match = _CLOCK.match(text)
         if match is None:
@@ -261,6 +261,8 @@ def _value(text: str, what: str, wrong: Wrong) -> float:
         return 3600 * float(match[1] or 0) + 60 * float(match[2] or 0) + float(match[3] or 0)
     warmth = what in TEMPERATURE_ENDS
     lowest = -_ZERO_CELSIUS if warmth else 1.0 if what == "Loop Cnt" else 0.0
+    if what == "Voltage" and below:
+        lowest = -1e6
     try:
         value = float(text)
     except ValueError:

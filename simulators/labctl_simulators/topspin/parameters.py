@@ -58,6 +58,11 @@ class Console:
     group_delay: float
     numbers: str
 
+    @property
+    def tesla(self) -> float:
+        """Field of the magnet: 42.577 MHz for a proton in 1 T."""
+        return self.proton_MHz / 42.577
+
 
 #: The paper's two spectrometers: 4.7 T and 14.1 T.
 CONSOLES: Final[Mapping[str, Console]] = {

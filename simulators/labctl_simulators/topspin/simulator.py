@@ -451,7 +451,7 @@ class TopspinSimulator:
         # Nuclear magnetisation goes with 1/T.
         lines = [
             replace(line, area_mAh=line.area_mAh * _AREAS_AT_K / kelvin)
-            for line in item.nmr_lines(self._laboratory.time())
+            for line in item.nmr_lines(self._laboratory.time(), self._console.tesla)
         ]
         return [_askew(line) for line in lines] if askew else lines
 
