@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from labctl import units
+from labctl.documents.patterns import quantity
 from labctl.documents.validation import describe, expected, suggest
 from labctl.errors import UsageError
 
@@ -26,7 +27,6 @@ SIZE_OF: Final[Mapping[str, str]] = {
     "ratio": "capacity",
 }
 _RATE: Final = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)?\s*C\s*(/\s*([0-9]+(\.[0-9]*)?|\.[0-9]+))?"
-_NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 _EXAMPLES: Final = {
     "voltage": "4.3 V",
     "current": "5 mA",
@@ -85,12 +85,15 @@ def _read(value: Any, kinds: tuple[str, ...], words: tuple[str, ...] = ()) -> tu
     raise _refuse(value, kinds, f"'{value}' is not {_article(kinds[0])}", words)
 
 
-def _json(kinds: tuple[str, ...], words: tuple[str, ...] = ()) -> JsonSchemaValue:
+def _json(
+    kinds: tuple[str, ...], words: tuple[str, ...] = (), *, above_zero: bool = False, negative: bool = True
+) -> JsonSchemaValue:
+    with_units = tuple(kind for kind in kinds if kind != C_RATE)
     alternatives = "".join(f"|{word}" for word in words)
     alternatives += rf"|\s*{_RATE}\s*" if C_RATE in kinds else ""
     return {
         "type": "string",
-        "pattern": rf"^({_NUMBER}\s*[^\s\d.+-].*{alternatives})$",
+        "pattern": f"^(?:{quantity(with_units, above_zero=above_zero, negative=negative)}{alternatives})$",
         "examples": [*(_EXAMPLES[kind] for kind in kinds), *words],
     }
 
@@ -130,7 +133,8 @@ class Quantity:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer text with a unit."""
-        return _json((self.kind,))
+        low = self.above if self.above is not None else self.at_least
+        return _json((self.kind,), above_zero=self.above == 0, negative=low is None or low < 0)
 
 
 class Sizes(Protocol):
@@ -223,7 +227,7 @@ class AmountOf:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer text with a unit."""
-        return _json(self.kinds)
+        return _json(self.kinds, above_zero=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,18 +134,19 @@ def _some(notes: tuple[str, ...]) -> tuple[str, ...]:
 
 def schema(model: type[Model], title: str) -> dict[str, Any]:
     """Give the JSON Schema of a file, for editors."""
-    generated: dict[str, Any] = _without_si_defaults(model.model_json_schema(by_alias=True))
+    generated: dict[str, Any] = _exact(model.model_json_schema(by_alias=True))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated, "title": title}
 
 
-def _without_si_defaults(node: Any) -> Any:
-    """Drop defaults that are SI numbers where the file has text with a unit."""
+def _exact(node: Any) -> Any:
+    """Drop defaults in SI where the file has text with a unit; refuse keys that fit no pattern."""
     if isinstance(node, list):
-        return [_without_si_defaults(item) for item in node]
+        return [_exact(item) for item in node]
     if not isinstance(node, dict):
         return node
     wrong = node.get("type") == "string" and not isinstance(node.get("default", ""), str)
-    return {key: _without_si_defaults(item) for key, item in node.items() if not (wrong and key == "default")}
+    exact = {key: _exact(item) for key, item in node.items() if not (wrong and key == "default")}
+    return {**exact, "additionalProperties": False} if "patternProperties" in exact else exact
 
 
 def _mistakes(document: Document, errors: Sequence[ErrorDetails], models: Mapping[int, type[Model]]) -> list[Mistake]:

@@ -21,6 +21,8 @@ from labctl.protocol.pieces import gather
 _SECTIONS: Final = ("parameters", "include", "define")
 _MERGED: Final = ("experiments", "spectra")
 _MARKS: Final = re.compile(r"\$|\buse\b")
+_FROM: Final = " from "
+_LONGEST_CHAIN: Final = 4
 _DEEPEST_USE: Final = 20
 _EXAMPLE: Final = "write for example '- use: {formation: {current: 0.1 mA/cm2}}'"
 
@@ -103,6 +105,8 @@ class _Expansion:
     def _declare(self, root: Node, *, own: bool) -> None:
         """Take up the parameters of a file; the protocol's own come first, and say what those of its pieces are."""
         for name, node in read_parameters(root.value.get("parameters"), self.mistakes).items():
+            # One that refers to another is told there, and nothing of what follows from it.
+            self.silenced |= {_at(one.place) for one in node.walk() if reference(one) is not None}
             there = self.parameters.get(name)
             if there is None:
                 self.parameters[name] = node
@@ -188,7 +192,11 @@ class _Expansion:
         if depth > DEEPEST:
             raise too_much(place, f"more than {DEEPEST} levels deep", "write it flatter")
         if isinstance(node.value, dict):
-            return Node({key: self._copy(child, scope, depth + 1) for key, child in node.value.items()}, place)
+            whole = Node({key: self._copy(child, scope, depth + 1) for key, child in node.value.items()}, place)
+            if any(child.value is None and child.place.origin is not None for child in whole.value.values()):
+                # A parameter that nobody said is told where it should be, not in what lacks it.
+                self.silenced.add(_at(place))
+            return whole
         if isinstance(node.value, list):
             items: list[Node] = []
             for child in node.value:
@@ -255,7 +263,8 @@ class _Expansion:
             self._once(mistake(node.place, f"one use of {names}", "begin each with '- use: '"))
             return None
         else:
-            self._once(mistake(node.place, f"{describe(node.value, node.place.text)}, not a define", _EXAMPLE))
+            found = f"{describe(node.value, node.place.text)}, not a define"
+            self._once(mistake(node.place, found, _EXAMPLE, key=node.value is None))
             return None
         if name not in self.defines:
             right = suggest(name, list(self.defines)) if self.defines else "add it under 'define', or include its file"
@@ -326,7 +335,11 @@ def _at(place: Place) -> tuple[str, int, int]:
 
 
 def _via(where: str, scope: _Scope) -> str:
-    return f"{where} from {scope.via}" if scope.via else where
+    """Say who uses something: the nearest two and the outermost."""
+    if not scope.via:
+        return where
+    chain = [where, *scope.via.split(_FROM)]
+    return _FROM.join(chain if len(chain) <= _LONGEST_CHAIN else [*chain[:2], "others", chain[-1]])
 
 
 def _noted(place: Place, via: str) -> Place:

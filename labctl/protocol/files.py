@@ -13,6 +13,8 @@ from labctl.errors import InvalidFile
 from labctl.protocol.checks import check_meaning
 from labctl.protocol.expansion import expand_document
 from labctl.protocol.models import Protocol
+from labctl.protocol.schema import as_written, piece
+from labctl.protocol.size import check_size
 
 _MAIN: Final = "dead-lithium.yaml"
 
@@ -81,7 +83,7 @@ def _read(document: Document, values: Mapping[str, str] | None, pieces: Mapping[
 
 def _protocol(document: Document) -> Protocol:
     protocol = validate(document, Protocol)
-    mistakes = check_meaning(protocol, document)
+    mistakes = [*check_meaning(protocol, document), *check_size(protocol, document)]
     if mistakes:
         raise InvalidFile(in_order(mistakes))
     protocol._document = document
@@ -99,4 +101,9 @@ def shipped() -> tuple[Path, ...]:
 
 def protocol_schema() -> dict[str, Any]:
     """Give the JSON Schema of protocol files."""
-    return schema(Protocol, "labctl protocol")
+    return as_written(schema(Protocol, "labctl protocol"))
+
+
+def piece_schema() -> dict[str, Any]:
+    """Give the JSON Schema of files that protocols include."""
+    return piece(protocol_schema())
