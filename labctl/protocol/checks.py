@@ -87,7 +87,8 @@ def _measure(protocol: Protocol, document: Document) -> Iterator[Mistake]:
 def _labels(block: Block, document: Document) -> Iterator[Mistake]:
     seen: set[tuple[str, str]] = set()
     for step in block.steps:
-        if isinstance(step.body, (Nmr, Eis, Operando, Deis, Rest, Charge, Discharge, Hold, *BY_HAND)) and step.body.as_:
+        labelled = (Nmr, Eis, Operando, Deis, Rest, Charge, Discharge, Hold, *BY_HAND)
+        if isinstance(step.body, labelled) and step.body.as_:
             instead = any(isinstance(around, Branch) and not around.wants for around in step.within)
             if (step.kind, step.body.as_) in seen and not instead:
                 found = f"two '{step.kind}' steps of one cycle have the label '{step.body.as_}'"

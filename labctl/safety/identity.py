@@ -91,11 +91,6 @@ def band(last: LastSeen, window: tuple[float, float] | None = None) -> tuple[flo
     return last.voltage - down - drift, last.voltage + up + drift
 
 
-def either_way(limits: tuple[float, float]) -> bool:
-    """Whether cells that are kept between these voltages (V) have either sign, as those of two like electrodes."""
-    return limits[0] < 0 < limits[1]
-
-
 def mismatch(
     last: LastSeen | None,
     voltage: float,
