@@ -36,6 +36,15 @@ MeasureAt = Annotated[
 ]
 
 
+@protocol_app.command("reference")
+def reference() -> None:
+    """Print the reference of the protocol language as Markdown: every key, type, unit, default, meaning, example."""
+    from labctl.cli.output import put
+    from labctl.protocol.language import language_reference
+
+    put(language_reference())
+
+
 @protocol_app.command("export")
 def export(
     file: File,

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from labctl.instruments.cycler import CyclerProgram, CyclerStep, Loop, SafetyLimits
+from labctl.instruments.cycler import CyclerProgram, CyclerStep, End, Loop, Mode, SafetyLimits
+from labctl.interchange.wording import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,22 @@ def steps_of(items: tuple[Item, ...]) -> Iterator[Step]:
             yield item
         elif isinstance(item, Repeat):
             yield from steps_of(item.body)
+
+
+def timed(step: CyclerStep) -> tuple[tuple[End, ...], tuple[str, ...]]:
+    """Give ends without capacities and waits, for formats that know neither, and what that changes."""
+    remarks: list[str] = []
+    ends: list[End] = []
+    for end in (*step.ends, *((step.not_before,) if step.not_before is not None else ())):
+        if end.what == "capacity" and step.mode in (Mode.CHARGE, Mode.DISCHARGE):
+            lasting = end.value / step.current
+            remarks.append(f"its end by capacity is said as a time, {duration(lasting)}")
+            ends.append(End("time", True, lasting, end.guard))
+        else:
+            ends.append(end)
+    if step.not_before is not None:
+        remarks.append("it ends once all its ends are true; said as the first of them")
+    return tuple(ends), tuple(remarks)
 
 
 def cycler_program(exchange: Exchange, safety: SafetyLimits) -> CyclerProgram:

@@ -14,7 +14,6 @@ from labctl.interchange.wording import current, duration, number, quantity
 GUARD: Final = 48 * 3600.0
 #: Where the limits lie beyond the voltages of the steps, V, where a file has none.
 MARGIN: Final = 0.1
-_MOST: Final = 20_000
 
 
 class _Text:
@@ -48,20 +47,16 @@ class _Text:
     def lines(self, items: tuple[Item, ...], deep: int, *, looped: bool) -> list[str]:
         found: list[str] = []
         for item in items:
-            if isinstance(item, Repeat) and not looped:
+            if isinstance(item, Repeat):
+                # A cycle has a number; what is repeated within one has none.
                 body = self.lines(item.body, deep + 3, looped=True)
-                if body:
-                    pad = "  " * deep
-                    found += [f"{pad}- cycle:", f"{pad}    count: {item.count}", f"{pad}    steps:", *body]
-            elif isinstance(item, Repeat):
-                self._remark(f"a loop of {item.count} within a loop is written out")
-                found += self.lines(item.body, deep, looped=True) * item.count
+                pad = "  " * deep
+                kind = "repeat" if looped else "cycle"
+                found += [f"{pad}- {kind}:", f"{pad}    count: {item.count}", f"{pad}    steps:", *body] if body else []
             else:
                 said = self._sweep(item) if isinstance(item, Sweep) else self._step(item.cycling, item.origin)
                 if said:
                     found.append(f"{'  ' * deep}- {said}")
-            if len(found) > _MOST:
-                raise UsageError(f"more than {_MOST} steps once its inner loops are written out")
         return found
 
     def _sweep(self, sweep: Sweep) -> str:
@@ -81,8 +76,9 @@ class _Text:
             return self._hold(step, ways, times, where)
         up = step.mode is Mode.CHARGE
         said = [end for end in ways if end.what == "voltage" and end.above is up]
-        self._left_out([end for end in ways if end not in said], where)
+        self._left_out([end for end in ways if end not in said and end.what != "capacity"], where)
         ending = [f"voltage: {number((min if up else max)(end.value for end in said))} V"] if said else []
+        ending += [f"capacity: {number(round(end.value / 3.6, 9))} mAh" for end in ways if end.what == "capacity"]
         flowing = f"{number(step.c_rate)}C" if step.c_rate is not None else current(step.current)
         return f"{step.mode}: {{current: {flowing}, {self._until(ending, times, where)}}}"
 

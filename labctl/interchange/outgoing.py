@@ -34,7 +34,6 @@ _LEFT_OUT: Final = {
     Kind.NUTATION: "the calibration of an NMR pulse is no electrochemistry: left out",
     Kind.RECOVERY: "an NMR series is no electrochemistry: left out",
 }
-_SIMPLE: Final = frozenset({"voltage", "current", "time", "temperature"})
 _REST_RECORDS: Final = 300.0
 
 
@@ -66,6 +65,12 @@ class _Translator:
     def items(self, operation: PlannedOperation) -> tuple[Item, ...]:
         """Give the items of one operation, and remark what they do not say."""
         parameters, kind = operation.parameters, operation.kind
+        for condition in operation.conditions:
+            asked = f"'{condition.expression.text}'"
+            if not condition.number:
+                self.remarks.add(operation, f"it depends on {asked}, which is known at run time only: left out")
+                return ()
+            self.remarks.add(operation, f"its loop may end before, by {asked}: said as all its turns")
         if isinstance(parameters, Together):
             operation = self._alone(operation, parameters)
         elif isinstance(parameters, Dynamic):
@@ -90,19 +95,8 @@ class _Translator:
 
     def _ends(self, step: CyclerStep, operation: PlannedOperation) -> tuple[End, ...]:
         """Give the ends of a step with one time: a guard time after which the cell goes on is an end like any other."""
-        asked = operation.parameters
         going_on = operation.on_timeout == "continue"
         ends = [replace(end, guard=end.guard and not going_on) for end in step.ends]
-        if isinstance(asked, Cycling) and asked.end_together and len(ends) > 1:
-            self.remarks.add(operation, "it ends once all its ends are true; said as the first of them")
-        capacity = asked.end_capacity if isinstance(asked, Cycling) else None
-        if capacity is not None and all(end.what in _SIMPLE for end in ends):
-            lasting = capacity / step.current
-            if step.mode is Mode.HOLD:
-                self.remarks.add(operation, "a hold's end by capacity can't be said: left out")
-            else:
-                self.remarks.add(operation, f"its end by capacity is said as a time, {duration(lasting)}")
-                ends.append(End("time", True, lasting))
         times = sorted((end for end in ends if end.what == "time"), key=lambda end: (end.value, end.guard))
         return tuple(end for end in ends if end.what != "time" or end is times[0])
 

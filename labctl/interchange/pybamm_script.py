@@ -9,7 +9,7 @@ from typing import Final
 
 from labctl.errors import UsageError
 from labctl.instruments.cycler import CyclerStep, End, Mode
-from labctl.interchange.exchanged import Exchange, Item, Repeat, Step
+from labctl.interchange.exchanged import Exchange, Item, Repeat, Step, timed
 from labctl.interchange.wording import number
 
 _INDENT: Final = "    "
@@ -45,8 +45,11 @@ class _Writer:
     def text(self, item: Step) -> str:
         """Give the string of a step."""
         step, where = item.cycling, item.origin.partition("/")[2] or item.origin
-        times = [end.value for end in step.ends if end.what == "time"]
-        ways = [end for end in step.ends if end.what != "time"]
+        ends_left, said_of_them = timed(step)
+        for remark in said_of_them:
+            self.remark(f"{where}: {remark}")
+        times = [end.value for end in ends_left if end.what == "time"]
+        ways = [end for end in ends_left if end.what != "time"]
         if step.mode is Mode.REST:
             self._unsaid(ways, where)
             return f"Rest{_lasting(times)}"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from labctl.errors import UsageError
 from labctl.instruments.cycler import CyclerProgram, CyclerStep, End, Loop, Mode, SafetyLimits
-from labctl.interchange.exchanged import Exchange, Item, Repeat, Step, Sweep, items_of
+from labctl.interchange.exchanged import Exchange, Item, Repeat, Step, Sweep, items_of, timed
 from labctl.interchange.wording import current, number
 
 _FREQUENCIES: Final = (1e-5, 1e5)
@@ -76,7 +76,10 @@ class _Writer:
         if any(end.guard for end in step.ends):
             self.remark(f"{where}: a guard time is an end like any other there, and the next step follows")
         found: dict[str, float] = {}
-        for end in step.ends:
+        ends, said = timed(step)
+        for text in said:
+            self.remark(f"{where}: {text}")
+        for end in ends:
             key = _END_KEYS[step.mode].get(end.what)
             if key is None or not _sensible(step, end):
                 self.remark(f"{where}: an end by {end.what} can't be said: left out")

@@ -277,3 +277,46 @@ def test_nothing_that_is_there_is_overwritten(tmp_path):
     command = ["protocol", "export", str(DEAD_LITHIUM), "--format", "maccor", "--out", str(tmp_path / "p.000"), *AREA]
     assert run_app(command) == 2
     assert (tmp_path / "p.000").read_text(encoding="utf-8") == "mine"
+
+
+RICH = """
+labctl: 1
+protocol: rich
+limits: {voltage: [2.5 V, 4.5 V], current: 5 mA}
+steps:
+  - cycle:
+      count: 3
+      steps:
+        - charge: {current: 0.5C, until: {any: [{voltage: 4.2 V}, {capacity: 1 mAh}]}, at_most: 4 h}
+        - repeat:
+            count: 4
+            steps:
+              - discharge: {current: 1 mA, until: {duration: 10 min}}
+              - rest: {duration: 5 min}
+        - when: {if: "ce < 90 %", steps: [rest: {duration: 1 h}]}
+        - discharge: {current: 1 mA, until: {voltage: 3 V}, at_most: 4 h}
+"""
+
+
+def test_loops_within_cycles_capacities_and_c_rates_pass_and_conditions_are_said(tmp_path, capsys):
+    (tmp_path / "rich.yaml").write_text(RICH, encoding="utf-8")
+    sizes = ("--cell-area", "1 cm2", "--cell-capacity", "2 mAh")
+    first = export(tmp_path / "rich.yaml", "maccor", tmp_path / "rich.000", *sizes)
+    assert "'ce < 90 %', which is known at run time only: left out" in capsys.readouterr().err
+    steps = steps_told(first)
+    assert [kind for kind, *_ in steps if "oop" in kind or kind == "Charge"] == ["Charge", "Loop 2", "Loop 1"]
+    assert steps[1][:3] == ("Charge", "Current", "0.001")
+    assert any("Capacity" in end and end.endswith("0.001") for end in steps[1][4:])
+    back = bring(tmp_path / "rich.000", tmp_path / "back.yaml")
+    text = back.read_text(encoding="utf-8")
+    assert "- repeat:" in text
+    assert "until: {any: [{voltage: 4.2 V}, {capacity: 1 mAh}]}, at_most: 4 h" in text
+    assert steps_told(export(back, "maccor", tmp_path / "again.000")) == steps
+
+
+def test_an_end_by_capacity_is_the_time_that_it_takes_where_none_is_known(tmp_path, capsys):
+    (tmp_path / "rich.yaml").write_text(RICH, encoding="utf-8")
+    sizes = ("--cell-area", "1 cm2", "--cell-capacity", "2 mAh")
+    script = export(tmp_path / "rich.yaml", "pybamm", tmp_path / "e.py", *sizes)
+    assert "Charge at 0.001 A for 1 hours or until 4.2 V" in script
+    assert "01-charge: its end by capacity is said as a time, 1 h" in capsys.readouterr().err

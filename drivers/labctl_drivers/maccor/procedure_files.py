@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from labctl.instruments.cycler import CyclerProgram, CyclerStep, End, Loop, Mode, SafetyLimits
-from labctl_drivers.maccor.procedure import write
+from labctl_drivers.maccor.procedure import CAPACITY, write
 from labctl_drivers.maccor.procedure_compile import compile_program
 from labctl_drivers.maccor.procedure_steps import Exit, TesterStep
 from labctl_drivers.maccor.procedure_texts import clock_seconds
@@ -44,7 +44,10 @@ def write_program(program: CyclerProgram) -> tuple[bytes, tuple[str, ...]]:
     end = len(steps) + 1
     guarded = [_to_end(step, end) if step.guard else step for step in steps]
     safety = program.safety
+    spelled = (f"ends by capacity are spelled '{CAPACITY}', which no published file shows: see that it compiles",)
+    counted = any(way.what == CAPACITY for step in steps for way in step.exits)
     return write(guarded), (
+        *(spelled if counted else ()),
         f"the limits of the channel, {safety.voltage_min:g} V to {safety.voltage_max:g} V and "
         f"{safety.charge_current * 1e3:g} mA, are not in a procedure: set them when it is started",
         "every step leaves the current range to the tester",
@@ -243,6 +246,8 @@ class _Reader:
                 self._remark(
                     raw, f"goes to step {way.target:03d} by {_condition(way)}: no protocol branches so: left out"
                 )
+            elif way.what == CAPACITY:
+                ends.append(End("capacity", True, way.value * 3600.0))
             elif way.what in _UNITS:
                 ends.append(End("voltage" if way.what == "Voltage" else "current", way.above, way.value))
             else:
