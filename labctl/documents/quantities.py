@@ -87,10 +87,11 @@ def _read(value: Any, kinds: tuple[str, ...], words: tuple[str, ...] = ()) -> tu
 
 def _json(kinds: tuple[str, ...], words: tuple[str, ...] = ()) -> JsonSchemaValue:
     alternatives = "".join(f"|{word}" for word in words)
+    known = "|".join(dict.fromkeys(part for kind in kinds if kind != C_RATE for part in [units.unit_pattern(kind)]))
     alternatives += rf"|\s*{_RATE}\s*" if C_RATE in kinds else ""
     return {
         "type": "string",
-        "pattern": rf"^({_NUMBER}\s*[^\s\d.+-].*{alternatives})$",
+        "pattern": rf"^\s*({_NUMBER}\s*({known}){alternatives})\s*$",
         "examples": [*(_EXAMPLES[kind] for kind in kinds), *words],
     }
 

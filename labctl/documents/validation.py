@@ -133,6 +133,9 @@ def _without_si_defaults(node: Any) -> Any:
         return [_without_si_defaults(item) for item in node]
     if not isinstance(node, dict):
         return node
+    if "patternProperties" in node:
+        # Keys of another form are refused, not let pass.
+        node = {**node, "additionalProperties": False}
     wrong = node.get("type") == "string" and not isinstance(node.get("default", ""), str)
     return {key: _without_si_defaults(item) for key, item in node.items() if not (wrong and key == "default")}
 

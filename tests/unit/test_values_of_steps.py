@@ -176,6 +176,23 @@ def test_what_makes_no_sense_is_said_at_its_place(marked: str, count: int | None
     assert message in found[0]
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        "charge: {current: {1-x: 1 mA}, until: {voltage: 4 V}, at_most: 1 h}",
+        "charge: {current: C/5, until: {voltage: 4 V, capacity: 1 mAh}, at_most: 1 h}",
+        "charge: {current: C/5, until: {}, at_most: 1 h}",
+        "charge: {current: C/5, until: {voltage: 4 V}}",
+        "charge: {current: 4 V, until: {voltage: 4 V}, at_most: 1 h}",
+        "charge: {current: C/5, until: {any: []}, at_most: 1 h}",
+        "charge: {current: C/5, until: {voltage: 4 V, for: 1 s}, at_most: 1 h}",
+        "rest: {duration: 1 h, cycles: evry 5}",
+    ],
+)
+def test_an_editor_underlines_what_is_refused(step: str) -> None:
+    assert not SCHEMA.is_valid(read(protocol_text(step), "p.yaml").data)
+
+
 # -- with the cells ----------------------------------------------------------------------------------------------------
 CELLS = """\
 labctl: 1
