@@ -29,7 +29,7 @@ from labctl.instruments import (
     SafetyLimits,
 )
 from labctl.protocol import Cycling, Kind, PlannedOperation
-from labctl.safety.identity import LastSeen, either_way, mismatch
+from labctl.safety.identity import LastSeen, mismatch
 from labctl.units import show
 
 #: A safety limit of the channel lies this far outside the protocol's limit, so that the step's own end comes first.
@@ -130,7 +130,8 @@ class CyclerAction:
         self._last_seen = last_seen
         self._multiplexer = multiplexer
         limits = parameters.voltage_min, parameters.voltage_max
-        self._symmetric = either_way(limits)
+        # Limits below 0 V say that no voltage and a reversed one are normal for this cell.
+        self._either_way = limits[0] < 0
         self._switching = Switching(route, self._at_leads, multiplexer, None, limits, last_seen)
         self.program = cycler_program(name, planned)
 
@@ -160,7 +161,7 @@ class CyclerAction:
         except CannotSay:
             # Nobody but a person can read this channel: what they drop is compared instead.
             return
-        wrong = mismatch(self._last_seen(), reading.voltage, symmetric=self._symmetric)
+        wrong = mismatch(self._last_seen(), reading.voltage, symmetric=self._either_way)
         if wrong is not None:
             raise doubt(wrong)
 
@@ -178,7 +179,7 @@ class CyclerAction:
         opened = fetched.summary.get("open_voltage_V")
         if opened is None:
             return fetched
-        wrong = mismatch(self._last_seen(), float(opened), symmetric=self._symmetric)
+        wrong = mismatch(self._last_seen(), float(opened), symmetric=self._either_way)
         if wrong is not None:
             raise doubt(wrong)
         return fetched

@@ -18,7 +18,7 @@ from typing import Final
 from labctl.engine.routing import Route
 from labctl.errors import LabctlError
 from labctl.instruments import Busy, CannotSay, Cycler, Multiplexer, NotReachable, TimedOut
-from labctl.safety.identity import NO_CELL, LastSeen, either_way, mismatch
+from labctl.safety.identity import NO_CELL, LastSeen, mismatch
 from labctl.units import show
 
 #: Above this magnitude in A a channel that should be open is not (safety rule I2).
@@ -195,4 +195,4 @@ class Switching:
                 f"cycler sees {show(expected, 'V', 5)} at {self._route.slot} (at most {show(SAME_CELL, 'mV')} apart): "
                 "a contact is stuck open, or the relay reaches another cell; check the leads"
             )
-        return mismatch(self._last_seen(), voltage, symmetric=either_way(self._limits))
+        return mismatch(self._last_seen(), voltage, symmetric=self._limits[0] < 0)

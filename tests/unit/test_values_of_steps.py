@@ -176,6 +176,42 @@ def test_what_makes_no_sense_is_said_at_its_place(marked: str, count: int | None
     assert message in found[0]
 
 
+NMR = """\
+experiments:
+  metal: {nucleus: 7Li, pulse_program: zg, carrier: 250 ppm, scans: 8, recycle_delay: 0.5 s, dwell_time: 0.1 us,
+          points: 1024, pulse: {flip: 90 deg, power: 80 W, calibrate: {in: charged, points: 8, reuse: [discharged]}}}
+"""
+
+
+def test_a_pulse_that_is_not_calibrated_in_every_cycle_that_needs_it_is_found() -> None:
+    steps = ("nmr: {as: charged, experiment: metal, cycles: every 2}", "nmr: {as: discharged, experiment: metal%s}")
+    for own, wrong in (("", True), (", cycles: every 3", True), (", cycles: every 4", False), (", cycles: 2", False)):
+        text = protocol_text(steps[0], steps[1] % own, count=12) + NMR
+        if not wrong:
+            assert read_protocol(text, "p.yaml")
+            continue
+        with pytest.raises(InvalidFile, match="but 'charged', on whose pulse or gain it rests, not") as caught:
+            read_protocol(text, "p.yaml")
+        assert [mistake.line for mistake in caught.value.mistakes] == [10]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        "charge: {current: {1-x: 1 mA}, until: {voltage: 4 V}, at_most: 1 h}",
+        "charge: {current: C/5, until: {voltage: 4 V, capacity: 1 mAh}, at_most: 1 h}",
+        "charge: {current: C/5, until: {}, at_most: 1 h}",
+        "charge: {current: C/5, until: {voltage: 4 V}}",
+        "charge: {current: 4 V, until: {voltage: 4 V}, at_most: 1 h}",
+        "charge: {current: C/5, until: {any: []}, at_most: 1 h}",
+        "charge: {current: C/5, until: {voltage: 4 V, for: 1 s}, at_most: 1 h}",
+        "rest: {duration: 1 h, cycles: evry 5}",
+    ],
+)
+def test_an_editor_underlines_what_is_refused(step: str) -> None:
+    assert not SCHEMA.is_valid(read(protocol_text(step), "p.yaml").data)
+
+
 # -- with the cells ----------------------------------------------------------------------------------------------------
 CELLS = """\
 labctl: 1

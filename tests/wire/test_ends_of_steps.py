@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from biologic_bench import on_bench
 from labctl.engine.actions import cycler_program
 from labctl.instruments import CyclerProgram, End, Fetched, OutOfRange
 from labctl.protocol import expand, read_protocol
+from labctl_drivers.assisted.cycling import CyclerTask
 from labctl_drivers.biologic.plan import compile_program as techniques_of
 from labctl_drivers.maccor.procedure import compile_program, read, write
 
@@ -113,6 +115,15 @@ def test_the_procedure_says_the_end_in_ampere_hours_and_as_the_station_spells_it
     assert b"<EndType>Amp-hr  </EndType><SpecialType> </SpecialType><Oper>&gt;= </Oper>" in content
     assert b"<Value>0.0005</Value>" in content
     assert read(content, "Amp-hr") == steps
+
+
+def test_a_person_is_asked_for_the_same_ends_before_and_after_a_restart() -> None:
+    for step, said in ((CAPACITY_FIRST, "0.5 mAh have passed"), (BOTH, "not before")):
+        task = CyclerTask("k3x-a1", 1, program(step))
+        again = CyclerTask.again("k3x-a1", json.loads(json.dumps(task.asked)))
+        assert [*again.settings] == [*task.settings]
+        assert again.attachments == task.attachments
+        assert any(said in f"{one.name} {one.value}" for one in task.settings)
 
 
 def test_a_time_that_ends_a_step_needs_no_guard_and_is_none() -> None:
