@@ -66,6 +66,12 @@ class Glovebox:
     def __init__(self) -> None:
         self._shelf: dict[str, Part] = {}
 
+    def build(self, entry: Mapping[str, Any], seed: int) -> VirtualCell:
+        """Build as :func:`built`; an electrode alone is at hand on the shelf too."""
+        cell = built(entry, seed)
+        self._shelf |= {f"{cell.id}-{part.side}": part for part in cell.parts}
+        return cell
+
     @property
     def shelf(self) -> tuple[str, ...]:
         """Names of the parts that are in no cell."""

@@ -18,7 +18,7 @@ from labctl_simulators.cell.parameters import generator
 from labctl_simulators.control import ControlPort
 from labctl_simulators.dialects import DIALECTS
 from labctl_simulators.faults import MEANT, FaultPlan, FaultProxy
-from labctl_simulators.glovebox import Glovebox, built, impossible_cells
+from labctl_simulators.glovebox import Glovebox, impossible_cells
 from labctl_simulators.places import BENCH, Place, read_place, read_slot, read_wiring
 from labctl_simulators.records import Records
 from labctl_simulators.samples import Cooling, Sample
@@ -111,7 +111,7 @@ class Laboratory:
         cell_id = str(entry["id"])
         if cell_id in self.cells or cell_id in self._samples:
             raise NotPossible(f"there are two cells called {cell_id!r}")
-        self.cells[cell_id] = built(entry, self.seed)
+        self.cells[cell_id] = self.glovebox.build(entry, self.seed)
         self._put(cell_id, self._free(str(entry.get("place") or BENCH)))
         self._barcodes[cell_id] = str(entry.get("barcode", cell_id))
 

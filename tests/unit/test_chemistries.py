@@ -222,6 +222,17 @@ def test_a_symmetric_cell_reaches_the_cut_off_when_the_paper_says(layer: str) ->
     assert cycles == pytest.approx(LAYERS[layer].life[0], abs=1)
 
 
+def test_a_symmetric_cell_held_where_it_stands_opens_no_cycle() -> None:
+    made = cell("Li||Li")
+    for amperes in (0.5e-3, -0.5e-3):
+        for_a_time(made, amperes, 3600.0)
+    for volts in (0.0, 0.005, -0.005):
+        course = made.project(Voltage(volts, 1e-3), made.state.t, 300.0, ROOM_K)
+        assert abs(course.current[0]) == pytest.approx(abs(volts) / 175.0, rel=0.01)
+        made.follow(course, float(course.t[-1]))
+    assert (made.state.cycle, made.state.phase) == (1, "discharge")
+
+
 def test_a_symmetric_cell_without_lithium_left_is_driven_to_the_end() -> None:
     made = cell("Li||Li", foil_um=2.0)
     course = made.project(Current(1e-3), 0.0, 3600.0, ROOM_K)

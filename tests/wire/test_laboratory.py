@@ -14,6 +14,7 @@ from laboratory_scene import EPOCH, ROOM_K, Quiet, description, in_laboratory
 
 from labctl.engine.clock import LoopClock, run_virtual
 from labctl_simulators.cell import Current, VirtualCell
+from labctl_simulators.control import ControlPort
 from labctl_simulators.laboratory import Laboratory, NotPossible
 from labctl_simulators.samples import Sample
 from labctl_simulators.thermal import ThermalPlant
@@ -298,3 +299,44 @@ def test_a_state_of_another_laboratory_is_refused(tmp_path: Path) -> None:
 
     in_laboratory(tmp_path, first)
     in_laboratory(tmp_path, second, seed=2)
+
+
+def test_hands_take_a_cell_apart_and_its_leads_reach_nothing_until_another_is_put_together(tmp_path: Path) -> None:
+    saved: list[str] = []
+
+    async def scene(lab: Laboratory) -> None:
+        def hands(**request: Any) -> dict[str, Any]:
+            return ControlPort(lab).answer(json.dumps({"id": 1, **request}).encode())
+
+        drive(lab.cells["bare-01"], 0.2e-3, lab.time(), 7200.0)
+        await asyncio.sleep(7200)
+        plated = lab.cells["bare-01"].state.connected
+        lab.source_on(lab.cells["bare-01"], "maccor")
+        assert "under current" in hands(op="disassemble", cell="bare-01", parts=["negative"])["error"]
+        lab.source_off(lab.cells["bare-01"], "maccor")
+        for name in ("bare-01", "bare-02"):
+            reply = hands(op="disassemble", cell=name, parts=["negative", "positive"])
+            assert reply["parts"] == [f"{name}-negative", f"{name}-positive"]
+        assert lab.cell_on("maccor", 1) is None
+        lab.move("bare-01", "probe/1")
+        held = lab.in_probe("topspin")
+        assert held is not None
+        assert [line.shift_ppm > 200 for line in held.nmr_lines(lab.time())] == [True] * 3
+        lab.move("bare-01", "cabinet/1")
+        assert "no part" in hands(op="assemble", cell="bare-01", parts=["gold"])["error"]
+        assert "parts is a list" in hands(op="assemble", cell="bare-01", parts="gold")["error"]
+        assert hands(op="assemble", cell="bare-01", parts=["bare-01-negative", "bare-02-positive"])["ok"]
+        rebuilt = lab.cell_on("maccor", 1)
+        assert rebuilt is not None
+        assert (rebuilt.state.connected, rebuilt.state.soc) == (plated, 0.0)
+        assert [one["kind"] for one in lab.violations] == ["taken apart under current"]
+        saved.append(json.dumps(lab.save()))
+
+    async def again(lab: Laboratory) -> None:
+        lab.restore(json.loads(saved[0]))
+        assert lab.cells["bare-01"].state.connected > 0.3
+        assert not lab.cells["bare-02"].whole
+        assert lab.glovebox.shelf == ("bare-01-positive", "bare-02-negative")
+
+    in_laboratory(tmp_path, scene)
+    in_laboratory(tmp_path, again)

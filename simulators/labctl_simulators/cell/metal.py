@@ -52,6 +52,9 @@ BARE_V: Final = 0.05
 CLIMB: Final = (0.6, 4.0)
 """Part of a half cycle after which the climb begins, and its power of the life that is over: assumed."""
 
+AS_IT_STANDS_V: Final = 0.02
+"""How far from its own a cell's voltage can be held without that being a step of a cycle: assumed."""
+
 BRIDGED: Final = 0.02
 """What a soft short leaves of the voltage: assumed."""
 
@@ -155,7 +158,7 @@ def _used(state: CellState) -> float:
 
 def voltage(cell: Parameters, state: CellState) -> float:
     """Open-circuit voltage in V."""
-    return -counter(cell, state)
+    return 0.0 - counter(cell, state)
 
 
 def counter(cell: Parameters, state: CellState) -> float:
@@ -265,8 +268,10 @@ def _constant_current(
 
 def _hold(cell: Parameters, before: CellState, drive: Voltage, horizon: float, temperature_K: float) -> Course:
     """Course of a held voltage: what the resistances let through, as long as there is lithium and a drive for it."""
-    charge = drive.volts > voltage(cell, before)
-    origin = _entered(cell, before, charge=charge) if abs(drive.volts - voltage(cell, before)) > 1e-9 else before
+    beyond = drive.volts - voltage(cell, before)
+    charge = beyond > 0
+    # A potentiostat that holds a cell about where it stands opens no new cycle.
+    origin = _entered(cell, before, charge=charge) if abs(beyond) > AS_IT_STANDS_V else before
     room = _room(cell, origin, charge=charge)
     moved = np.unique(
         np.concatenate((_EARLY * cell.area_cm2, np.linspace(0.0, room, 400), room - _LATE * cell.area_cm2))
