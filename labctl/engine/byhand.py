@@ -83,7 +83,10 @@ class HandAction:
         """Give what was said, by whom, when."""
         task, said = self._planned.parameters, self._journal.command(handle.token)
         if said is None:
-            return Fetched((), summary={"goes": task.on_timeout, "end": "time"} if isinstance(task, Question) else {})
+            left = self._left(handle)
+            if isinstance(task, Question) and left is not None and left <= 0:
+                return Fetched((), summary={"goes": task.on_timeout, "end": "time"})
+            return Fetched(())
         summary: dict[str, Any] = {"user": said.user, "at": said.at}
         if isinstance(task, Question):
             answer = str(said.data["answer"])
@@ -163,7 +166,10 @@ class HandJob:
         unanswered = outcome == "ok" and fetched.summary.get("end") == "time"
         status = "unanswered" if unanswered else outcome
         result = {**fetched.summary, "label": planned.label, "status": status}
-        if result.get("goes") == "hold":
+        if outcome != "ok":
+            # A person has decided otherwise meanwhile, or is asked to.
+            result.pop("goes", None)
+        elif result.get("goes") == "hold":
             result["hold"] = f"{result.get('user', 'nobody')} answered '{result.get('answer', 'nothing')}'"
         operation = {
             **describe_by_hand(row, around.campaign.mode, self.action(row).asked, fetched, ended),
