@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from labctl.engine.actions import LONGEST
 from labctl.engine.campaign import Campaign
 from labctl.engine.clock import beside
 from labctl.engine.decided import DECISIONS, Decided
@@ -73,7 +72,7 @@ class HandAction:
         if isinstance(task, Note) or self._journal.command(handle.token) is not None:
             return Progress(State.DONE)
         if left is None or left > 0:
-            return Progress(State.RUNNING, remaining=LONGEST if left is None else left)
+            return Progress(State.RUNNING, remaining=left)
         if isinstance(task, Question) and task.on_timeout != "hold":
             return Progress(State.DONE)
         waited = duration(self._planned.at_most or 0.0)
@@ -83,7 +82,10 @@ class HandAction:
         """Give what was said, by whom, when."""
         task, said = self._planned.parameters, self._journal.command(handle.token)
         if said is None:
-            return Fetched((), summary={"goes": task.on_timeout, "end": "time"} if isinstance(task, Question) else {})
+            left = self._left(handle)
+            if isinstance(task, Question) and left is not None and left <= 0:
+                return Fetched((), summary={"goes": task.on_timeout, "end": "time"})
+            return Fetched(())
         summary: dict[str, Any] = {"user": said.user, "at": said.at}
         if isinstance(task, Question):
             answer = str(said.data["answer"])
@@ -163,7 +165,10 @@ class HandJob:
         unanswered = outcome == "ok" and fetched.summary.get("end") == "time"
         status = "unanswered" if unanswered else outcome
         result = {**fetched.summary, "label": planned.label, "status": status}
-        if result.get("goes") == "hold":
+        if outcome != "ok":
+            # A person has decided otherwise meanwhile, or is asked to.
+            result.pop("goes", None)
+        elif result.get("goes") == "hold":
             result["hold"] = f"{result.get('user', 'nobody')} answered '{result.get('answer', 'nothing')}'"
         operation = {
             **describe_by_hand(row, around.campaign.mode, self.action(row).asked, fetched, ended),
@@ -184,7 +189,10 @@ class HandJob:
 
 def asked(planned: PlannedOperation) -> dict[str, Any]:
     """Say what a person is asked for a step, for its row in the journal; nothing for any other step."""
-    return {"request": {"asked": doing(planned)}} if planned.kind in BY_HAND else {}
+    if planned.kind not in BY_HAND:
+        return {}
+    task = planned.parameters
+    return {"request": {"asked": f"an answer to '{task.ask}'" if isinstance(task, Question) else doing(planned)}}
 
 
 def about(around: Surroundings, cell: Cell, planned: PlannedOperation, row: OperationRow) -> dict[str, Any]:

@@ -161,7 +161,8 @@ def _needed(now: Situation, request: Mapping[str, Any] | None) -> str | None:
     if now.state == HELD:
         return f"'labctl resume {cell}' lets it go on{_with(now)}, 'labctl abort {cell}' ends it"
     if now.status is Status.RUNNING and now.planned is not None and now.planned.kind in BY_HAND:
-        return f"{doing(now.planned)}; then '{how_to_confirm(now.planned, cell)}'"
+        what = "answer the question" if now.planned.kind is Kind.PAUSE else f"say when it is done, {doing(now.planned)}"
+        return f"{what}: {how_to_confirm(now.planned, cell)}"
     if request is not None and "instruction" in request:
         return _by_hand(request)
     return None

@@ -16,7 +16,7 @@ from labctl.protocol import models
 from labctl.protocol.acquisition import Acquisition, acquisition_of, nutation_of, recovery_of
 from labctl.protocol.bodies import Body, Guarded, Late, OnFailure
 from labctl.protocol.combined import Deis, Operando
-from labctl.protocol.handwork import BY_HAND, Pause, TemperatureTo
+from labctl.protocol.handwork import BY_HAND, Mark, Pause, TemperatureTo
 from labctl.protocol.nesting import Condition, key_of, of_cycle, unrolled
 from labctl.protocol.resolving import Ends, Moment, limits_of
 from labctl.protocol.tasks import Task, task_of
@@ -336,7 +336,8 @@ class _Plan:
             yield replace(warm, soak=0.0)
         elif isinstance(body, BY_HAND):
             most = body.at_most if isinstance(body, Pause) else None
-            yield self._operation(Kind(step.kind), step, cycle, body.as_, task_of(body), at_most=most)
+            takes = 0.0 if isinstance(body, Mark) else None
+            yield self._operation(Kind(step.kind), step, cycle, body.as_, task_of(body), at_most=most, expected=takes)
         elif isinstance(body, models.Hold):
             ends, volts = now.ends(body.until), now.volts(body.voltage)
             holding = self._cycling(body, ends, current=now.amount(body.limit.current), voltage=volts)

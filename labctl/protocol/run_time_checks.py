@@ -182,6 +182,10 @@ def _measured(protocol: Protocol, document: Document) -> Iterator[Mistake]:
         yield document.mistake(
             ("measure",), found, "add 'when_measured: [...]' to a 'cycle', or leave it out", key=True
         )
+    total = cycles(protocol)
+    if protocol.measure is not None and total and protocol.measure.reference > total:
+        found = f"cycle {protocol.measure.reference} is the reference, but the protocol has {total} cycles"
+        yield document.mistake(("measure", "reference"), found, f"write a cycle from 1 to {total}")
     for block in blocks(protocol):
         for step in block.steps:
             nested = [at for at, item in enumerate(step.path) if item == "when_measured"]

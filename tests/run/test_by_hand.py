@@ -89,6 +89,24 @@ def test_without_an_answer_in_time_the_cell_is_held_and_can_be_asked_again(labor
     play(laboratory, script, people=False)
 
 
+def test_a_question_can_be_left_out_and_a_held_cell_still_answered_for(laboratory):
+    one_cell(laboratory, ASKING)
+
+    async def script(scene: Scene) -> None:
+        await scene.until_running("pause-ready")
+        await scene.tell("hold", now=True)
+        await scene.until_state("held")
+        assert len((await scene.ask("requests"))["requests"]) == 1
+        await scene.tell("resume")
+        await scene.tell("skip")
+        await scene.until_state("held")
+        assert scene.row("pause-ready").result["skipped"]
+        assert "that question has no answer" in scene.reason(), "it is neither yes nor no"
+        assert (await scene.ask("requests"))["requests"] == []
+
+    play(laboratory, script, people=False)
+
+
 def test_an_answer_outlives_the_orchestrator_that_took_it(laboratory):
     one_cell(laboratory, ASKING)
 
