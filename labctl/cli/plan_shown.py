@@ -67,6 +67,8 @@ def _head(out: Console, forecast: Forecast) -> None:
     if forecast.runs > 1:
         low, high = forecast.makespans_s[0], forecast.makespans_s[-1]
         span += f" ({days_shown(low)} to {days_shown(high)} in {forecast.runs} runs)"
+    if forecast.unfinished:
+        span += f"; {len(forecast.unfinished)} cells do not come to their end"
     out.print(span, markup=False)
     out.print()
 

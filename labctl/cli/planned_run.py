@@ -27,7 +27,7 @@ from labctl.engine.lock import LaboratoryLock
 from labctl.engine.orchestrator import Orchestrator
 from labctl.errors import LabctlError
 from labctl.instruments import Hiccup
-from labctl.journal import Journal
+from labctl.journal import Journal, OperationRow, Status
 from labctl.planning import Schedule
 
 #: Seconds between two looks whether anything goes on, and without anything until nothing is thought to come any more.
@@ -75,8 +75,8 @@ class _Run:
         self._log: Any = structlog.wrap_logger(
             structlog.ReturnLogger(), processors=[], wrapper_class=structlog.make_filtering_bound_logger(50)
         )
-        self._stuck = False
         self._steps = 0
+        self._waits: dict[str, str] = {}
 
     async def go(self) -> Schedule:
         """Run, and say what happened."""
@@ -120,8 +120,7 @@ class _Run:
             desk = Desk(orchestrator, self._clock)
             person = laboratory.person(desk, desk.at_work(station), desk.name(station))
             await self._drive(orchestrator, journal, person)
-            waits = orchestrator.why_waiting() if self._stuck else {}
-            return schedule_of(mine, journal, desk, waits, epoch=self._clock.epoch, seed=self._seed, bench=bench)
+            return schedule_of(mine, journal, desk, self._waits, epoch=self._clock.epoch, seed=self._seed, bench=bench)
         finally:
             await bench.close()
             journal.close()
@@ -155,13 +154,18 @@ class _Run:
         while not working.done():
             await asyncio.wait({working}, timeout=_LOOK)
             now, happened = self._clock.now(), self._steps
-            if happened != seen or any(row.kind != "transfer" for row in journal.held()):
+            if happened != seen or any(_goes_on(row) for row in journal.held()):
                 seen, since = happened, now
             too_long = (now - self._clock.epoch).total_seconds() > _LONGEST
             if (now - since).total_seconds() > _STUCK or too_long:
-                self._stuck = True
+                self._waits = orchestrator.why_waiting()
                 working.cancel()
                 with suppress(asyncio.CancelledError):
                     await working
-        if not self._stuck:
-            working.result()
+                return
+        working.result()
+
+
+def _goes_on(row: OperationRow) -> bool:
+    """Whether an instrument is at work; who only holds something, or asks a person, may do so for ever."""
+    return row.status is Status.RUNNING and row.kind != "transfer"

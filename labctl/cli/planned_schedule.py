@@ -83,7 +83,8 @@ def schedule_of(
         if row.state == "finished":
             finish[cell] = reader.seconds(row.at)
         elif row.state == UNDER_WAY:
-            unfinished[cell] = waits.get(cell, "it does not go on")
+            # A cell that waits for nothing itself waits for the reference of its spectrometer.
+            unfinished[cell] = waits.get(cell) or waits.get(REFERENCE) or "it does not go on"
         else:
             unfinished[cell] = f"{row.state}: {row.reason}" if row.reason else row.state
     actions = tuple(sorted(reader.actions(), key=lambda one: one.at_s))
@@ -125,6 +126,12 @@ class _Reader:
         self._desk = desk
         self._epoch = epoch
         self._rows = [row for row in journal.operations() if Status.LEASED in row.times]
+        #: Bytes of the spectra within an operation.
+        self._within: dict[str, int] = {}
+        for row in self._rows:
+            if "of" in row.result:
+                size = _BUNDLE + int(row.result.get("bytes") or 0)
+                self._within[str(row.result["of"])] = self._within.get(str(row.result["of"]), 0) + size
         self._planned = {(cell, one.path): one for cell, operations in campaign.plans.items() for one in operations}
         self._delayed = {
             event.operation: str(event.data["until"]) for event in journal.events(category="delay") if event.operation
@@ -180,7 +187,8 @@ class _Reader:
         ended = str(row.result.get("ended") or freed)
         ready, held = self.seconds(row.times[Status.REQUESTED]), self.seconds(row.times[Status.LEASED])
         spans = [(one.at_s, one.until_s) for one in actions if ready <= one.at_s and one.until_s <= self.seconds(freed)]
-        records, data = row.result.get("records") or 0, row.result.get("bytes") or 0
+        records = int(row.result.get("records") or 0)
+        data = int(row.result.get("bytes") or 0) + self._within.get(row.operation, 0)
         places = [one for one in row.resources if is_place(one) and one.partition("/")[0] in self._places]
         return Task(
             cell=row.cell,
@@ -199,7 +207,7 @@ class _Reader:
             start_within_s=planned.start_within if planned is not None else None,
             persons_s=tuple(spans),
             outcome=str(row.result.get("status") or row.status.value) if row.status is not Status.DONE else _ok(row),
-            size_bytes=int(_BUNDLE + _RECORD * int(records) + int(data)),
+            size_bytes=_BUNDLE + _RECORD * records + data,
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +13,7 @@ from labctl.cell.machine import ENDED
 from labctl.engine.actions import LONGEST
 from labctl.engine.bench import Bench
 from labctl.engine.byhand import People
-from labctl.engine.campaign import Campaign
+from labctl.engine.campaign import REFERENCE, Campaign
 from labctl.engine.chambers import Oven, Settled
 from labctl.engine.clock import LoopClock
 from labctl.engine.commands import Commands
@@ -22,7 +22,7 @@ from labctl.engine.direction import Direction
 from labctl.engine.endpoint import Endpoint
 from labctl.engine.explain import explain
 from labctl.engine.keeping import Bundles, Keeping
-from labctl.engine.leases import Arbiter
+from labctl.engine.leases import Arbiter, Need, Obstacle
 from labctl.engine.ledgers import Ledgers
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.lock import LaboratoryLock
@@ -53,6 +53,14 @@ _LOOK_EVERY: Final = 60.0
 #: Seconds, and real seconds, that pass at least between two looks at the records of a running operation.
 _RECORD_EVERY: Final = 300.0
 _RECORD_EVERY_REAL: Final = 2.0
+#: Why something can't be had, before the operation or cell that has it.
+_OBSTACLES: Final[Mapping[str, str]] = {
+    "held": "is held by ",
+    "reserved": "is kept for ",
+    "kept": "belongs to ",
+    "busy": "has to wait for ",
+    "closed": "is never there for long enough, or not booked for long enough",
+}
 #: Lines of progress kept for clients that follow a campaign.
 _LINES: Final = 10_000
 
@@ -210,14 +218,18 @@ class Orchestrator:
         return self._movement
 
     def why_waiting(self) -> dict[str, str]:
-        """Say for each cell that waits for its turn what keeps it from the option that is nearest."""
-        said = {}
-        for need in self._life.waiting.values():
-            found = self._arbiter.obstacles(need)
-            reasons = [f"{one.resource} is {one.why}" + (f" ({one.by})" if one.by else "") for one in found]
-            step = "/".join(need.operation.split("/")[2:-1])
-            said[need.cell] = f"{step} waits for ever: {', '.join(reasons) or 'nobody gives it its turn'}"
-        return said
+        """Say for each cell that waits for its turn what keeps it from the option that is nearest.
+
+        What somebody who is not there keeps from going on is said with all who wait behind it.
+        """
+        needs = {need.cell: (need, self._arbiter.obstacles(need)) for need in self._life.waiting.values()}
+        roots = [_waits(need, found) for need, found in needs.values() if found and _is_closed(found)]
+        return {
+            cell: f"{_step(need)} waits for ever, because {roots[0]}"
+            if roots and not _is_closed(found)
+            else f"{_waits(need, found)}, for ever"
+            for cell, (need, found) in needs.items()
+        }
 
     # -- campaigns -----------------------------------------------------------------------------------------------------
     def add(self, campaign: Campaign) -> None:
@@ -439,3 +451,16 @@ def settled_of(entry: Mapping[str, Any]) -> Settled:
     """Read when a chamber counts as settled from its station entry (already in SI)."""
     settled = entry.get("settled")
     return Settled(**settled) if settled else Settled()
+
+
+def _step(need: Need) -> str:
+    return "/".join(need.operation.split("/")[1 if need.cell == REFERENCE else 2 : -1])
+
+
+def _is_closed(found: Sequence[Obstacle]) -> bool:
+    return all(one.why == "closed" for one in found)
+
+
+def _waits(need: Need, found: Sequence[Obstacle]) -> str:
+    reasons = [f"{one.resource.removeprefix('operator:')} {_OBSTACLES[one.why]}{one.by}" for one in found]
+    return f"{_step(need)} waits: {', '.join(reasons) or 'its turn does not come'}"
