@@ -33,6 +33,8 @@ from labctl.planning import Schedule
 #: Seconds between two looks whether anything goes on, and without anything until nothing is thought to come any more.
 _LOOK: Final = 6 * 3600.0
 _STUCK: Final = 21 * 86400.0
+#: Planned instruments know their ends: seconds between two looks at most.
+_LONGEST_LOOK: Final = 7 * 86400.0
 #: Seconds after which a plan is given up, whatever goes on.
 _LONGEST: Final = 5 * 365 * 86400.0
 
@@ -109,6 +111,7 @@ class _Run:
                 laboratory="plan",
                 waits_for_people=False,
                 keeping=NothingKept(),
+                hurried_look=_LONGEST_LOOK,
                 on_progress=self._on_progress,
             )
             named = replace(self._campaign, name=f"{self._campaign.protocol.protocol}-1")

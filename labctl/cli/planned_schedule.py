@@ -10,7 +10,7 @@ from labctl.engine.bench import Bench
 from labctl.engine.campaign import REFERENCE, Campaign
 from labctl.engine.clock import LoopClock
 from labctl.engine.hours import parse as parse_hours
-from labctl.engine.movement import SOMEBODY, people_of
+from labctl.engine.movement import SOMEBODY
 from labctl.engine.needs import is_place
 from labctl.engine.orchestrator import Orchestrator
 from labctl.instruments import TransferRequest
@@ -126,7 +126,9 @@ class _Reader:
         self._epoch = epoch
         self._rows = [row for row in journal.operations() if Status.LEASED in row.times]
         self._planned = {(cell, one.path): one for cell, operations in campaign.plans.items() for one in operations}
-        self._people = people_of(campaign.station)
+        self._delayed = {
+            event.operation: str(event.data["until"]) for event in journal.events(category="delay") if event.operation
+        }
 
     def seconds(self, instant: str) -> float:
         """Seconds since the epoch."""
@@ -174,7 +176,7 @@ class _Reader:
         planned = self._planned.get((row.cell, row.step))
         if planned is None and row.cell != REFERENCE:
             return None
-        freed = row.times.get(Status.DONE) or row.at
+        freed = row.times.get(Status.DONE) or list(row.times.values())[-1]
         ended = str(row.result.get("ended") or freed)
         ready, held = self.seconds(row.times[Status.REQUESTED]), self.seconds(row.times[Status.LEASED])
         spans = [(one.at_s, one.until_s) for one in actions if ready <= one.at_s and one.until_s <= self.seconds(freed)]
@@ -188,7 +190,7 @@ class _Reader:
             label=planned.label if planned is not None else None,
             resources=tuple(_resource(one) for one in row.resources if one not in places),
             place=places[0] if places else "",
-            ready_s=self.seconds(str(row.result.get("due_from") or row.times[Status.REQUESTED])),
+            ready_s=self.seconds(self._delayed.get(row.operation) or row.times[Status.REQUESTED]),
             held_s=held,
             start_s=self.seconds(row.times[Status.RUNNING]),
             end_s=self.seconds(ended),

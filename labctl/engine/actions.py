@@ -263,11 +263,11 @@ def cycler_program(name: str, planned: PlannedOperation) -> CyclerProgram:
     return CyclerProgram(name, (step,), safety)
 
 
-def next_look(progress: Progress, elapsed: float) -> float:
-    """Seconds until the next look: coarse while far from the end, fine near it.
+def next_look(progress: Progress, elapsed: float, longest: float = LONGEST) -> float:
+    """Seconds until the next look: coarse while far from the end, fine near it; ``longest`` at most.
 
     A driver's ``remaining`` is never late where it is exact, and cautious where it is a guess, so it can be waited out.
     """
     if progress.remaining is None:
         return min(max(elapsed / 10.0, 10.0), 300.0)
-    return min(max(progress.remaining + 0.5, 2.0), LONGEST)
+    return min(max(progress.remaining + 0.5, 2.0), longest)

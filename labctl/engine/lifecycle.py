@@ -153,6 +153,7 @@ class LifeCycle:
         self._clock = clock
         self._log = log
         self._look_every = look_every
+        self._longest = max(look_every, LONGEST)
         self._outbox = outbox
         self._rescue = Rescue(journal, log, results, self._release, outbox, (keeping or Bundles()).folder)
         self._recorder = Recorder(journal, clock, record_every)
@@ -164,8 +165,11 @@ class LifeCycle:
         self.suspended: set[str] = set()
 
     # -- what others may do to a running operation ---------------------------------------------------------------
-    def wake(self) -> None:
-        """Have every running operation look at its instrument soon."""
+    def wake(self, operation: str | None = None) -> None:
+        """Have every running operation look at its instrument soon, or only one."""
+        if operation is not None:
+            self._look_at(operation)
+            return
         for event in self._looks.values():
             event.set()
 
@@ -400,7 +404,9 @@ class LifeCycle:
             if wrong is not None and doubt:
                 raise OutOfBounds(wrong)
             doubt = wrong is not None
-            await self._sleep(look, LOOK_AGAIN if doubt else min(next_look(progress, elapsed), self._look_every))
+            await self._sleep(
+                look, LOOK_AGAIN if doubt else min(next_look(progress, elapsed, self._longest), self._look_every)
+            )
 
     async def _end(self, row: OperationRow, job: Job) -> OperationRow:
         row = self._journal.done(row.operation, place=job.place_after())

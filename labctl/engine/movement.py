@@ -205,6 +205,6 @@ class Movement:
                     command or uuid4().hex, given.at, "confirm", row.campaign, cell, user, "", told, answer
                 )
                 self._journal.confirm(asked.token, given, said)
-                self._life.wake()
+                self._life.wake(row.operation)
                 return answer
         raise UsageError(f"nothing of cell {cell} waits for a confirmation", hint="'labctl status' shows what does")

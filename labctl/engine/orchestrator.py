@@ -236,6 +236,7 @@ class Orchestrator:
             self._ledgers,
             self._references,
             self._keeping,
+            self._shifts,
         )
         for cell in campaign.cells.cells:
             conductor = Conductor(cell.id, around, self._direction)

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from labctl.engine import delays
 from labctl.engine.acquiring import AcquisitionAction, Pulse, acquisition_request, ahead_of, parameters_of
 from labctl.engine.actions import SAFETY_MARGIN_CURRENT, SAFETY_MARGIN_VOLT, Action, CyclerAction
 from labctl.engine.bench import Bench
@@ -24,6 +25,7 @@ from labctl.engine.ledgers import Ledgers
 from labctl.engine.movement import Movement
 from labctl.engine.references import References
 from labctl.engine.routing import ROLE_OF, Route, RouteBook
+from labctl.engine.shifts import Shifts
 from labctl.engine.spectra import is_alike
 from labctl.engine.sweeping import ImpedanceAction, Leads
 from labctl.engine.watch import Bounds
@@ -56,6 +58,7 @@ class Surroundings:
     ledgers: Ledgers
     references: References
     keeping: Keeping
+    shifts: Shifts
 
 
 class StepJob:
@@ -94,7 +97,11 @@ class StepJob:
         return Need(row.operation, row.cell, row.order, options, cell.priority, cell.user or "", row.since, deadline)
 
     async def ahead(self, row: OperationRow, enter: Callable[[], None]) -> None:
-        """Have the spectrometer's reference measured first; a cell that sits in the probe makes room for it."""
+        """Wait until a measured charge may begin; have the spectrometer's reference measured before a spectrum.
+
+        A cell that sits in the probe makes room for the reference.
+        """
+        await self._until_hours(row)
         references, movement, cell = self._around.references, self._around.movement, self._cell
         # Again, where the session ended while its reference was measured.
         while (spectrometer := references.missing(self._planned.kind)) is not None:
@@ -103,6 +110,36 @@ class StepJob:
                 home = cell.place if cell.place != slot and movement.is_free_for(cell.id, cell.place) else BENCH
                 await movement.move(row.operation, cell.id, home)
             await references.ensure(spectrometer, row.campaign, enter)
+
+    async def _until_hours(self, row: OperationRow) -> None:
+        """Delay a measured charge, so that people are there when it has ended; a person's retry begins at once."""
+        around, planned = self._around, self._planned
+        if planned.kind is not Kind.CHARGE or row.attempt > 1 or not around.shifts.any_hours:
+            return
+        plan = around.campaign.plans[self._cell.id]
+        wanted = delays.chain(plan, plan.index(planned), self._takes)
+        now = around.clock.now()
+        if not wanted:
+            return
+        begin = delays.earliest(now, wanted, around.shifts.somebody, self._promised(row.operation))
+        text = f"{planned.path} begins {begin:%Y-%m-%d %H:%M} UTC, so that people are there when it has ended"
+        spans = [[instant.isoformat() for instant in one.span(begin)] for one in wanted]
+        data = {"until": begin.isoformat(), "spectrometer": spans}
+        around.journal.note("delay", text, cell=row.cell, operation=row.operation, data=data)
+        await asyncio.sleep((begin - now).total_seconds())
+
+    def _promised(self, operation: str) -> list[delays.Span]:
+        """Give when the spectrometer is expected to be taken by the cells of other measured charges."""
+        told = {event.operation: event.data for event in self._around.journal.events(category="delay")}
+        spans = [span for other, data in told.items() if other != operation for span in data["spectrometer"]]
+        return [(datetime.fromisoformat(begin), datetime.fromisoformat(end)) for begin, end in spans]
+
+    def _takes(self, step: PlannedOperation) -> float | None:
+        """Expect how long a charge or discharge takes, from what the campaign has done."""
+        journal, campaign = self._around.journal, self._around.campaign
+        latest = (journal.latest(campaign.name, cell.id, step.path) for cell in campaign.cells.cells)
+        own = journal.backwards(campaign.name, self._cell.id)
+        return delays.takes(step, (row for row in latest if row is not None), own)
 
     # -- how late ----------------------------------------------------------------------------------------------------
     def _before(self, row: OperationRow) -> OperationRow | None:

@@ -109,6 +109,11 @@ class Place(Model):
     instrument: str | None = Field(
         default=None, description="The instrument that a cell is put into here.", examples=["topspin"]
     )
+    booked: Annotated[str, WorkingHours()] | None = Field(
+        default=None,
+        description="When the place's instrument is ours, in local time; several ranges with ';'. Nothing: always.",
+        examples=["Mo-Fr 08:00-20:00"],
+    )
     checklist: tuple[Text, ...] = Field(
         default=(), description="What a person does on the way in or out.", examples=["[disconnect, unclamp]"]
     )
