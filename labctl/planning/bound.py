@@ -10,6 +10,7 @@ they are there; neither makes the true optimum any longer than the figure.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -126,7 +127,7 @@ def _speeds(windows: Sequence[Windows]) -> list[tuple[float, float, float]]:
     edges = sorted({edge for one in windows for span in one.spans for edge in span})
     return [
         (begin, end, float(count))
-        for begin, end in zip(edges, edges[1:], strict=False)
+        for begin, end in itertools.pairwise(edges)
         if (count := sum(one.first_in(begin) <= begin for one in windows))
     ]
 

@@ -36,10 +36,8 @@ def problem_of(
         A cell did not come to its end in one of the runs: there is nothing to put in order.
     """
     for schedule in schedules:
-        for cell, why in schedule.unfinished.items():
-            raise LabctlError(
-                f"{cell} does not come to its end, so no order of starts can be proposed: {why}", cell=cell
-            )
+        for unfinished, why in schedule.unfinished.items():
+            raise LabctlError(f"{unfinished} does not come to its end, so no order of starts can be proposed: {why}")
     walks = _walks(schedules)
     by_kind: dict[tuple[object, ...], list[tuple[Visit, ...]]] = {}
     for schedule in schedules:

@@ -233,7 +233,9 @@ class _Play:
             own = name in cell.kept
             if self._held[name] - own >= self._problem.units(name):
                 return False
-        if visit.setting is not None and any(one != visit.setting[1] for one in self._settings.get(visit.setting[0], ())):
+        if visit.setting is not None and any(
+            one != visit.setting[1] for one in self._settings.get(visit.setting[0], ())
+        ):
             return False
         for name in visit.needs:
             closed = self._problem.closed.get(name)
@@ -260,7 +262,10 @@ class _Play:
             if not self._problem.people:
                 self._at(now + (visit.carry_in if way == "in" else visit.carry_out), way, number)
                 continue
-            free = [max(windows.first_in(max(busy, now)), now) for windows, busy in zip(self._problem.people, self._busy, strict=True)]
+            free = [
+                max(windows.first_in(max(busy, now)), now)
+                for windows, busy in zip(self._problem.people, self._busy, strict=True)
+            ]
             person = min(range(len(free)), key=free.__getitem__)
             if free[person] <= now:
                 taken = visit.carry_in if way == "in" else visit.carry_out

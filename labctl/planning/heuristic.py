@@ -60,9 +60,7 @@ def alone(problem: Problem, chain: Chain, start: float) -> list[Stay]:
         late = max(delay - visit.within, 0.0) if visit.within is not None else 0.0
         waited = max(delay - visit.before_work - carried, 0.0)
         found.append(
-            Stay(
-                chain.cell, visit.path, asked, begun, started, worked, at, delay, waited, late if late > 1e-6 else 0.0
-            )
+            Stay(chain.cell, visit.path, asked, begun, started, worked, at, delay, waited, late if late > 1e-6 else 0.0)
         )
         before, carried = worked, visit.carry_out
     return found

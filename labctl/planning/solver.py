@@ -78,7 +78,7 @@ class _Model:
         from ortools.sat.python import cp_model
 
         self._cp = cp_model
-        self.model = cp_model.CpModel()
+        self.model: Any = cp_model.CpModel()
         self._problem = problem
         self.limit = _units(limit)
         self._holds: dict[str, list[Any]] = {}
@@ -224,7 +224,6 @@ class _Model:
     def hint(self, starts: Mapping[str, float]) -> None:
         """Show the solver a play to begin from."""
         outcome = play(self._problem, {cell: _units(start) * UNIT for cell, start in starts.items()})
-        self.model.clear_hints()
         visits = {(chain.cell, visit.path): visit for chain in self._problem.chains for visit in chain.visits}
         stays = {(stay.cell, stay.path): stay for stay in outcome.stays}
         for cell, variables in self.cells.items():
@@ -277,7 +276,7 @@ def solve(
     reached = play(whole, {cell: _units(start) * UNIT for cell, start in first.items()}).makespan
     built = _Model(whole, max(limit, reached + UNIT))
     cp = built._cp
-    solver = cp.CpSolver()
+    solver: Any = cp.CpSolver()
     parameters = solver.parameters
     parameters.random_seed = seed
     parameters.num_workers = 4
