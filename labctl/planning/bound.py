@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labctl.planning.dispatch import play
 from labctl.planning.problem import ALWAYS, NEVER, Problem, Windows
@@ -66,7 +66,9 @@ def lower_bound(problem: Problem) -> LowerBound:
     """
     alone: dict[str, float] = {}
     jobs: dict[str, list[Job]] = {}
-    for chain in problem.chains:
+    for given in problem.chains:
+        # Whoever is held back could have begun at once.
+        chain = replace(given, visits=tuple(replace(visit, held_back=False) for visit in given.visits))
         played = play(problem.with_chains((chain,)), {})
         alone[chain.cell] = played.makespan
         left = chain.length

@@ -126,6 +126,11 @@ class _Model:
         for number, visit in enumerate(chain.visits):
             name = f"{chain.cell}:{number}"
             if not (visit.needs or visit.carry_in or visit.carry_out or visit.setting or kept):
+                if visit.held_back:
+                    begin = self._time(name)
+                    cell.hints.append((begin, visit.path, "begun"))
+                    model.add(begin >= ended)
+                    ended, alone = begin, None
                 worked = ended = ended + _units(visit.soak) + _units(visit.work)
                 alone = alone + _units(visit.soak) + _units(visit.work) if alone is not None else None
                 carried = 0
