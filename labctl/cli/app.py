@@ -136,6 +136,21 @@ def plan(
     day_sheet: Annotated[
         Path | None, typer.Option("--day-sheet", help="Write what people do when, for print: .md or .html.")
     ] = None,
+    stagger: Annotated[
+        bool, typer.Option("--stagger", help="Propose starts that shorten the campaign and the waiting.")
+    ] = False,
+    assign_cycles: Annotated[
+        bool, typer.Option("--assign-cycles", help="--stagger: cells of a group may exchange their measured cycles.")
+    ] = False,
+    method: Annotated[
+        Literal["auto", "cp-sat", "heuristic"], typer.Option(help="--stagger: what looks for starts.")
+    ] = "auto",
+    write: Annotated[
+        Path | None, typer.Option("--write", help="--stagger: write the cells file with the starts here.")
+    ] = None,
+    compare: Annotated[
+        Path | None, typer.Option("--compare", help="Another protocol, station or cells file: both side by side.")
+    ] = None,
     lab: Lab = HERE,
     json: Json = False,
 ) -> None:
@@ -146,8 +161,18 @@ def plan(
     from labctl.cli.plan import PlanRequest, begin_at, show_plan
 
     files = protocol, _default(station, lab, "station.yaml"), _default(cells, lab, "cells.yaml")
+    asked = PlanRequest(*files, seed=seed, runs=runs, begin=begin_at(begin))
+    if compare is not None:
+        from labctl.cli.plan_compare import show_comparison
+
+        raise typer.Exit(show_comparison(asked, compare, as_json=json))
+    if stagger:
+        from labctl.cli.plan_stagger import StaggerRequest, show_staggered
+
+        wanted = StaggerRequest(asked, runs=min(runs, 2), method=method, assign_cycles=assign_cycles)
+        raise typer.Exit(show_staggered(wanted, write, asked.begin, as_json_=json))
     code = show_plan(
-        PlanRequest(*files, seed=seed, runs=runs, begin=begin_at(begin)),
+        asked,
         as_json_=json,
         html=html,
         pictures=[path for path in (svg, png) if path is not None],

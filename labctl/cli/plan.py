@@ -68,6 +68,11 @@ def run_plan(request: PlanRequest) -> Forecast:
     InvalidFile
         With every mistake of the files.
     """
+    return forecast_of(run_schedules(request))
+
+
+def run_schedules(request: PlanRequest) -> list[Schedule]:
+    """Give the runs one by one, in the order of their seeds."""
     from labctl.analysis.parallel import Workers, cores
 
     campaign = check_files(request.protocol, request.station, request.cells)
@@ -78,7 +83,7 @@ def run_plan(request: PlanRequest) -> Forecast:
     ]
     with Workers(min(cores(), request.runs)) as workers:
         found = workers.mapped(_one, asked, seconds=_EACH * operations * request.runs)
-    return forecast_of([Schedule.from_json(one) for one in found])
+    return [Schedule.from_json(one) for one in found]
 
 
 def _one(asked: tuple[str, str, str, int, str]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ they are there; neither makes the true optimum any longer than the figure.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labctl.planning.dispatch import play
 from labctl.planning.problem import ALWAYS, NEVER, Problem, Windows
@@ -65,7 +66,9 @@ def lower_bound(problem: Problem) -> LowerBound:
     """
     alone: dict[str, float] = {}
     jobs: dict[str, list[Job]] = {}
-    for chain in problem.chains:
+    for given in problem.chains:
+        # Whoever is held back could have begun at once.
+        chain = replace(given, visits=tuple(replace(visit, held_back=False) for visit in given.visits))
         played = play(problem.with_chains((chain,)), {})
         alone[chain.cell] = played.makespan
         left = chain.length
@@ -126,7 +129,7 @@ def _speeds(windows: Sequence[Windows]) -> list[tuple[float, float, float]]:
     edges = sorted({edge for one in windows for span in one.spans for edge in span})
     return [
         (begin, end, float(count))
-        for begin, end in zip(edges, edges[1:], strict=False)
+        for begin, end in itertools.pairwise(edges)
         if (count := sum(one.first_in(begin) <= begin for one in windows))
     ]
 

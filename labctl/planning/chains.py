@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from labctl.errors import LabctlError
-from labctl.planning.problem import Chain, Problem, Visit, Windows
+from labctl.planning.problem import ALWAYS, Chain, Problem, Visit, Windows
 from labctl.planning.schedule import Action, Schedule, Task
 from labctl.station import Cell, Cells, Station
 
@@ -36,10 +36,8 @@ def problem_of(
         A cell did not come to its end in one of the runs: there is nothing to put in order.
     """
     for schedule in schedules:
-        for cell, why in schedule.unfinished.items():
-            raise LabctlError(
-                f"{cell} does not come to its end, so no order of starts can be proposed: {why}", cell=cell
-            )
+        for unfinished, why in schedule.unfinished.items():
+            raise LabctlError(f"{unfinished} does not come to its end, so no order of starts can be proposed: {why}")
     walks = _walks(schedules)
     by_kind: dict[tuple[object, ...], list[tuple[Visit, ...]]] = {}
     for schedule in schedules:
@@ -47,9 +45,16 @@ def problem_of(
         for cell in cells.cells:
             read = _visits(of[0].get(cell.id, []), of[1].get(cell.id, []), cell.place, walks)
             by_kind.setdefault(_alike(cell), []).append(read)
-    means = {kind: _mean(found) for kind, found in by_kind.items()}
+    by_hours = any(one != ALWAYS for one in people) or bool(closed)
+    means = {kind: _joined(_held_back(_mean(found), by_hours)) for kind, found in by_kind.items()}
     chains = tuple(
-        Chain(cell.id, cell.group, _joined(means[_alike(cell)]), tuple(cell.measure_at), cell.priority)
+        Chain(
+            cell.id,
+            cell.group,
+            means[_alike(cell)],
+            tuple(cell.measure_at),
+            cell.priority,
+        )
         for cell in cells.cells
     )
     capacity = {slots_of(name): place.count for name, place in station.places.items()}
@@ -148,6 +153,7 @@ def _visit(task: Task, moved: _Moved, home: str) -> Visit:
         soak=max(task.start_s - brought, 0.0),
         within=task.start_within_s,
         setting=(setting[0], float(setting[2])) if setting is not None else None,
+        held_back=task.kind == "charge",
     )
 
 
@@ -165,11 +171,20 @@ def _mean(found: Sequence[tuple[Visit, ...]]) -> tuple[Visit, ...]:
     )
 
 
+def _held_back(visits: Sequence[Visit], by_hours: bool) -> tuple[Visit, ...]:
+    """Have only those charges held back that are measured, and only where not everything can be had at any time."""
+    following = [*visits[1:], None]
+    return tuple(
+        replace(visit, held_back=visit.held_back and by_hours and after is not None and after.within is not None)
+        for visit, after in zip(visits, following, strict=True)
+    )
+
+
 def _joined(visits: Sequence[Visit]) -> tuple[Visit, ...]:
     """Make one of visits in a row that need nothing: nobody else notices where one ends."""
     found: list[Visit] = []
     for visit in visits:
-        if found and not (_shared(visit) or _shared(found[-1])) and visit.within is None:
+        if found and not (_shared(visit) or _shared(found[-1]) or visit.held_back) and visit.within is None:
             found[-1] = replace(found[-1], work=found[-1].work + visit.soak + visit.work)
         else:
             found.append(visit)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from labctl.errors import LabctlError
+from labctl.planning.holding_back import Span, earliest, taken_by, wanted
 from labctl.planning.problem import NEVER, Chain, Problem, Stay, Visit
 
 #: As the engine's: waiting raises a need by one level of priority per so many seconds.
@@ -111,6 +112,7 @@ class _Play:
         self._waiting: list[tuple[tuple[float, float, int], int]] = []
         self._called: list[tuple[tuple[float, int], int, str]] = []
         self._events: list[tuple[float, int, str, int]] = []
+        self._promised: dict[tuple[int, int], list[Span]] = {}
         self._order = 0
         self._finish: dict[str, float] = {}
 
@@ -124,6 +126,8 @@ class _Play:
                 _, _, what, number = heapq.heappop(self._events)
                 if what == "ask":
                     self._ask(number, now)
+                elif what == "begin":
+                    self._queue(number, now)
                 elif what != "look":
                     self._step(what, number, now)
             self._grant(now)
@@ -131,7 +135,7 @@ class _Play:
         stuck = [cell.chain.cell for cell in self._cells if cell.chain.cell not in self._finish]
         if stuck:
             one = next(cell for cell in self._cells if cell.chain.cell == stuck[0])
-            raise NeverEnds(f"{stuck[0]} waits for ever before {one.visit.path}", cell=stuck[0])
+            raise NeverEnds(f"{stuck[0]} waits for ever before {one.visit.path}")
         stays = sorted((stay for cell in self._cells for stay in cell.stays), key=lambda stay: stay.begun)
         return Outcome(tuple(stays), self._starts, self._finish)
 
@@ -148,6 +152,16 @@ class _Play:
             self._finish[cell.chain.cell] = now
             return
         cell.asked = now
+        if cell.visit.held_back:
+            promised = [span for other, spans in self._promised.items() if other[0] != number for span in spans]
+            begin = earliest(self._problem, cell.chain, cell.index, now, promised)
+            self._promised[number, cell.index] = taken_by(wanted(cell.chain, cell.index), begin)
+            self._at(begin, "begin", number)
+        else:
+            self._queue(number, now)
+
+    def _queue(self, number: int, now: float) -> None:
+        cell = self._cells[number]
         visit = cell.visit
         due = cell.worked + visit.within if visit.within is not None else math.inf
         self._order += 1
@@ -233,7 +247,9 @@ class _Play:
             own = name in cell.kept
             if self._held[name] - own >= self._problem.units(name):
                 return False
-        if visit.setting is not None and any(one != visit.setting[1] for one in self._settings.get(visit.setting[0], ())):
+        if visit.setting is not None and any(
+            one != visit.setting[1] for one in self._settings.get(visit.setting[0], ())
+        ):
             return False
         for name in visit.needs:
             closed = self._problem.closed.get(name)
@@ -260,7 +276,10 @@ class _Play:
             if not self._problem.people:
                 self._at(now + (visit.carry_in if way == "in" else visit.carry_out), way, number)
                 continue
-            free = [max(windows.first_in(max(busy, now)), now) for windows, busy in zip(self._problem.people, self._busy, strict=True)]
+            free = [
+                max(windows.first_in(max(busy, now)), now)
+                for windows, busy in zip(self._problem.people, self._busy, strict=True)
+            ]
             person = min(range(len(free)), key=free.__getitem__)
             if free[person] <= now:
                 taken = visit.carry_in if way == "in" else visit.carry_out

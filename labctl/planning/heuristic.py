@@ -15,6 +15,7 @@ from itertools import accumulate
 from typing import Final
 
 from labctl.planning.dispatch import Outcome, play
+from labctl.planning.holding_back import earliest
 from labctl.planning.problem import ALWAYS, NEVER, Chain, Problem, Stay
 
 #: Seconds between two starts that are tried.
@@ -45,8 +46,10 @@ def alone(problem: Problem, chain: Chain, start: float) -> list[Stay]:
     def somebody(when: float) -> float:
         return min((one.first_in(when) for one in people), default=when) if people else when
 
-    for visit in chain.visits:
+    for index, visit in enumerate(chain.visits):
         asked = at
+        if visit.held_back:
+            at = earliest(problem, chain, index, at)
         for name in visit.needs:
             closed = problem.closed.get(name)
             at = closed.first_clear(at, visit.length) if closed is not None else at
@@ -60,9 +63,7 @@ def alone(problem: Problem, chain: Chain, start: float) -> list[Stay]:
         late = max(delay - visit.within, 0.0) if visit.within is not None else 0.0
         waited = max(delay - visit.before_work - carried, 0.0)
         found.append(
-            Stay(
-                chain.cell, visit.path, asked, begun, started, worked, at, delay, waited, late if late > 1e-6 else 0.0
-            )
+            Stay(chain.cell, visit.path, asked, begun, started, worked, at, delay, waited, late if late > 1e-6 else 0.0)
         )
         before, carried = worked, visit.carry_out
     return found

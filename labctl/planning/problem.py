@@ -67,6 +67,8 @@ class Visit:
         What of its needs it keeps until the next visit has fetched it from there: the slot in which it sits.
     setting : tuple of (str, float) or None
         A chamber and its temperature in K, which all who use it at a time must share.
+    held_back : bool
+        Whether it is a measured charge that begins so that people are there when it ends.
     """
 
     path: str
@@ -78,6 +80,7 @@ class Visit:
     within: float | None = None
     stays: tuple[str, ...] = ()
     setting: tuple[str, float] | None = None
+    held_back: bool = False
 
     @property
     def length(self) -> float:

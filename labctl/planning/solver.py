@@ -18,6 +18,8 @@ from labctl.planning.problem import NEVER, Chain, Problem, Visit
 
 #: Seconds of one unit of the solver's time.
 UNIT: Final = 60.0
+#: Real seconds that one turn takes at most, for each deterministic second that it is given.
+PATIENCE: Final = 6.0
 #: Waiting of fresh cells counts so many times as much as that of others.
 FRESH: Final = 10
 
@@ -61,6 +63,7 @@ class _Cell:
     """Variables of one cell."""
 
     start: Any
+    first: Any
     finish: Any
     late: list[Any]
     fresh: list[Any]
@@ -75,7 +78,7 @@ class _Model:
         from ortools.sat.python import cp_model
 
         self._cp = cp_model
-        self.model = cp_model.CpModel()
+        self.model: Any = cp_model.CpModel()
         self._problem = problem
         self.limit = _units(limit)
         self._holds: dict[str, list[Any]] = {}
@@ -114,15 +117,22 @@ class _Model:
         """Enter a cell: its visits in order, and what is held meanwhile."""
         model = self.model
         start = self._time(f"{chain.cell}:start")
-        cell = _Cell(start, start, [], [], [], [(start, "", "start")])
+        cell = _Cell(start, start, start, [], [], [], [(start, "", "start")])
         ended: Any = start
         worked: Any = start
         carried = 0
+        alone: int | None = 0
         kept: list[tuple[str, Any]] = []
         for number, visit in enumerate(chain.visits):
             name = f"{chain.cell}:{number}"
             if not (visit.needs or visit.carry_in or visit.carry_out or visit.setting or kept):
+                if visit.held_back:
+                    begin = self._time(name)
+                    cell.hints.append((begin, visit.path, "begun"))
+                    model.add(begin >= ended)
+                    ended, alone = begin, None
                 worked = ended = ended + _units(visit.soak) + _units(visit.work)
+                alone = alone + _units(visit.soak) + _units(visit.work) if alone is not None else None
                 carried = 0
                 continue
             begin = self._time(name)
@@ -133,6 +143,12 @@ class _Model:
                 walk = self._walk(f"{name}:in", begin, visit.carry_in)
                 cell.hints.append((walk, visit.path, "in"))
                 brought = walk + _units(visit.carry_in)
+                begin_work = walk
+            else:
+                begin_work = begin
+            if alone is not None:
+                # A cell need not be started before what comes first can follow without waiting.
+                cell.first, alone = begin_work - alone, None
             for resource, since in kept:
                 self._hold(resource, since, brought, f"{name}:kept")
             working = brought + _units(visit.soak)
@@ -213,7 +229,6 @@ class _Model:
     def hint(self, starts: Mapping[str, float]) -> None:
         """Show the solver a play to begin from."""
         outcome = play(self._problem, {cell: _units(start) * UNIT for cell, start in starts.items()})
-        self.model.clear_hints()
         visits = {(chain.cell, visit.path): visit for chain in self._problem.chains for visit in chain.visits}
         stays = {(stay.cell, stay.path): stay for stay in outcome.stays}
         for cell, variables in self.cells.items():
@@ -253,7 +268,8 @@ def solve(
     first : mapping of str to float
         Starts to begin from.
     effort : float
-        In the solver's deterministic seconds, all turns together: the same effort gives the same answer everywhere.
+        In the solver's deterministic seconds, all turns together: the same effort gives the same answer, unless the
+        machine is so slow that :data:`PATIENCE` ends a turn before.
 
     Raises
     ------
@@ -265,7 +281,7 @@ def solve(
     reached = play(whole, {cell: _units(start) * UNIT for cell, start in first.items()}).makespan
     built = _Model(whole, max(limit, reached + UNIT))
     cp = built._cp
-    solver = cp.CpSolver()
+    solver: Any = cp.CpSolver()
     parameters = solver.parameters
     parameters.random_seed = seed
     parameters.num_workers = 4
@@ -289,6 +305,7 @@ def solve(
             continue
         built.model.minimize(objective)
         parameters.max_deterministic_time = effort * share
+        parameters.max_time_in_seconds = effort * share * PATIENCE
         status = solver.solve(built.model)
         if status not in (cp.OPTIMAL, cp.FEASIBLE):
             return found
@@ -300,7 +317,7 @@ def solve(
         tardy = 0 if isinstance(late, int) else int(solver.value(late))
         if turn == 0:
             built.model.add(late <= tardy)
-        starts = {cell: solver.value(variables.start) * UNIT for cell, variables in built.cells.items()}
+        starts = {cell: solver.value(variables.first) * UNIT for cell, variables in built.cells.items()}
         found = Solved(starts, tardy, makespan * UNIT, bound, "optimal" if complete else "feasible")
         _hint_all(built.model, solver)
     return found

@@ -126,9 +126,7 @@ def _starts(
     tried: list[tuple[Score, str, dict[str, float]]] = []
 
     def keep(starts: Mapping[str, float], by: str) -> None:
-        better = improve(
-            problem, _on_grid(starts), bound, limit, rounds=ROUNDS, seed=seed, margin=margin, judge=judged
-        )
+        better = improve(problem, _on_grid(starts), bound, limit, rounds=ROUNDS, seed=seed, margin=margin, judge=judged)
         tried.append((judged(better), by, _on_grid(better)))
 
     keep(construct(problem, limit, margin), "heuristic")
