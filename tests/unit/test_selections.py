@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Annotated
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 from pydantic_core import PydanticCustomError
 
-from labctl.protocol import protocol_schema
 from labctl.protocol.selection import Selection, SelectionOf, selection
 
 LAST = 60
-SCHEMA = jsonschema.Draft202012Validator(protocol_schema()["$defs"]["Measure"]["properties"]["cycles"])
+SCHEMA = jsonschema.Draft202012Validator(TypeAdapter(Annotated[Selection, SelectionOf()]).json_schema())
 
 numbers = st.integers(1, 50)
 parts = st.one_of(
