@@ -98,6 +98,8 @@ class Mistake:
         What stands there and why it can't be.
     right : str
         What would be right.
+    notes : tuple of str
+        Where it is used, if it is not used where it stands.
     """
 
     file: str
@@ -105,9 +107,11 @@ class Mistake:
     column: int
     found: str
     right: str
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.found}; {self.right}"
+        notes = f" ({'; '.join(self.notes)})" if self.notes else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.found}; {self.right}{notes}"
 
 
 class InvalidFile(LabctlError):

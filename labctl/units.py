@@ -83,6 +83,7 @@ KINDS: Final[dict[str, tuple[Dimension, str]]] = {
     "voltage": (_VOLT, "V"),
     "current": (Dimension(A=1), "mA"),
     "current density": (Dimension(A=1, m=-2), "mA/cm2"),
+    "specific current": (Dimension(A=1, kg=-1), "mA/g"),
     "capacity": (Dimension(A=1, s=1), "mAh"),
     "areal capacity": (Dimension(A=1, s=1, m=-2), "mAh/cm2"),
     "specific capacity": (Dimension(A=1, s=1, kg=-1), "mAh/g"),
@@ -101,6 +102,7 @@ KINDS: Final[dict[str, tuple[Dimension, str]]] = {
 }
 
 _NUMBER = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*\Z")
+_RATE = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)?\s*C\s*(?:/\s*(\d+(?:\.\d*)?|\.\d+))?\s*\Z")
 _FACTOR = re.compile(r"([^\W\d]+|[%Ω°µμ]\w*)(?:\^?(-?\d))?\Z")
 
 
@@ -177,6 +179,19 @@ def parse(text: object, kind: str) -> float:
     if not math.isfinite(value):
         raise UnitError(f"'{text}' is too large")
     return value
+
+
+def c_rate(text: object) -> float | None:
+    """Read a C-rate such as ``"0.2C"`` or ``"C/5"`` in 1/s, None where it is none.
+
+    Times the capacity of a cell in C it is a current in A. Only where a current is asked for: ``C`` is a coulomb too.
+    """
+    match = _RATE.match(text) if isinstance(text, str) else None
+    if match is None:
+        return None
+    number, divisor = float(match[1] or 1), float(match[2] or 1)
+    rate = number / divisor / 3600.0 if divisor > 0 else math.inf
+    return rate if math.isfinite(rate) else None
 
 
 def fits(text: object, kind: str) -> bool:

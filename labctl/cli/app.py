@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from labctl.cli.protocol_commands import protocol_app
 from labctl.errors import LabctlError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ instruments_app = typer.Typer(help="The station's instruments.", no_args_is_help
 app.add_typer(instruments_app, name="instruments")
 alarms_app = typer.Typer(help="What stands against the laboratory.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(alarms_app, name="alarms")
+app.add_typer(protocol_app, name="protocol")
 
 Lab = Annotated[
     Path,
@@ -42,6 +44,12 @@ User = Annotated[str | None, typer.Option("--user", help="Who says it.", show_de
 Reason = Annotated[str, typer.Option("--reason", help="Why; it goes into the journal.", show_default="none")]
 Cell = Annotated[str, typer.Argument(help="The cell's id.")]
 Alarm = Annotated[int, typer.Argument(help="Its number, as 'labctl alarms list' gives it.")]
+Said = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="What a parameter of the protocol is.", show_default="what the file says"
+    ),
+]
 HERE = Path()
 # What typer raises for a wrong command line; it may bring its own copy of click, whose name is then private.
 _WRONG_USE: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
@@ -101,13 +109,15 @@ def check(
     protocol: Annotated[Path, typer.Argument(help="Protocol file.")],
     station: Station = None,
     cells: CellsFile = None,
+    said: Said = None,
     lab: Lab = HERE,
     json: Json = False,
 ) -> None:
     """Validate a protocol (with a station and cells, against them too) and show the expanded plan."""
     from labctl.cli.check import check_protocol
+    from labctl.cli.protocol_files import values_of
 
-    check_protocol(protocol, station, cells, as_json=json)
+    check_protocol(protocol, station, cells, values_of(said), as_json=json)
 
 
 @app.command()
@@ -125,12 +135,14 @@ def run(
     again: Annotated[
         bool, typer.Option("--again", help="Begin anew a campaign of these files that has ended.")
     ] = False,
+    said: Said = None,
     lab: Lab = HERE,
 ) -> None:
     """Apply a protocol to cells; run it again to go on after an interruption.
 
     Where an orchestrator runs in the laboratory folder already, it is given the campaign and followed.
     """
+    from labctl.cli.protocol_files import values_of
     from labctl.cli.run import run_campaign
 
     code = run_campaign(
@@ -143,6 +155,7 @@ def run(
         seed=seed,
         orchestrator=orchestrator,
         again=again,
+        values=values_of(said),
     )
     raise typer.Exit(code)
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from labctl.cli import plugins
-from labctl.cli.output import ago, console, put_json
-from labctl.errors import InvalidFile
-from labctl.protocol import PlannedOperation, expand, load_protocol
+from labctl.cli.output import ago, console, put_json, say
+from labctl.errors import InvalidFile, Mistake
+from labctl.protocol import PlannedOperation, Protocol, expand, load_protocol
 from labctl.station import Cells, load_cells, load_station
 
 
-def check_protocol(protocol: Path, station: Path | None, cells: Path | None, *, as_json: bool) -> None:
+def check_protocol(
+    protocol: Path,
+    station: Path | None,
+    cells: Path | None,
+    values: Mapping[str, str] | None = None,
+    *,
+    as_json: bool,
+) -> None:
     """Validate and show the plan.
 
     Raises
@@ -20,20 +29,18 @@ def check_protocol(protocol: Path, station: Path | None, cells: Path | None, *, 
         With every mistake.
     """
     try:
-        plans = _plans(protocol, station, cells)
+        loaded = load_protocol(protocol, values)
+        plans = _plans(loaded, station, cells)
     except InvalidFile as error:
         if as_json:
-            mistakes = [
-                {"file": one.file, "line": one.line, "column": one.column, "found": one.found, "right": one.right}
-                for one in error.mistakes
-            ]
-            put_json({"schema": "labctl.check/1", "valid": False, "mistakes": mistakes})
+            put_json({"schema": "labctl.check/1", "valid": False, "mistakes": _told(error.mistakes)})
         raise
     if as_json:
         put_json(
             {
                 "schema": "labctl.check/1",
                 "valid": True,
+                "remarks": _told(loaded.document.remarks),
                 "plans": {
                     cell: [
                         {
@@ -56,13 +63,28 @@ def check_protocol(protocol: Path, station: Path | None, cells: Path | None, *, 
             }
         )
         return
+    for remark in loaded.document.remarks:
+        say(f"remark: {remark}")
     _print(protocol, plans)
 
 
-def _plans(protocol: Path, station: Path | None, cells: Path | None) -> dict[str, tuple[PlannedOperation, ...]]:
+def _told(mistakes: Sequence[Mistake]) -> list[dict[str, Any]]:
+    return [
+        {
+            "file": one.file,
+            "line": one.line,
+            "column": one.column,
+            "found": one.found,
+            "right": one.right,
+            "notes": list(one.notes),
+        }
+        for one in mistakes
+    ]
+
+
+def _plans(loaded: Protocol, station: Path | None, cells: Path | None) -> dict[str, tuple[PlannedOperation, ...]]:
     from labctl.safety.preflight import check
 
-    loaded = load_protocol(protocol)
     loaded_cells: Cells | None = load_cells(cells) if cells is not None else None
     if station is not None:
         loaded_station = load_station(station, drivers=plugins.driver_names())

@@ -20,7 +20,7 @@ class LetGo(Exception):
     """Following has ended before the campaign has."""
 
 
-def hand_over(lab: Path, files: dict[str, dict[str, str]], *, simulate: bool, again: bool, locked: Locked) -> str:
+def hand_over(lab: Path, files: dict[str, dict[str, Any]], *, simulate: bool, again: bool, locked: Locked) -> str:
     """Give a checked campaign to the orchestrator that runs in ``lab`` and return the campaign's id.
 
     Parameters
@@ -28,7 +28,7 @@ def hand_over(lab: Path, files: dict[str, dict[str, str]], *, simulate: bool, ag
     lab : Path
         The laboratory folder.
     files : mapping
-        For ``protocol``, ``station`` and ``cells``: at least ``path`` and ``text``.
+        For ``protocol``, ``station`` and ``cells``: at least ``path`` and ``text``, and what else belongs to the text.
     simulate, again : bool
         As the command line says it.
     locked : Locked
@@ -39,7 +39,8 @@ def hand_over(lab: Path, files: dict[str, dict[str, str]], *, simulate: bool, ag
     RefusedByOrchestrator
         It declined.
     """
-    plain = {kind: {"path": file["path"], "text": file["text"]} for kind, file in files.items()}
+    wanted = ("path", "text", "pieces", "values")
+    plain = {kind: {name: file[name] for name in wanted if name in file} for kind, file in files.items()}
     answer = _patient(lab, "begin", locked, files=plain, simulate=simulate, again=again, user=login())
     campaign = str(answer["campaign"])
     joined = "runs there already" if answer["joined"] else "is handed over to it"

@@ -31,6 +31,7 @@ def run_campaign(
     seed: int,
     orchestrator: bool = False,
     again: bool = False,
+    values: Mapping[str, str] | None = None,
 ) -> int:
     """Run a campaign, or have the orchestrator that runs in ``lab`` run it, and return the exit code.
 
@@ -39,12 +40,20 @@ def run_campaign(
     Locked
         An orchestrator runs there and ``orchestrator`` insists on another, or it does not answer.
     """
-    wanted = check_files(protocol, station, cells, begun_in(lab, WallClock()))
+    wanted = check_files(protocol, station, cells, begun_in(lab, WallClock()), values)
     # The journal's library and all that conducts are not loaded for files with a mistake.
     from labctl.cli.running import RunRequest, run
 
     request = RunRequest(
-        lab, protocol, station, cells, simulate=simulate, accelerate=accelerate, seed=seed, again=again
+        lab,
+        protocol,
+        station,
+        cells,
+        simulate=simulate,
+        accelerate=accelerate,
+        seed=seed,
+        again=again,
+        values=values or {},
     )
     try:
         outcome = run(request, wanted, on_progress=_progress, on_begin=_begin, warn=say)
@@ -68,7 +77,7 @@ def _follow(request: RunRequest, locked: Locked) -> int:
         raise UsageError(
             "--accelerate is for an orchestrator of its own, and one runs here already", hint="leave it out"
         ) from locked
-    files = check_files(request.protocol, request.station, request.cells).files()
+    files = check_files(request.protocol, request.station, request.cells, values=request.values).files()
     campaign = hand_over(request.folder, files, simulate=request.simulate, again=request.again, locked=locked)
     try:
         states = follow(request.folder, campaign, _progress)

@@ -54,6 +54,8 @@ class RunRequest:
         Fault proxies in front of the simulators, for tests.
     again : bool
         Begin anew what has ended.
+    values : mapping of str to str
+        What the protocol's parameters are, where not what its file says.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class RunRequest:
     faults: bool = False
     speed: float = 1.0
     again: bool = False
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -141,7 +144,7 @@ def run(
     """
     if wanted is None:
         begun = begun_in(request.folder, WallClock())
-        wanted = check_files(request.protocol, request.station, request.cells, begun)
+        wanted = check_files(request.protocol, request.station, request.cells, begun, request.values)
     checked = wanted
     if request.accelerate and not request.simulate:
         raise UsageError("--accelerate needs --simulate: live instruments can't be hurried")

@@ -60,24 +60,32 @@ class TakenUp:
         return self.asked.cells.model_copy(update={"cells": tuple(together.values())})
 
 
-def check_files(protocol: Path, station: Path, cells: Path, begun: Sequence[CampaignRow] = ()) -> Campaign:
+def check_files(
+    protocol: Path,
+    station: Path,
+    cells: Path,
+    begun: Sequence[CampaignRow] = (),
+    values: Mapping[str, str] | None = None,
+) -> Campaign:
     """Load and check all three files.
 
     Parameters
     ----------
     begun : sequence of CampaignRow
         Campaigns that go on: files that are still theirs were checked when they began, and are not parsed again.
+    values : mapping of str to str, optional
+        What the protocol's parameters are, where not what the file says.
 
     Raises
     ------
     InvalidFile
         With every mistake of all of them.
     """
-    known = _as_begun({"protocol": protocol, "station": station, "cells": cells}, begun)
+    known = None if values else _as_begun({"protocol": protocol, "station": station, "cells": cells}, begun)
     if known is not None:
         return known
     loaded_station = load_station(station, drivers=plugins.driver_names())
-    return _checked(load_protocol(protocol), loaded_station, load_cells(cells))
+    return _checked(load_protocol(protocol, values), loaded_station, load_cells(cells))
 
 
 def begun_in(folder: Path, clock: Clock) -> list[CampaignRow]:
@@ -103,7 +111,7 @@ def _as_begun(paths: Mapping[str, Path], begun: Sequence[CampaignRow]) -> Campai
     return None
 
 
-def check_texts(files: Mapping[str, Mapping[str, str]]) -> Campaign:
+def check_texts(files: Mapping[str, Mapping[str, Any]]) -> Campaign:
     """Do the same with files that a client sends as text.
 
     Raises
@@ -115,13 +123,19 @@ def check_texts(files: Mapping[str, Mapping[str, str]]) -> Campaign:
     """
     try:
         protocol, station, cells = ((files[kind]["text"], files[kind]["path"]) for kind in _KINDS)
+        pieces, values = _more(files["protocol"])
     except (KeyError, TypeError) as error:
         raise UsageError("a campaign is handed in as the text and path of protocol, station and cells") from error
     loaded_station = read_station(*station, drivers=plugins.driver_names())
-    return _checked(read_protocol(*protocol), loaded_station, read_cells(*cells))
+    return _checked(read_protocol(*protocol, pieces=pieces, values=values), loaded_station, read_cells(*cells))
 
 
 _KINDS = ("protocol", "station", "cells")
+
+
+def _more(protocol: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """Give what belongs to a protocol's text: included files, which are not read from the disk, and values."""
+    return dict(protocol.get("pieces", {})), dict(protocol.get("values", {}))
 
 
 def _checked(protocol: Protocol, station: Station, cells: Cells) -> Campaign:
@@ -191,9 +205,10 @@ def frozen(row: CampaignRow) -> Campaign:
     files = row.files
     # A labctl of schema version 1 froze the text alone.
     protocol, station, cells = ((files[kind]["text"], files[kind]["path"], files[kind].get("data")) for kind in _KINDS)
+    pieces, values = _more(files["protocol"])
     return campaigns.make(
         row.campaign,
-        read_protocol(*protocol),
+        read_protocol(*protocol, pieces=pieces, values=values),
         read_station(*station[:2], plugins.driver_names(), station[2]),
         read_cells(*cells),
         row.mode,

@@ -7,8 +7,9 @@ Only what configuration needs is accepted: one document of mappings, lists and p
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Any, Final, NamedTuple
@@ -31,8 +32,8 @@ from labctl.errors import InvalidFile, Mistake
 Path = tuple[str | int, ...]
 
 _LARGEST: Final = 2_000_000  # characters; nobody writes more by hand
-_MOST_VALUES: Final = 100_000  # aliases of aliases could otherwise grow without end
-_DEEPEST: Final = 40
+MOST_VALUES: Final = 100_000  # aliases of aliases could otherwise grow without end
+DEEPEST: Final = 40
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,300}\Z|0o[0-7]{1,300}\Z|0x[0-9a-fA-F]{1,300}\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
@@ -63,13 +64,21 @@ _SYNTAX: Final = (
 
 
 class Place(NamedTuple):
-    """Line and column of a value and of its key, counted from 1, and the value's own text."""
+    """Line and column of a value and of its key, counted from 1, and the value's own text.
+
+    What was put together from several places says more: ``file`` where it is not the document's own, ``note`` for
+    messages, and ``origin`` where the value, but not its key, comes from elsewhere. ``plain`` is text without quotes.
+    """
 
     line: int
     column: int
     key_line: int
     key_column: int
     text: str | None
+    plain: bool = False
+    file: str | None = None
+    note: str = ""
+    origin: Place | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,14 @@ class Document:
         For every key and list item.
     mistakes : tuple of Mistake
         Repeated keys, tags and the like, which :func:`labctl.documents.validate` reports together with its own.
+    remarks : tuple of Mistake
+        What is odd and no mistake.
+    pieces : mapping of str to str
+        Text of the files that this one includes, by their path from its folder.
+    values : mapping of str to str
+        What was said for its parameters beside the file.
+    silenced : frozenset of (file, line, column)
+        Where a mistake is known already, so that none that follows from it is reported.
     """
 
     file: str
@@ -95,11 +112,18 @@ class Document:
     data: dict[str, Any]
     places: Mapping[Path, Place] = field(repr=False)
     mistakes: tuple[Mistake, ...] = ()
+    remarks: tuple[Mistake, ...] = ()
+    pieces: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+    silenced: frozenset[tuple[str, int, int]] = frozenset()
 
     @property
     def sha256(self) -> str:
-        """Hash of the text (UTF-8), by which a frozen copy is recognised."""
-        return hashlib.sha256(self.text.encode()).hexdigest()
+        """Hash of the text (UTF-8) and of all that belongs to it, by which a frozen copy is recognised."""
+        whole = self.text
+        if self.pieces or self.values:
+            whole = json.dumps([self.text, dict(self.pieces), dict(self.values)], sort_keys=True)
+        return hashlib.sha256(whole.encode()).hexdigest()
 
     def place(self, path: Path) -> Place:
         """Where ``path`` stands, or the nearest thing around it that exists."""
@@ -114,9 +138,10 @@ class Document:
     def mistake(self, path: Path, found: str, right: str, *, key: bool = False) -> Mistake:
         """Make a mistake at the value of ``path``, or at its key."""
         place = self.place(path)
-        if key:
-            return Mistake(self.file, place.key_line, place.key_column, found, right)
-        return Mistake(self.file, place.line, place.column, found, right)
+        if place.origin is not None and not key:
+            place = place.origin
+        line, column = (place.key_line, place.key_column) if key else (place.line, place.column)
+        return Mistake(place.file or self.file, line, column, found, right, (place.note,) if place.note else ())
 
 
 @dataclass(slots=True)
@@ -184,24 +209,25 @@ def read(text: str, file: str) -> Document:
     return Document(file, text, _plain(root, (), places, file), places, tuple(mistakes))
 
 
-def known(text: str, file: str, data: Mapping[str, Any]) -> Document:
+def known(text: str, file: str, data: Mapping[str, Any], find: Callable[[], Document] | None = None) -> Document:
     """Give a document whose plain data are known, such as those frozen in the journal with the text.
 
     The text is not read unless somebody asks where something stands: reading YAML takes a second for 500 cells.
+    ``find`` does that, where more is to be done than to read it.
     """
-    return Document(file, text, dict(data), _LatePlaces(text, file))
+    return Document(file, text, dict(data), _LatePlaces(find or (lambda: read(text, file))))
 
 
 class _LatePlaces(Mapping[Path, Place]):
     """The places of everything in a text, found when somebody asks for the first."""
 
-    def __init__(self, text: str, file: str) -> None:
-        self._source = (text, file)
+    def __init__(self, find: Callable[[], Document]) -> None:
+        self._find = find
         self._found: Mapping[Path, Place] | None = None
 
     def _places(self) -> Mapping[Path, Place]:
         if self._found is None:
-            self._found = read(*self._source).places
+            self._found = self._find().places
         return self._found
 
     def __getitem__(self, path: Path) -> Place:
@@ -291,8 +317,8 @@ def _compose(text: str, file: str, mistakes: list[Mistake]) -> _Node | None:
         else:
             _put(open_nodes[-1][0], node, keys, opened, (line, column), file, mistakes)
         if opened:
-            if len(open_nodes) >= _DEEPEST:
-                raise _invalid(file, line, column, f"more than {_DEEPEST} levels deep", "write it flatter")
+            if len(open_nodes) >= DEEPEST:
+                raise _invalid(file, line, column, f"more than {DEEPEST} levels deep", "write it flatter")
             open_nodes.append((node, event.anchor))
             keys.append(None)
     return root
@@ -328,32 +354,32 @@ def _put(
 
 
 def _plain(node: _Node, path: Path, places: dict[Path, Place], file: str) -> Any:
-    if len(places) > _MOST_VALUES:
-        raise _invalid(file, node.line, node.column, f"more than {_MOST_VALUES} values", "write fewer aliases")
-    if len(path) > _DEEPEST:
-        raise _invalid(file, node.line, node.column, f"more than {_DEEPEST} levels deep", "write it flatter")
+    if len(places) > MOST_VALUES:
+        raise _invalid(file, node.line, node.column, f"more than {MOST_VALUES} values", "write fewer aliases")
+    if len(path) > DEEPEST:
+        raise _invalid(file, node.line, node.column, f"more than {DEEPEST} levels deep", "write it flatter")
     if isinstance(node.value, dict):
         mapping: dict[str, Any] = {}
         for name, (key, child) in node.value.items():
             inner = (*path, name)
-            places[inner] = Place(child.line, child.column, key.line, key.column, _text(child))
+            places[inner] = Place(child.line, child.column, key.line, key.column, _text(child), child.plain)
             mapping[name] = _plain(child, inner, places, file)
         return mapping
     if isinstance(node.value, list):
         items = []
         for index, child in enumerate(node.value):
             inner = (*path, index)
-            places[inner] = Place(child.line, child.column, child.line, child.column, _text(child))
+            places[inner] = Place(child.line, child.column, child.line, child.column, _text(child), child.plain)
             items.append(_plain(child, inner, places, file))
         return items
-    return _scalar(node.value) if node.plain else node.value
+    return scalar(node.value) if node.plain else node.value
 
 
 def _text(node: _Node) -> str | None:
     return node.value if isinstance(node.value, str) else None
 
 
-def _scalar(text: str) -> Any:
+def scalar(text: str) -> Any:
     """Resolve a plain value by the core schema of YAML 1.2."""
     if text in _WORDS:
         return _WORDS[text]

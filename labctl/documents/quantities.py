@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from labctl import units
+from labctl.documents.patterns import quantity
 from labctl.documents.validation import describe, expected, suggest
+from labctl.errors import UsageError
 
-_NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+#: The kind of current that is said by the capacity of the cell.
+C_RATE: Final = "C-rate"
+#: Which size of the cell a kind has to be multiplied with; kinds that are not here are absolute.
+SIZE_OF: Final[Mapping[str, str]] = {
+    "current density": "area",
+    "areal capacity": "area",
+    "specific current": "mass",
+    "specific capacity": "mass",
+    C_RATE: "capacity",
+    "ratio": "capacity",
+}
+_RATE: Final = r"([0-9]+(\.[0-9]*)?|\.[0-9]+)?\s*C\s*(/\s*([0-9]+(\.[0-9]*)?|\.[0-9]+))?"
 _EXAMPLES: Final = {
     "voltage": "4.3 V",
     "current": "5 mA",
     "current density": "0.2 mA/cm2",
+    "specific current": "20 mA/g",
+    C_RATE: "0.2C",
     "capacity": "2.6 mAh",
     "areal capacity": "2.6 mAh/cm2",
+    "specific capacity": "150 mAh/g",
     "power": "80 W",
     "resistance": "50 ohm",
     "duration": "12 h",
@@ -27,6 +43,7 @@ _EXAMPLES: Final = {
     "temperature": "40 degC",
     "temperature difference": "0.3 K",
     "area": "1.0 cm2",
+    "mass": "12 mg",
     "ratio": "0.1 %",
     "shift": "250 ppm",
     "angle": "90 deg",
@@ -55,8 +72,11 @@ def _read(value: Any, kinds: tuple[str, ...], words: tuple[str, ...] = ()) -> tu
         raise _refuse(None, kinds, f"{describe(value, None)}, not {_article(kinds[0])}", words)
     if isinstance(value, (int, float)):
         raise _refuse(value, kinds, f"{value} has no unit", words)
+    rate = units.c_rate(value) if C_RATE in kinds else None
+    if rate is not None:
+        return rate, C_RATE
     for kind in kinds:
-        if units.fits(value, kind):
+        if kind != C_RATE and units.fits(value, kind):
             return units.parse(value, kind), kind
     try:
         units.parse(value, kinds[0])
@@ -65,11 +85,15 @@ def _read(value: Any, kinds: tuple[str, ...], words: tuple[str, ...] = ()) -> tu
     raise _refuse(value, kinds, f"'{value}' is not {_article(kinds[0])}", words)
 
 
-def _json(kinds: tuple[str, ...], words: tuple[str, ...] = ()) -> JsonSchemaValue:
+def _json(
+    kinds: tuple[str, ...], words: tuple[str, ...] = (), *, above_zero: bool = False, negative: bool = True
+) -> JsonSchemaValue:
+    with_units = tuple(kind for kind in kinds if kind != C_RATE)
     alternatives = "".join(f"|{word}" for word in words)
+    alternatives += rf"|\s*{_RATE}\s*" if C_RATE in kinds else ""
     return {
         "type": "string",
-        "pattern": rf"^({_NUMBER}\s*[^\s\d.+-].*{alternatives})$",
+        "pattern": f"^(?:{quantity(with_units, above_zero=above_zero, negative=negative)}{alternatives})$",
         "examples": [*(_EXAMPLES[kind] for kind in kinds), *words],
     }
 
@@ -109,17 +133,38 @@ class Quantity:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer text with a unit."""
-        return _json((self.kind,))
+        low = self.above if self.above is not None else self.at_least
+        return _json((self.kind,), above_zero=self.above == 0, negative=low is None or low < 0)
+
+
+class Sizes(Protocol):
+    """What must be known of a cell to say an amount in A or C; None for what nobody said."""
+
+    @property
+    def id(self) -> str:
+        """Name of the cell."""
+
+    @property
+    def area(self) -> float:
+        """Area of the electrode in m2."""
+
+    @property
+    def capacity(self) -> float | None:
+        """Nominal capacity in C."""
+
+    @property
+    def mass(self) -> float | None:
+        """Mass of the active material in kg."""
 
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A quantity that may be absolute or per area of the electrode.
+    """A quantity that may be absolute, or refer to the area, the mass or the capacity of a cell.
 
     Attributes
     ----------
     value : float
-        SI; per m2 where the kind says so.
+        SI; per m2 or per kg where the kind says so; a C-rate in 1/s, a share of the capacity as a fraction.
     kind : str
         Which of the allowed kinds was written, such as ``current`` or ``current density``.
     written : str
@@ -131,13 +176,36 @@ class Amount:
     written: str
 
     @property
-    def per_area(self) -> bool:
-        """Whether it has to be multiplied with an area."""
-        return self.kind in ("current density", "areal capacity")
+    def size(self) -> str | None:
+        """What of a cell it refers to: ``area``, ``mass`` or ``capacity``; None where it is absolute."""
+        return SIZE_OF.get(self.kind)
 
-    def on(self, area: float) -> float:
-        """Give the absolute value for an electrode of ``area`` m2."""
-        return self.value * area if self.per_area else self.value
+    def of(self, cell: Sizes) -> float | None:
+        """Give the size of the cell that it refers to, in SI; 1 where it is absolute, None where nobody said it."""
+        match self.size:
+            case "area":
+                return cell.area
+            case "mass":
+                return cell.mass
+            case "capacity":
+                return cell.capacity
+            case _:
+                return 1.0
+
+    def on(self, cell: Sizes) -> float:
+        """Give the absolute value, in A or C, for a cell.
+
+        Raises
+        ------
+        UsageError
+            The cell does not say the size that it refers to.
+        """
+        size = self.of(cell)
+        if size is None:
+            raise UsageError(
+                f"cell {cell.id}: '{self.written}' needs its {self.size}", hint=f"add '{self.size}' to it in cells.yaml"
+            )
+        return self.value * size
 
 
 @dataclass(frozen=True)
@@ -159,7 +227,7 @@ class AmountOf:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer text with a unit."""
-        return _json(self.kinds)
+        return _json(self.kinds, above_zero=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +266,9 @@ Voltage = Annotated[float, Quantity("voltage")]
 Temperature = Annotated[float, Quantity("temperature")]
 TemperatureDifference = Annotated[float, Quantity("temperature difference", above=0)]
 Duration = Annotated[float, Quantity("duration", above=0)]
+Current = Annotated[float, Quantity("current", above=0)]
+Mass = Annotated[float, Quantity("mass", above=0)]
+Capacity = Annotated[float, Quantity("capacity", above=0)]
 Area = Annotated[float, Quantity("area", above=0)]
 Frequency = Annotated[float, Quantity("frequency", above=0)]
 Power = Annotated[float, Quantity("power", above=0)]

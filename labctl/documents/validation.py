@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, ValidationInfo, model_validator
@@ -13,6 +14,7 @@ from labctl.documents.loading import Document, Path
 from labctl.errors import InvalidFile, Mistake
 
 _M = TypeVar("_M", bound="Model")
+_MOST_NOTES: Final = 3
 _KINDS: Final = {"protocol": "a protocol", "station": "a station file", "cells": "a cells file"}
 
 
@@ -109,7 +111,8 @@ def validate(document: Document, model: type[_M]) -> _M:
     try:
         value = model.model_validate(document.data, context=models)
     except ValidationError as error:
-        mistakes += _mistakes(document, error.errors(include_url=False), models)
+        found = _mistakes(document, error.errors(include_url=False), models)
+        mistakes += [one for one in found if (one.file, one.line, one.column) not in document.silenced]
         raise InvalidFile(in_order(mistakes)) from None
     if mistakes:
         raise InvalidFile(in_order(mistakes))
@@ -117,24 +120,33 @@ def validate(document: Document, model: type[_M]) -> _M:
 
 
 def in_order(mistakes: Collection[Mistake]) -> list[Mistake]:
-    """Sort by place and drop repetitions (an alias shows one mistake twice)."""
-    return sorted(dict.fromkeys(mistakes), key=lambda mistake: (mistake.file, mistake.line, mistake.column))
+    """Sort by place and drop repetitions: an alias shows one mistake twice, and so does what is used twice."""
+    once: dict[Mistake, dict[str, None]] = {}
+    for mistake in mistakes:
+        once.setdefault(replace(mistake, notes=()), {}).update(dict.fromkeys(mistake.notes))
+    merged = (replace(mistake, notes=_some(tuple(notes))) for mistake, notes in once.items())
+    return sorted(merged, key=lambda mistake: (mistake.file, mistake.line, mistake.column))
+
+
+def _some(notes: tuple[str, ...]) -> tuple[str, ...]:
+    return notes if len(notes) <= _MOST_NOTES + 1 else (*notes[:_MOST_NOTES], f"and {len(notes) - _MOST_NOTES} more")
 
 
 def schema(model: type[Model], title: str) -> dict[str, Any]:
     """Give the JSON Schema of a file, for editors."""
-    generated: dict[str, Any] = _without_si_defaults(model.model_json_schema(by_alias=True))
+    generated: dict[str, Any] = _exact(model.model_json_schema(by_alias=True))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated, "title": title}
 
 
-def _without_si_defaults(node: Any) -> Any:
-    """Drop defaults that are SI numbers where the file has text with a unit."""
+def _exact(node: Any) -> Any:
+    """Drop defaults in SI where the file has text with a unit; refuse keys that fit no pattern."""
     if isinstance(node, list):
-        return [_without_si_defaults(item) for item in node]
+        return [_exact(item) for item in node]
     if not isinstance(node, dict):
         return node
     wrong = node.get("type") == "string" and not isinstance(node.get("default", ""), str)
-    return {key: _without_si_defaults(item) for key, item in node.items() if not (wrong and key == "default")}
+    exact = {key: _exact(item) for key, item in node.items() if not (wrong and key == "default")}
+    return {**exact, "additionalProperties": False} if "patternProperties" in exact else exact
 
 
 def _mistakes(document: Document, errors: Sequence[ErrorDetails], models: Mapping[int, type[Model]]) -> list[Mistake]:

@@ -67,11 +67,18 @@ class Campaign:
         return self._by_id[cell]
 
     def files(self) -> dict[str, dict[str, Any]]:
-        """Give the three files as they were read, for freezing: path, text, hash, and the text as plain data."""
-        return {
-            kind: {"path": one.document.file, "text": one.source, "sha256": one.sha256, "data": one.document.data}
-            for kind, one in (("protocol", self.protocol), ("station", self.station), ("cells", self.cells))
-        }
+        """Give the three files as they were read, for freezing: path, text, hash, and the text as plain data.
+
+        A protocol's data are what it has come to; the files that it includes and what was said for its parameters are
+        there besides, where there are any.
+        """
+        files: dict[str, dict[str, Any]] = {}
+        for kind, one in (("protocol", self.protocol), ("station", self.station), ("cells", self.cells)):
+            document = one.document
+            files[kind] = {"path": document.file, "text": one.source, "sha256": one.sha256, "data": document.data}
+            more = {"pieces": dict(document.pieces), "values": dict(document.values)}
+            files[kind] |= {name: what for name, what in more.items() if what}
+        return files
 
     def describe(self) -> dict[str, Any]:
         """``campaign.json`` for the results folder."""
@@ -97,11 +104,11 @@ class Campaign:
 
 
 def make(name: str, protocol: Protocol, station: Station, cells: Cells, mode: str, started: str = "") -> Campaign:
-    """Expand the plan of every cell; cells of one area that are measured alike share theirs."""
-    expanded: dict[tuple[float, tuple[int, ...]], tuple[PlannedOperation, ...]] = {}
+    """Expand the plan of every cell; cells of the same sizes that are measured alike share theirs."""
+    expanded: dict[tuple[object, ...], tuple[PlannedOperation, ...]] = {}
     plans = {}
     for cell in cells.cells:
-        alike = (cell.area, tuple(cell.measure_at))
+        alike = (cell.area, cell.capacity, cell.mass, tuple(cell.measure_at))
         if alike not in expanded:
             expanded[alike] = expand(protocol, cell)
         plans[cell.id] = expanded[alike]

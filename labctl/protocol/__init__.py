@@ -14,10 +14,12 @@ from labctl.protocol.plan import (
     expand,
     measure_problem,
 )
+from labctl.protocol.resolving import Moment
+from labctl.protocol.selection import Selection
 from labctl.protocol.tasks import Handling, Note, Question, Reading
 from labctl.protocol.together import Dynamic, Together
-from labctl.protocol.values import in_cycle
-from labctl.protocol.walk import Block, Placed, blocks, cycles
+from labctl.protocol.values import each, in_cycle
+from labctl.protocol.walk import Block, Placed, blocks, cycles, measured
 
 __all__ = [
     "CONTINUED",
@@ -29,6 +31,7 @@ __all__ = [
     "Handling",
     "Impedance",
     "Kind",
+    "Moment",
     "Note",
     "Placed",
     "PlannedCell",
@@ -36,13 +39,16 @@ __all__ = [
     "Protocol",
     "Question",
     "Reading",
+    "Selection",
     "Together",
     "blocks",
     "cycles",
+    "each",
     "expand",
     "in_cycle",
     "load_protocol",
     "measure_problem",
+    "measured",
     "protocol_schema",
     "read_protocol",
     "shipped",

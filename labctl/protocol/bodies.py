@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from labctl.documents import Duration, Level, LevelOf, Model, Quantity, Temperature
+from labctl.documents import Current as AbsoluteCurrent
+from labctl.documents import Duration, Model, Temperature, Voltage
+from labctl.protocol.values import CutoffOrVoltage, Cycles, DurationPerCycle, Wait
 
-CutoffOrVoltage = Annotated[Level, LevelOf(("upper", "lower"))]
-Wait = Annotated[float, Quantity("duration", at_least=0)]
 #: What a failure leaves the cell in; whether it can be reached is known when the station is.
 OnFailure = Literal["open_circuit", "hold_voltage", "isolate"]
 #: What becomes of a cell that misses a deadline.
@@ -34,9 +34,21 @@ StartWithin = Annotated[
 ]
 
 
+class StepLimits(Model):
+    """Narrower limits of one step; the instrument holds them as it does those of the protocol."""
+
+    voltage: tuple[Voltage, Voltage] | None = Field(
+        default=None, description="Lowest and highest cell voltage.", examples=["[3.0 V, 4.25 V]"]
+    )
+    current: AbsoluteCurrent | None = Field(default=None, description="Largest current, either way.", examples=["2 mA"])
+
+
 class Body(Model):
     """What every step can say."""
 
+    cycles: Cycles | None = Field(
+        default=None, description="Done in these cycles of its 'cycle' only.", examples=["every 5"]
+    )
     temperature: Temperature | None = Field(
         default=None, description="Needs a place whose temperature can be set.", examples=["40 degC"]
     )
@@ -68,10 +80,22 @@ class Body(Model):
         return self.start_within.else_ if isinstance(self.start_within, Deadline) else "continue"
 
 
-class Guarded(Body):
+class Limited(Body):
+    """A step that an instrument's own limits watch over."""
+
+    limits: StepLimits | None = Field(
+        default=None, description="Narrower limits than the protocol's, for this step.", examples=["{current: 2 mA}"]
+    )
+
+
+class Guarded(Limited):
     """A step that its own condition ends, and a guard time if that never comes."""
 
-    at_most: Duration = Field(description="Guard time; a step that it ends has timed out.", examples=["16 h"])
+    at_most: DurationPerCycle | None = Field(
+        default=None,
+        description="Guard time; a step that it ends has timed out. Needed unless a duration ends the step.",
+        examples=["16 h"],
+    )
     on_timeout: Literal["hold", "continue"] = Field(
         default="hold", description="A cell whose step the guard time ended is held, or goes on.", examples=["hold"]
     )

@@ -6,9 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from labctl.documents import Amount, AmountOf, Duration, Model, Name
-from labctl.protocol.bodies import Guarded, UntilVoltage, Wait
-from labctl.protocol.values import Current
+from labctl.documents import Duration, Model, Name
+from labctl.protocol.bodies import Guarded, UntilVoltage
+from labctl.protocol.ends import Until
+from labctl.protocol.values import Capacity, Current, DurationPerCycle, PerCycle, Wait
 
 _Direction = Literal["charge", "discharge"]
 
@@ -28,9 +29,12 @@ class Operando(Guarded):
 
     as_: Name = Field(alias="as", description="Label of the results.", examples=["plating"])
     direction: _Direction = Field(default="charge", description="Which way the current flows.", examples=["charge"])
-    current: Current = Field(description="Magnitude, absolute or per area.", examples=["0.2 mA/cm2"])
-    until: UntilVoltage = Field(description="What ends the current.", examples=["{voltage: upper}"])
-    at_most: Duration = Field(
+    current: PerCycle = Field(
+        description="Magnitude, absolute, per area or per mass, or a C-rate.", examples=["0.2 mA/cm2"]
+    )
+    until: Until = Field(description="What ends the current.", examples=["{voltage: upper}"])
+    at_most: DurationPerCycle | None = Field(
+        default=None,
         description="Guard time of the current; pauses do not count. A step that it ends has timed out.",
         examples=["20 h"],
     )
@@ -49,7 +53,10 @@ class Deis(Guarded):
 
     as_: Name = Field(alias="as", description="Label of the results.", examples=["end-of-discharge"])
     direction: _Direction = Field(description="Which way the direct current flows.", examples=["discharge"])
-    current: Current = Field(description="Direct current, absolute or per area.", examples=["0.05 mA/cm2"])
+    current: Current = Field(
+        description="Direct current, absolute, per area or per mass, or a C-rate.", examples=["0.05 mA/cm2"]
+    )
+    at_most: Duration = Field(description="Guard time; a series that it ends has timed out.", examples=["12 h"])
     until: UntilVoltage = Field(
         description="Mean voltage that ends it; the swing of the alternating current does not count.",
         examples=["{voltage: lower}"],
@@ -64,7 +71,7 @@ class Deis(Guarded):
         examples=[True],
     )
     pause: Wait = Field(default=0.0, description="Direct current alone between two spectra.", examples=["1 min"])
-    capacity: Annotated[Amount, AmountOf(("capacity", "areal capacity"))] | None = Field(
+    capacity: Capacity | None = Field(
         default=None,
         description="What state of charge 1 holds; absent: what the cell's own first charge put in.",
         examples=["2.6 mAh"],

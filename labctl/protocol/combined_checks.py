@@ -8,6 +8,7 @@ from labctl.documents import Document, Path, suggest
 from labctl.errors import Mistake
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.models import Protocol
+from labctl.protocol.resolving import limits_of
 from labctl.protocol.walk import Placed, blocks
 from labctl.units import show
 
@@ -23,7 +24,6 @@ def check_combined(protocol: Protocol, document: Document) -> Iterator[Mistake]:
 
 
 def _operando(protocol: Protocol, step: Placed, body: Operando, document: Document) -> Iterator[Mistake]:
-    yield from _never(step, body, document)
     yield from _known(body.experiment, protocol.experiments, document, (*step.path, "experiment"), "experiment")
     if body.pauses is not None:
         path = (*step.path, "pauses", "experiment")
@@ -47,14 +47,14 @@ def _deis(protocol: Protocol, step: Placed, body: Deis, document: Document) -> I
         found = f"'{body.spectrum}' asks for further sweeps, and the cell does not stand still under a direct current"
         right = "name a spectrum without 'linearity' and 'repeat'; the next of the series shows how far it has moved"
         yield document.mistake((*step.path, "spectrum"), found, right)
-    elif spectrum is not None and body.current.per_area == spectrum.amplitude.per_area:
-        peak, limit = body.current.value + spectrum.amplitude.value, protocol.limits.current
-        if not body.current.per_area and peak > limit:
+    elif spectrum is not None and body.current.kind == spectrum.amplitude.kind:
+        peak, limit = body.current.value + spectrum.amplitude.value, limits_of(protocol.limits, body)[2]
+        if body.current.kind == "current" and peak > limit:
             found = f"direct and alternating current together reach {show(peak, 'mA')}, above the limit"
             yield document.mistake((*step.path, "current"), found, f"stay within {show(limit, 'mA')} in all")
 
 
-def _never(step: Placed, body: Operando | Deis, document: Document) -> Iterator[Mistake]:
+def _never(step: Placed, body: Deis, document: Document) -> Iterator[Mistake]:
     wrong, right = ("lower", "upper") if body.direction == "charge" else ("upper", "lower")
     if body.until.voltage.name == wrong:
         found = f"a {body.direction} never ends at the {wrong} cut-off"

@@ -9,7 +9,6 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 from labctl.documents import (
     Amount,
     AmountOf,
-    Duration,
     FileModel,
     Frequency,
     Level,
@@ -23,9 +22,10 @@ from labctl.documents import (
     expected,
     suggest,
 )
-from labctl.protocol.bodies import Body, CutoffOrVoltage, Guarded, UntilVoltage, Wait
+from labctl.protocol.bodies import Body, Guarded, Limited
 from labctl.protocol.combined import DeisStep, OperandoStep
 from labctl.protocol.conditions import Expression, ExpressionText
+from labctl.protocol.ends import Until
 from labctl.protocol.experiments import Experiment
 from labctl.protocol.handwork import (
     AssembleStep,
@@ -36,7 +36,7 @@ from labctl.protocol.handwork import (
     TemperatureStep,
 )
 from labctl.protocol.parallel import ParallelStep
-from labctl.protocol.values import Current, PerCycle
+from labctl.protocol.values import Cycles, DurationPerCycle, PerCycle, VoltagePerCycle, Wait
 
 _Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 _CurrentLimit = Annotated[float, Quantity("current", above=0)]
@@ -65,9 +65,7 @@ class Limits(Model):
 class Measure(Model):
     """Which cycles are measured, and whether a measured cell goes on."""
 
-    cycles: Annotated[tuple[_Whole, ...], Field(min_length=1)] = Field(
-        description="Cycles in which 'when_measured' is done.", examples=["[1, 15, 30]"]
-    )
+    cycles: Cycles = Field(description="Cycles in which 'when_measured' is done.", examples=["[1, 15, 30]"])
     then: Literal["end", "continue"] = Field(
         default="end", description="A measured cell ends, or goes on with every later result flagged."
     )
@@ -76,18 +74,23 @@ class Measure(Model):
     )
 
 
-class Rest(Body):
+_Label = Annotated[Name | None, Field(alias="as", description="Label of the result.", examples=["formation"])]
+
+
+class Rest(Limited):
     """Open circuit for a while."""
 
-    duration: Duration = Field(description="How long.", examples=["12 h"])
+    as_: _Label = None
+    duration: DurationPerCycle = Field(description="How long.", examples=["12 h"])
 
 
 class _ConstantCurrent(Guarded):
+    as_: _Label = None
     current: PerCycle = Field(
-        description="Magnitude, absolute or per area, one for all cycles or by span of cycles.",
+        description="Magnitude, absolute, per area or per mass, or a C-rate; one for all cycles or by cycle.",
         examples=["0.2 mA/cm2"],
     )
-    until: UntilVoltage = Field(description="What ends the step.", examples=["{voltage: upper}"])
+    until: Until = Field(description="What ends the step.", examples=["{voltage: upper}"])
 
 
 class Charge(_ConstantCurrent):
@@ -101,23 +104,21 @@ class Discharge(_ConstantCurrent):
 class CurrentLimit(Model):
     """Limit of the current while a voltage is held."""
 
-    current: Current = Field(description="Largest current, absolute or per area.", examples=["3 mA"])
-
-
-class UntilCurrent(Model):
-    """End of a hold."""
-
-    current: Current = Field(description="The hold ends when the current has fallen to this.", examples=["1 uA"])
-    for_: Wait = Field(default=0.0, alias="for", description="For so long without a break.", examples=["60 s"])
+    current: PerCycle = Field(
+        description="Largest current, absolute, per area or per mass, or a C-rate.", examples=["3 mA"]
+    )
 
 
 class Hold(Guarded):
     """Constant voltage until the current has died away."""
 
-    voltage: CutoffOrVoltage = Field(description="Voltage to hold.", examples=["lower"])
+    as_: _Label = None
+    voltage: VoltagePerCycle = Field(description="Voltage to hold.", examples=["lower"])
     limit: CurrentLimit = Field(description="Limit while holding.", examples=["{current: 3 mA}"])
-    until: UntilCurrent = Field(description="What ends the hold.", examples=["{current: 1 uA, for: 60 s}"])
-    at_most: Duration = Field(description="Guard time; a leaking cell never ends by current.", examples=["24 h"])
+    until: Until = Field(description="What ends the hold.", examples=["{current: 1 uA, for: 60 s}"])
+    at_most: DurationPerCycle | None = Field(
+        default=None, description="Guard time; a leaking cell never ends by current.", examples=["24 h"]
+    )
 
 
 class Nmr(Body):
@@ -127,7 +128,7 @@ class Nmr(Body):
     experiment: str = Field(description="Name under 'experiments'.", examples=["metal"])
 
 
-class Eis(Body):
+class Eis(Limited):
     """One impedance spectrum."""
 
     as_: Name = Field(alias="as", description="Label of the result.", examples=["charged"])

@@ -11,19 +11,20 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal, Protocol
 
-from labctl.documents import Amount
 from labctl.errors import UsageError
 from labctl.protocol import models
 from labctl.protocol.acquisition import Acquisition, acquisition_of, nutation_of, recovery_of
-from labctl.protocol.bodies import Guarded, Late, OnFailure
+from labctl.protocol.bodies import Body, Guarded, Late, OnFailure
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.handwork import BY_HAND, Mark, Pause, TemperatureTo
 from labctl.protocol.nesting import Condition, key_of, of_cycle, unrolled
+from labctl.protocol.resolving import Ends, Moment, limits_of
 from labctl.protocol.tasks import Task, task_of
 from labctl.protocol.together import Dynamic, Together, dynamic, together
-from labctl.protocol.values import PerCycle, in_cycle
-from labctl.protocol.walk import Placed, blocks
+from labctl.protocol.walk import Placed, blocks, measured
 
+#: So many cycles are named one by one in a message.
+_MOST_NAMED: Final = 12
 #: On every operation in a later cycle than one in which the cell was stripped by a hold.
 CONTINUED: Final = "continued after hold"
 
@@ -49,7 +50,7 @@ class Kind(StrEnum):
 
 
 class PlannedCell(Protocol):
-    """What a plan must know of a cell: its id, electrode area in m2, and in which cycles it is measured."""
+    """What a plan must know of a cell: its id, its sizes, and in which cycles it is measured."""
 
     @property
     def id(self) -> str:
@@ -58,6 +59,14 @@ class PlannedCell(Protocol):
     @property
     def area(self) -> float:
         """Electrode area in m2."""
+
+    @property
+    def capacity(self) -> float | None:
+        """Nominal capacity in C, None where nobody said it."""
+
+    @property
+    def mass(self) -> float | None:
+        """Mass of the active material in kg, None where nobody said it."""
 
     @property
     def measure_at(self) -> Sequence[int]:
@@ -79,11 +88,15 @@ class Cycling:
     end_current_for : float
         Seconds that the current must stay below ``end_current``.
     duration : float or None
-        Length of a rest in s.
+        Length of a rest in s, or the time that ends another step.
     discharging : bool
         For a hold: which way the current is expected to flow.
     voltage_min, voltage_max, current_max : float
-        The protocol's limits, V and A.
+        The step's limits, V and A.
+    end_capacity : float or None
+        C (magnitude) passed since the step began that end it.
+    end_together : bool
+        Whether all ends must be true; otherwise the first one ends the step.
     """
 
     current: float
@@ -96,6 +109,8 @@ class Cycling:
     voltage_min: float
     voltage_max: float
     current_max: float
+    end_capacity: float | None = None
+    end_together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +230,7 @@ def measured_cycles(protocol: models.Protocol, cell: PlannedCell) -> tuple[int, 
         raise UsageError(f"cell {cell.id}: {problem[0]}", hint=problem[1])
     if protocol.measure is None:
         return ()
-    return tuple(sorted(cell.measure_at or protocol.measure.cycles))
+    return tuple(sorted(cell.measure_at or measured(protocol)))
 
 
 def measure_problem(protocol: models.Protocol, measure_at: Sequence[int]) -> tuple[str, str] | None:
@@ -223,11 +238,12 @@ def measure_problem(protocol: models.Protocol, measure_at: Sequence[int]) -> tup
     measure = protocol.measure
     if measure is None:
         return ("the protocol measures no cycle", "leave 'measure_at' out") if measure_at else None
-    choices = ", ".join(str(cycle) for cycle in measure.cycles)
-    wrong = [cycle for cycle in measure_at if cycle not in measure.cycles]
+    known = measured(protocol)
+    choices = ", ".join(map(str, known)) if len(known) <= _MOST_NAMED else f"'{measure.cycles.written}'"
+    wrong = [cycle for cycle in measure_at if cycle not in known]
     if wrong:
         return f"the protocol does not measure cycle {wrong[0]}", f"choose from {choices}"
-    if not measure_at and measure.then == "end" and len(measure.cycles) > 1:
+    if not measure_at and measure.then == "end" and len(known) > 1:
         return "'measure_at' is missing: a measured cell ends", f"say at which cycle, 'measure_at: [...]', of {choices}"
     return None
 
@@ -243,18 +259,24 @@ def expand(protocol: models.Protocol, cell: PlannedCell) -> tuple[PlannedOperati
     UsageError
         Cell and protocol contradict each other on what is measured.
     """
-    measured = measured_cycles(protocol, cell)
-    last = measured[-1] if measured and protocol.measure and protocol.measure.then == "end" else None
-    plan = _Plan(protocol, cell.area)
+    chosen = measured_cycles(protocol, cell)
+    last = chosen[-1] if chosen and protocol.measure and protocol.measure.then == "end" else None
+    looked_at = frozenset(chosen)
+    plan = _Plan(protocol, cell)
     after: str | None = None
     for block in blocks(protocol):
         if block.repeated:
             after = key_of(block.path) if block.until is not None else None
         for cycle in range(block.first, block.last + 1):
-            steps = [step for step in block.steps if not step.measured or cycle in measured]
+            due = [
+                step
+                for step in block.steps
+                if (not step.measured or cycle in looked_at) and step.done_in(cycle, block.last)
+            ]
             turn = of_cycle(block.path, cycle, block.first, block.until)
-            for step, turns, conditions in unrolled(steps, cycle, turn):
-                plan.add(step, cycle, turns, conditions, None if block.repeated else after)
+            for step, turns, conditions in unrolled(due, cycle, turn):
+                plan.at(cycle, block.last, turns)
+                plan.add(step, cycle, conditions, None if block.repeated else after)
             if last is not None and cycle == last:
                 return tuple(plan.operations)
     return tuple(plan.operations)
@@ -263,19 +285,22 @@ def expand(protocol: models.Protocol, cell: PlannedCell) -> tuple[PlannedOperati
 class _Plan:
     """The operations so far, and what later ones depend on."""
 
-    def __init__(self, protocol: models.Protocol, area: float) -> None:
+    def __init__(self, protocol: models.Protocol, cell: PlannedCell) -> None:
         self.operations: list[PlannedOperation] = []
         self._protocol = protocol
-        self._area = area
+        self._cell = cell
+        self._now = Moment(protocol, cell, 0, 0)
         self._discharging = False
         self._stripped_in: int | None = None
         self._seen: set[tuple[str, int]] = set()
         self._turns = ""
 
-    def add(
-        self, step: Placed, cycle: int, turns: str, conditions: tuple[Condition, ...], after: str | None = None
-    ) -> None:
+    def at(self, cycle: int, last: int, turns: str) -> None:
+        """Go on in this cycle of a block that ends with ``last``, and in these turns of its repeats."""
+        self._now = Moment(self._protocol, self._cell, cycle, last)
         self._turns = turns
+
+    def add(self, step: Placed, cycle: int, conditions: tuple[Condition, ...], after: str | None) -> None:
         for operation in self._of(step, cycle):
             flagged = self._stripped_in is not None and cycle > self._stripped_in
             flags = (CONTINUED,) if flagged else ()
@@ -284,25 +309,25 @@ class _Plan:
             self._stripped_in = cycle if self._stripped_in is None else self._stripped_in
 
     def _of(self, step: Placed, cycle: int) -> Iterator[PlannedOperation]:
-        body = step.body
+        body, now = step.body, self._now
         if isinstance(body, models.Nmr):
             yield from self._nmr(body, step, cycle)
         elif isinstance(body, models.Eis):
-            parameters = self._impedance(body.spectrum)
+            parameters = self._impedance(body.spectrum, body)
             yield self._operation(Kind.EIS, step, cycle, body.as_, parameters, expected=parameters.duration)
         elif isinstance(body, Operando):
-            yield self._operation(
-                Kind.OPERANDO, step, cycle, body.as_, self._together(body, step, cycle), at_most=body.at_most
-            )
+            flowing = self._together(body, step, cycle)
+            guard = self._guard(body, flowing.cycling.duration)
+            yield self._operation(Kind.OPERANDO, step, cycle, body.as_, flowing, at_most=guard)
         elif isinstance(body, Deis):
             series = self._dynamic(body)
             expected = None if body.keep_on else series.duration
             yield self._operation(Kind.DEIS, step, cycle, body.as_, series, at_most=body.at_most, expected=expected)
         elif isinstance(body, models.Rest):
-            resting = self._cycling(duration=body.duration)
-            yield self._operation(Kind.REST, step, cycle, None, resting, expected=body.duration)
+            resting = self._cycling(body, Ends(duration=now.now(body.duration)))
+            yield self._operation(Kind.REST, step, cycle, body.as_, resting, expected=resting.duration)
         elif isinstance(body, TemperatureTo):
-            resting = self._cycling(duration=body.soak)
+            resting = self._cycling(body, Ends(duration=body.soak))
             warm = self._operation(Kind.REST, step, cycle, None, resting, expected=body.soak)
             yield replace(warm, soak=0.0)
         elif isinstance(body, BY_HAND):
@@ -310,20 +335,21 @@ class _Plan:
             takes = 0.0 if isinstance(body, Mark) else None
             yield self._operation(Kind(step.kind), step, cycle, body.as_, task_of(body), at_most=most, expected=takes)
         elif isinstance(body, models.Hold):
-            holding = self._cycling(
-                current=body.limit.current.on(self._area),
-                voltage=self._protocol.volts(body.voltage),
-                end_current=body.until.current.on(self._area),
-                end_current_for=body.until.for_,
-            )
-            yield self._operation(Kind.HOLD, step, cycle, None, holding, at_most=body.at_most)
+            ends, volts = now.ends(body.until), now.volts(body.voltage)
+            holding = self._cycling(body, ends, current=now.amount(body.limit.current), voltage=volts)
+            guard = self._guard(body, ends.duration)
+            yield self._operation(Kind.HOLD, step, cycle, body.as_, holding, at_most=guard)
         else:
             kind = Kind.CHARGE if isinstance(body, models.Charge) else Kind.DISCHARGE
             self._discharging = kind is Kind.DISCHARGE
-            flowing = self._cycling(
-                current=self._current(body.current, cycle), end_voltage=self._protocol.volts(body.until.voltage)
-            )
-            yield self._operation(kind, step, cycle, None, flowing, at_most=body.at_most)
+            ends = now.ends(body.until)
+            steady = self._cycling(body, ends, current=now.amount(body.current))
+            guard = self._guard(body, ends.duration)
+            yield self._operation(kind, step, cycle, body.as_, steady, at_most=guard)
+
+    def _guard(self, body: Guarded, duration: float | None) -> float | None:
+        """Give the guard time: what is said, or else the time that ends the step anyway."""
+        return self._now.now(body.at_most) if body.at_most is not None else duration
 
     def _operation(
         self,
@@ -355,34 +381,23 @@ class _Plan:
             temperature_limits=self._protocol.limits.temperature,
         )
 
-    def _current(self, current: PerCycle, cycle: int) -> float:
-        amount: Amount | None = in_cycle(current, cycle)
-        if amount is None:
-            raise UsageError(f"the protocol gives no current for cycle {cycle}")
-        return amount.on(self._area)
-
     def _cycling(
-        self,
-        *,
-        current: float = 0.0,
-        voltage: float | None = None,
-        end_voltage: float | None = None,
-        end_current: float | None = None,
-        end_current_for: float = 0.0,
-        duration: float | None = None,
+        self, body: Body | TemperatureTo, ends: Ends, *, current: float = 0.0, voltage: float | None = None
     ) -> Cycling:
-        limits = self._protocol.limits
+        lowest, highest, largest = limits_of(self._protocol.limits, body)
         return Cycling(
             current=current,
             voltage=voltage,
-            end_voltage=end_voltage,
-            end_current=end_current,
-            end_current_for=end_current_for,
-            duration=duration,
+            end_voltage=ends.voltage,
+            end_current=ends.current,
+            end_current_for=ends.current_for,
+            duration=ends.duration,
             discharging=self._discharging and voltage is not None,
-            voltage_min=limits.voltage[0],
-            voltage_max=limits.voltage[1],
-            current_max=limits.current,
+            voltage_min=lowest,
+            voltage_max=highest,
+            current_max=largest,
+            end_capacity=ends.capacity,
+            end_together=ends.together,
         )
 
     def _nmr(self, body: models.Nmr, step: Placed, cycle: int) -> Iterator[PlannedOperation]:
@@ -414,18 +429,18 @@ class _Plan:
             # A cell under current does not wait for a nutation series.
             return replace(found, pulse="nominal") if found.pulse == "calibrate" else found
 
-        flowing = self._cycling(
-            current=body.current.on(self._area), end_voltage=self._protocol.volts(body.until.voltage)
-        )
+        flowing = self._cycling(body, self._now.ends(body.until), current=self._now.amount(body.current))
         return together(body, flowing, acquisition)
 
     def _dynamic(self, body: Deis) -> Dynamic:
         self._discharging = body.direction == "discharge"
         volts = self._protocol.volts(body.until.voltage)
-        return dynamic(body, self._impedance(body.spectrum), self._area, volts, self._protocol.limits.current)
+        sweep = self._impedance(body.spectrum, body)
+        return dynamic(body, sweep, self._cell, volts, limits_of(self._protocol.limits, body)[2])
 
-    def _impedance(self, name: str) -> Impedance:
+    def _impedance(self, name: str, body: Body) -> Impedance:
         spectrum = self._protocol.spectra[name]
+        lowest, highest, _ = limits_of(self._protocol.limits, body)
         return Impedance(
             spectrum=name,
             control=spectrum.control,
@@ -433,10 +448,10 @@ class _Plan:
             frequency_end=spectrum.frequency[1],
             points_per_decade=spectrum.points_per_decade,
             periods=spectrum.periods,
-            amplitude=spectrum.amplitude.on(self._area),
+            amplitude=spectrum.amplitude.on(self._cell),
             rest_before=spectrum.rest_before,
-            voltage_min=self._protocol.limits.voltage[0],
-            voltage_max=self._protocol.limits.voltage[1],
+            voltage_min=lowest,
+            voltage_max=highest,
             points_per_decade_low=spectrum.points_per_decade_low,
             periods_low=spectrum.periods_low,
             linearity=spectrum.linearity,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from labctl.documents import Sizes
     from labctl.protocol.acquisition import Acquisition
     from labctl.protocol.combined import Deis, Operando
     from labctl.protocol.plan import Cycling, Impedance
@@ -111,18 +112,18 @@ def together(body: Operando, cycling: Cycling, acquisition: Callable[[str], Acqu
     )
 
 
-def dynamic(body: Deis, sweep: Impedance, area: float, cutoff: float, current_max: float) -> Dynamic:
-    """Resolve a ``deis`` step for an electrode of ``area`` m2."""
+def dynamic(body: Deis, sweep: Impedance, cell: Sizes, cutoff: float, current_max: float) -> Dynamic:
+    """Resolve a ``deis`` step for a cell."""
     return Dynamic(
         sweep=sweep,
         sweep_duration=sweep.duration - sweep.rest_before,
-        current=body.current.on(area),
+        current=body.current.on(cell),
         discharging=body.direction == "discharge",
         cutoff=cutoff,
         count=body.count,
         keep_on=body.keep_on,
         at_most=body.at_most,
         pause=body.pause,
-        capacity=body.capacity.on(area) if body.capacity is not None else None,
+        capacity=body.capacity.on(cell) if body.capacity is not None else None,
         current_max=current_max,
     )

@@ -1,70 +1,70 @@
-"""Values that only protocols have: spans of cycles, and currents that change from cycle to cycle."""
+"""Values that only protocols have: currents by any size of the cell, and values that change from cycle to cycle."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Discriminator, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag
-from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic import Discriminator, Tag
 
-from labctl.documents import Amount, AmountOf, expected
+from labctl.documents import C_RATE, Amount, AmountOf, Duration, Level, LevelOf, Quantity
+from labctl.protocol.selection import Selection, SelectionOf
 
-_SPAN: Final = re.compile(r"([0-9]{1,6})(?:(-)([0-9]{1,6})?)?\Z")
-_RIGHT: Final = "write '1-2', '3-' (and all that follow) or '5'"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Cycles from ``first`` to ``last``, both included; ``last`` is None for all that follow."""
-
-    first: int
-    last: int | None
-    written: str
-
-    def __contains__(self, cycle: int) -> bool:
-        return self.first <= cycle and (self.last is None or cycle <= self.last)
-
-
-@dataclass(frozen=True)
-class _SpanText:
-    @staticmethod
-    def read(value: Any) -> Span:
-        match = _SPAN.match(str(value))
-        if match is None:
-            raise expected(f"'{value}' is no span of cycles", _RIGHT)
-        first = int(match[1])
-        last = int(match[3]) if match[3] else None if match[2] else first
-        if first < 1 or (last is not None and last < first):
-            raise expected(f"the span '{value}' runs backwards or from 0", _RIGHT)
-        return Span(first, last, str(value))
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self.read)
-
-    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "string", "pattern": "^[0-9]+(-[0-9]*)?$"}
+_T = TypeVar("_T")
 
 
 def _shape(value: Any) -> str:
     return "by cycle" if isinstance(value, Mapping) else "one"
 
 
-#: Absolute, or per area of the electrode.
-Current = Annotated[Amount, AmountOf(("current density", "current"))]
-CurrentByCycle = dict[Annotated[Span, _SpanText()], Current]
-#: One current for all cycles, or ``{1-2: 0.2 mA/cm2, 3-: 0.4 mA/cm2}``.
+_Key = Annotated[Selection, SelectionOf(key=True)]
+#: A time that may be none.
+Wait = Annotated[float, Quantity("duration", at_least=0)]
+#: Some of the cycles of what it stands in.
+Cycles = Annotated[Selection, SelectionOf()]
+
+#: Absolute, per area of the electrode, per mass of active material, or a C-rate of the cell's nominal capacity.
+Current = Annotated[Amount, AmountOf(("current density", "current", "specific current", C_RATE))]
+#: Absolute, per area, per mass, or a share of the cell's nominal capacity.
+Capacity = Annotated[Amount, AmountOf(("capacity", "areal capacity", "specific capacity", "ratio"))]
+#: A voltage by number or by the name of a cut-off.
+CutoffOrVoltage = Annotated[Level, LevelOf(("upper", "lower"))]
+
+#: One value for all cycles, or one for each of some: ``{1-2: 0.2 mA/cm2, 3-: 0.4 mA/cm2}``.
 PerCycle = Annotated[
-    Annotated[Current, Tag("one")] | Annotated[CurrentByCycle, Tag("by cycle")],
+    Annotated[Current, Tag("one")] | Annotated[dict[_Key, Current], Tag("by cycle")],
+    Discriminator(_shape),
+]
+CapacityPerCycle = Annotated[
+    Annotated[Capacity, Tag("one")] | Annotated[dict[_Key, Capacity], Tag("by cycle")],
+    Discriminator(_shape),
+]
+VoltagePerCycle = Annotated[
+    Annotated[CutoffOrVoltage, Tag("one")] | Annotated[dict[_Key, CutoffOrVoltage], Tag("by cycle")],
+    Discriminator(_shape),
+]
+DurationPerCycle = Annotated[
+    Annotated[Duration, Tag("one")] | Annotated[dict[_Key, Duration], Tag("by cycle")],
     Discriminator(_shape),
 ]
 
 
-def in_cycle(value: Amount | Mapping[Span, Amount], cycle: int) -> Amount | None:
-    """Give the current of a cycle, ``None`` if no span covers it."""
-    if isinstance(value, Amount):
+def in_cycle(value: _T | Mapping[Selection, _T], cycle: int, last: int) -> _T | None:
+    """Give the value of a cycle, ``None`` if no selection covers it; ``last`` is the last cycle of the step's block."""
+    if not isinstance(value, Mapping):
         return value
-    return next((amount for span, amount in value.items() if cycle in span), None)
+    others: _T | None = None
+    for selection, one in value.items():
+        if selection.others:
+            others = one
+        elif selection.includes(cycle, last):
+            return one
+    return others
+
+
+def each(value: _T | Mapping[Selection, _T]) -> Iterator[tuple[tuple[str, ...], _T]]:
+    """Give every value, with the key under which it stands, if it has one."""
+    if isinstance(value, Mapping):
+        yield from (((selection.written,), one) for selection, one in value.items())
+    else:
+        yield (), value

@@ -78,6 +78,10 @@ class Placed:
     measured: bool
     within: tuple[Around, ...] = ()
 
+    def done_in(self, cycle: int, last: int) -> bool:
+        """Whether its ``cycles`` name a cycle of the block whose ``last`` cycle this is."""
+        return self.body.cycles is None or self.body.cycles.includes(cycle, last)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -124,6 +128,11 @@ def blocks(protocol: Protocol) -> tuple[Block, ...]:
 def cycles(protocol: Protocol) -> int:
     """How many cycles the protocol has."""
     return max((block.last for block in blocks(protocol)), default=0)
+
+
+def measured(protocol: Protocol) -> tuple[int, ...]:
+    """Give the cycles that ``measure`` names, in order."""
+    return protocol.measure.cycles.cycles(1, cycles(protocol)) if protocol.measure is not None else ()
 
 
 def _flat(

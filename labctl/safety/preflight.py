@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 from labctl.documents import Path, in_order, suggest
 from labctl.errors import Mistake
-from labctl.protocol import Protocol, measure_problem
+from labctl.protocol import Protocol, measure_problem, measured
 from labctl.safety.endless import check_people, check_slots
-from labctl.safety.reachable import check_abilities, check_envelopes, check_outcomes, step_amounts
+from labctl.safety.reachable import check_abilities, check_envelopes, check_outcomes
+from labctl.safety.sizes import check_currents, check_sizes
 from labctl.safety.ways import OPERANDO, ROLE_OF, Ways, reaches, steps_of
 from labctl.station import Cells, Station
 from labctl.units import show
@@ -44,7 +45,8 @@ def check(
     """
     wiring = list(_wiring(station, roles))
     homes = list(_homes(protocol, station, cells, roles))
-    found = [*wiring, *homes, *_measured(protocol, cells), *_currents(protocol, cells)]
+    sizes = list(check_sizes(protocol, cells))
+    found = [*wiring, *homes, *_measured(protocol, cells), *(sizes or check_currents(protocol, cells))]
     if wiring:
         return in_order(found)
     impossible = list(_possible(protocol, station, roles))
@@ -57,7 +59,8 @@ def check(
         found += check_outcomes(protocol, cells, ways, capabilities or {})
         if capabilities is not None:
             found += check_abilities(protocol, cells, ways, capabilities)
-        found += check_envelopes(protocol, station, cells, ways)
+        if not sizes:
+            found += check_envelopes(protocol, station, cells, ways)
     return in_order(found)
 
 
@@ -113,7 +116,7 @@ def _measured(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
         problem = measure_problem(protocol, cell.measure_at)
         if problem is None:
             continue
-        cycles = protocol.measure.cycles if protocol.measure is not None else ()
+        cycles = measured(protocol)
         wrong = next((at for at, cycle in enumerate(cell.measure_at) if cycle not in cycles), None)
         path: Path = ("cells", index) if wrong is None else ("cells", index, "measure_at", wrong)
         yield cells.document.mistake(path, *problem)
@@ -149,29 +152,3 @@ _WHAT_TO_ADD: Mapping[str, str] = {
     "potentiostat": "give a place of the station 'leads' of a potentiostat, or leave the step out",
     OPERANDO: "give the spectrometer's place 'leads' of a cycler, such as 'leads: {maccor: 17}', or leave the step out",
 }
-
-
-def _currents(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
-    """Find currents per area that are above the limit on these cells.
-
-    Where all cells are beyond it the current is reported, otherwise the area of each cell that is.
-    """
-    limit = protocol.limits.current
-    asked = (pair for step in steps_of(protocol) for pair in step_amounts(protocol, step))
-    per_area = [(path, amount) for path, amount in asked if amount.per_area]
-    densities = sorted(per_area, key=lambda one: one[1].value, reverse=True)
-    if not densities:
-        return
-    path, worst = densities[0]
-    beyond = [index for index, cell in enumerate(cells.cells) if worst.on(cell.area) > limit * (1 + 1e-9)]
-
-    def what(area: float) -> str:
-        return f"{worst.written} on {show(area, 'cm2')} is {show(worst.on(area), 'mA')}"
-
-    if len(beyond) == len(cells.cells) and len(cells.cells) > 1:
-        found = f"{what(cells.cells[0].area)}, above the limit {show(limit, 'mA')}"
-        yield protocol.document.mistake(path, found, "write a smaller current, or raise 'limits'")
-        return
-    for index in beyond:
-        found = f"{what(cells.cells[index].area)}, above the protocol's limit {show(limit, 'mA')}"
-        yield cells.document.mistake(("cells", index, "area"), found, "check the area, the current and the limit")

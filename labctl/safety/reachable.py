@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from labctl.documents import Amount, Path
+from labctl.documents import Level, Path
 from labctl.errors import Mistake
 from labctl.instruments import SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
-from labctl.protocol import Placed, Protocol
+from labctl.protocol import Placed, Protocol, each
 from labctl.protocol.combined import Deis, Operando
-from labctl.protocol.models import Charge, Discharge, Eis, Hold
+from labctl.protocol.cycle_checks import values_of
+from labctl.protocol.models import Eis
+from labctl.safety.sizes import currents_of
 from labctl.safety.ways import Way, Ways, steps_of
 from labctl.station import Cells, Station
 from labctl.units import show
@@ -87,8 +89,8 @@ def check_envelopes(protocol: Protocol, station: Station, cells: Cells, ways: Wa
     for step in steps_of(protocol):
         possible = ways.from_homes(step, cells)
         names = list(dict.fromkeys(way.instrument for way in possible))
-        for path, amount in _currents(protocol, step):
-            asked = max(amount.on(cell.area) for cell in cells.cells)
+        for path, amount, _ in currents_of(protocol, step):
+            asked = max(amount.on(cell) for cell in cells.cells)
             allowed = [_current(station, name) for name in names]
             if allowed and all(limit is not None and asked > limit * (1 + 1e-9) for limit in allowed):
                 most = max(limit for limit in allowed if limit is not None)
@@ -144,42 +146,10 @@ def _voltage(station: Station, instrument: str) -> tuple[float, float] | None:
     return limits.voltage if limits is not None else None
 
 
-def _currents(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, Amount]]:
-    return ((path, amount) for path, amount in step_amounts(protocol, step) if amount.kind != "voltage")
-
-
-def step_amounts(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, Amount]]:
-    """Give the currents, and the amplitude of a spectrum, that a step asks for, each where it stands in the file."""
-    match step.body:
-        case Charge(current=current) | Discharge(current=current):
-            if isinstance(current, Amount):
-                yield (*step.path, "current"), current
-            else:
-                for span, amount in current.items():
-                    yield (*step.path, "current", span.written), amount
-        case Hold(limit=limit):
-            yield (*step.path, "limit", "current"), limit.current
-        case Operando(current=amount):
-            yield (*step.path, "current"), amount
-        case Deis(current=amount, spectrum=name):
-            amplitude = protocol.spectra[name].amplitude
-            yield (*step.path, "current"), _together(amount, amplitude)
-            yield ("spectra", name, "amplitude"), amplitude
-        case Eis(spectrum=name):
-            yield ("spectra", name, "amplitude"), protocol.spectra[name].amplitude
-
-
-def _together(direct: Amount, alternating: Amount) -> Amount:
-    """Give the peak of two currents at once, where they are of the same kind."""
-    if direct.kind != alternating.kind:
-        return direct
-    both = f"{direct.written} and an amplitude of {alternating.written}"
-    return Amount(direct.value + alternating.value, direct.kind, both)
-
-
 def _voltages(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, float]]:
-    match step.body:
-        case Charge(until=until) | Discharge(until=until) | Operando(until=until) | Deis(until=until):
-            yield (*step.path, "until", "voltage"), protocol.volts(until.voltage)
-        case Hold(voltage=voltage):
-            yield (*step.path, "voltage"), protocol.volts(voltage)
+    for path, value, _, _ in values_of(step):
+        for key, one in each(value):
+            if isinstance(one, Level):
+                yield (*step.path, *path, *key), protocol.volts(one)
+    if isinstance(step.body, Deis):
+        yield (*step.path, "until", "voltage"), protocol.volts(step.body.until.voltage)

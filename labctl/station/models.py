@@ -18,7 +18,20 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from labctl.documents import Area, FileModel, Model, Name, Numbers, Quantity, Ratio, Text, Word, expected
+from labctl.documents import (
+    Area,
+    Capacity,
+    FileModel,
+    Mass,
+    Model,
+    Name,
+    Numbers,
+    Quantity,
+    Ratio,
+    Text,
+    Word,
+    expected,
+)
 from labctl.instruments import SwitchedLead
 from labctl.station.delivery import DeliveryEntry, ToCore
 from labctl.station.hours import WorkingHours
@@ -279,6 +292,12 @@ class Cell(Model):
     barcode: _Barcode = Field(description="What is scanned when the cell is moved.", examples=["B0001"])
     group: Name = Field(description="Cells of one group are replicates.", examples=["bare"])
     area: Area = Field(description="Area of the electrode.", examples=["1.0 cm2"])
+    capacity: Capacity | None = Field(
+        default=None, description="Nominal capacity, to which C-rates refer.", examples=["2.62 mAh"]
+    )
+    mass: Mass | None = Field(
+        default=None, description="Mass of the active material, to which specific quantities refer.", examples=["12 mg"]
+    )
     chemistry: Text = Field(description="What the cell is made of.", examples=["Cu||NMC622"])
     kind: Literal["cell", "electrode", "sample"] = Field(
         default="cell", description="A cell, an electrode alone, or another sample.", examples=["electrode"]

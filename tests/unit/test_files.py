@@ -93,7 +93,7 @@ def test_the_shipped_protocol_is_found_and_carries_the_papers_numbers() -> None:
     assert (protocol.cutoffs.upper, protocol.cutoffs.lower) == (4.3, 3.0)
     assert protocol.limits.temperature == pytest.approx((283.15, 333.15))
     assert protocol.measure is not None
-    assert protocol.measure.cycles == (1, 15, 30)
+    assert protocol.measure.cycles.cycles(1, 30) == (1, 15, 30)
     assert protocol.experiments["metal"].dwell_time == pytest.approx(1e-7)
     assert protocol.spectra["standard"].frequency == (300e3, 0.1)
     assert protocol.source == PROTOCOL.read_text()
@@ -334,7 +334,8 @@ def test_every_key_has_help_for_editors(make: Any, path: Path) -> None:
     for model in (schema, *schema["$defs"].values()):
         for name, field in model.get("properties", {}).items():
             # An editor shows the help of what is referred to where the key adds none of its own.
-            shown = field if "description" in field else schema["$defs"][field.get("$ref", "/").rsplit("/", 1)[-1]]
+            referred = next((one["$ref"] for one in field.get("anyOf", [field]) if "$ref" in one), "/")
+            shown = field if "description" in field else schema["$defs"][referred.rsplit("/", 1)[-1]]
             assert shown.get("description"), f"{model.get('title')}.{name}"
 
 

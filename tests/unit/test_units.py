@@ -15,6 +15,7 @@ UNITS: dict[str, list[tuple[str, float]]] = {
     "voltage": [("V", 1.0), ("mV", 1e-3), ("uV", 1e-6), ("kV", 1e3)],
     "current": [("A", 1.0), ("mA", 1e-3), ("uA", 1e-6), ("µA", 1e-6), ("μA", 1e-6), ("nA", 1e-9)],
     "current density": [("A/m2", 1.0), ("mA/cm2", 10.0), ("mA/cm^2", 10.0), ("uA/cm2", 0.01), ("mA cm-2", 10.0)],
+    "specific current": [("mA/g", 1.0), ("A/kg", 1.0)],
     "capacity": [("Ah", 3600.0), ("mAh", MAH), ("C", 1.0), ("A s", 1.0), ("A*s", 1.0), ("uAh", 3.6e-3)],
     "areal capacity": [("mAh/cm2", 3.6e4), ("C/m2", 1.0)],
     "specific capacity": [("mAh/g", 3600.0)],
