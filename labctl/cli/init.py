@@ -9,6 +9,7 @@ from pathlib import Path
 from labctl.cli.output import say
 from labctl.errors import UsageError
 from labctl.protocol import protocol_schema, shipped
+from labctl.protocol.files import piece_schema, shipped_pieces
 from labctl.station import cells_schema, station_schema
 
 
@@ -28,11 +29,14 @@ def make_laboratory(directory: Path, *, quiet: bool = False) -> None:
     contents = {name: template(name) for name in ("station.yaml", "cells.yaml", "cells-operando.yaml")}
     for path in shipped():
         contents[f"protocols/{path.name}"] = path.read_text(encoding="utf-8")
-    schemas = {"protocol": protocol_schema, "station": station_schema, "cells": cells_schema}
+    for path in shipped_pieces():
+        contents[f"protocols/{path.parent.name}/{path.name}"] = path.read_text(encoding="utf-8")
+    schemas = {"protocol": protocol_schema, "piece": piece_schema, "station": station_schema, "cells": cells_schema}
     for kind, schema in schemas.items():
         contents[f"schema/{kind}.json"] = json.dumps(schema(), indent=1) + "\n"
-    # The protocols' editor line points to a schema folder beside them.
-    contents["protocols/schema/protocol.json"] = contents["schema/protocol.json"]
+    # The protocols' editor line points to a schema folder beside them, and that of their pieces to the same.
+    for kind in ("protocol", "piece"):
+        contents[f"protocols/schema/{kind}.json"] = contents[f"schema/{kind}.json"]
     there = [name for name in contents if (directory / name).exists()]
     if there:
         raise UsageError(f"{directory / there[0]} is there already", hint="name a new folder; nothing was written")

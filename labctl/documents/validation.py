@@ -144,6 +144,9 @@ def _exact(node: Any) -> Any:
         return [_exact(item) for item in node]
     if not isinstance(node, dict):
         return node
+    if "patternProperties" in node:
+        # Keys of another form are refused, not let pass.
+        node = {**node, "additionalProperties": False}
     wrong = node.get("type") == "string" and not isinstance(node.get("default", ""), str)
     exact = {key: _exact(item) for key, item in node.items() if not (wrong and key == "default")}
     return {**exact, "additionalProperties": False} if "patternProperties" in exact else exact

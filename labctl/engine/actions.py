@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
+from labctl.engine.ending import step_ends
 from labctl.engine.routing import Route
 from labctl.engine.switching import OPEN_CIRCUIT_CURRENT, NotSafe, Switching, still
 from labctl.errors import LabctlError
@@ -19,7 +20,6 @@ from labctl.instruments import (
     Cycler,
     CyclerProgram,
     CyclerStep,
-    End,
     Fetched,
     Handle,
     Mode,
@@ -236,23 +236,16 @@ def cycler_program(name: str, planned: PlannedOperation) -> CyclerProgram:
     if not isinstance(parameters, Cycling):
         raise LabctlError(f"{planned.path} is no step for a cycler")
     modes = {Kind.REST: Mode.REST, Kind.CHARGE: Mode.CHARGE, Kind.DISCHARGE: Mode.DISCHARGE, Kind.HOLD: Mode.HOLD}
-    ends = []
-    if parameters.end_voltage is not None:
-        ends.append(End("voltage", planned.kind is Kind.CHARGE, parameters.end_voltage))
-    if parameters.end_current is not None:
-        ends.append(End("current", False, parameters.end_current, held=parameters.end_current_for))
-    if parameters.duration is not None:
-        ends.append(End("time", True, parameters.duration))
-    if planned.at_most is not None:
-        ends.append(End("time", True, planned.at_most, guard=True))
+    not_before, ends = step_ends(parameters, planned.kind is Kind.CHARGE, planned.at_most)
     step = CyclerStep(
         mode=modes[planned.kind],
         current=parameters.current,
         voltage=parameters.voltage,
-        ends=tuple(ends),
+        ends=ends,
         record_every=300.0 if planned.kind is Kind.REST else 60.0,
         record_voltage_step=0.0 if planned.kind in (Kind.REST, Kind.HOLD) else 0.02,
         discharging=parameters.discharging,
+        not_before=not_before,
     )
     safety = SafetyLimits(
         voltage_min=parameters.voltage_min - SAFETY_MARGIN_VOLT,

@@ -46,6 +46,8 @@ def planned_hold(planned: PlannedOperation, held: Mapping[str, Any]) -> PlannedO
         voltage=float(held["voltage_V"]),
         end_voltage=None,
         end_current=None,
+        end_capacity=None,
+        end_together=False,
         duration=None,
         discharging=bool(held["discharging"]),
     )

@@ -19,6 +19,7 @@ from labctl.engine.campaign import BENCH, Campaign
 from labctl.engine.chambers import Oven
 from labctl.engine.clock import beside
 from labctl.engine.description import describe
+from labctl.engine.ending import ends_by_time
 from labctl.engine.leases import Need
 from labctl.engine.ledgers import Ledgers
 from labctl.engine.movement import Movement
@@ -268,11 +269,15 @@ class StepJob:
         route = self._route(row)
         delay = self._delay(row)
         late = planned.start_within is not None and delay is not None and delay > planned.start_within
-        timed_out = outcome == "ok" and planned.kind in GUARDED and fetched.summary.get("end") == "time"
+        by_time = planned.kind in GUARDED and fetched.summary.get("end") == "time"
+        asked_for = by_time and ends_by_time(planned)
+        timed_out = outcome == "ok" and by_time and not asked_for
         status = "timeout" if timed_out else outcome
         known = ["a person vouched for the cell"] if "known_by" in row.result else []
         flags = [*planned.flags, *known, *(["started late"] if late else []), *([status] if status != "ok" else [])]
         result: dict[str, Any] = {**fetched.summary, "label": planned.label, "status": status}
+        if asked_for:
+            result["end"] = "duration"
         reference = None
         if ROLE_OF[planned.kind] == "spectrometer":
             # Of the session in which it was acquired: the gateway may have been started anew since.

@@ -116,18 +116,31 @@ def _dynamic(planned: PlannedOperation, asked: Dynamic, place: str) -> str:
 
 
 def _cycling(planned: PlannedOperation, asked: Cycling, place: str) -> str:
-    most = f", at most {duration(planned.at_most)}" if planned.at_most is not None else ""
+    guarded = planned.at_most is not None and planned.at_most != asked.duration
+    most = f", at most {duration(planned.at_most or 0.0)}" if guarded else ""
     warm = f" at {degrees(planned.temperature)}" if planned.temperature is not None else ""
     if planned.kind is Kind.REST:
         return f"resting{place} at open circuit{warm} for {duration(asked.duration or 0.0)}"
     if planned.kind is Kind.HOLD:
-        until = f"until the current is below {current(asked.end_current or 0.0)}"
-        if asked.end_current_for:
-            until += f" for {duration(asked.end_current_for)}"
+        until = f"until {_ends(asked, 'the current is below ', 'for ')}"
         held = show(asked.voltage or 0.0, "V")
         return f"holding {held}{place}{warm} with at most {current(asked.current)} {until}{most}"
-    end = show(asked.end_voltage or 0.0, "V")
-    return f"{_GOING[planned.kind]}{place}{warm} at {current(asked.current)} to {end}{most}"
+    return f"{_GOING[planned.kind]}{place}{warm} at {current(asked.current)} to {_ends(asked)}{most}"
+
+
+def _ends(asked: Cycling, below: str = "below ", after: str = "", *, lasting: bool = True) -> str:
+    """Name what ends a step: ``"4.3 V"``, ``"4.3 V or 0.5 mAh"``."""
+    ends = []
+    if asked.end_voltage is not None:
+        ends.append(show(asked.end_voltage, "V"))
+    if asked.end_current is not None:
+        long = f" for {duration(asked.end_current_for)}" if asked.end_current_for and lasting else ""
+        ends.append(f"{below}{current(asked.end_current)}{long}")
+    if asked.end_capacity is not None:
+        ends.append(show(asked.end_capacity, "mAh"))
+    if asked.duration is not None:
+        ends.append(f"{after}{duration(asked.duration)}")
+    return (" and " if asked.end_together else " or ").join(ends)
 
 
 def _frequency(hertz: float) -> str:
@@ -142,15 +155,15 @@ def ends(planned: PlannedOperation) -> str:
             return f"after {series.count} spectra, or at {show(series.cutoff, 'V')} on average"
         case Dynamic() as series:
             return f"at {show(series.cutoff, 'V')} on average, or after {duration(series.at_most)}"
-        case Cycling(duration=float() as length):
+        case Cycling(end_voltage=None, end_current=None, end_capacity=None, duration=float() as length):
             return f"after {duration(length)}"
-        case Cycling(end_voltage=float() as volts):
-            end = f"at {show(volts, 'V')}"
-        case Cycling(end_current=float() as amperes):
-            end = f"below {current(amperes)}"
+        case Cycling() as asked:
+            end = _ends(asked, after="after ", lasting=False)
+            end = end if asked.end_voltage is None and end.startswith(("below", "after")) else f"at {end}"
         case _:
             return "when it is complete"
-    return f"{end}, or after {duration(planned.at_most)}" if planned.at_most is not None else end
+    guarded = planned.at_most is not None and planned.at_most != asked.duration
+    return f"{end}, or after {duration(planned.at_most or 0.0)}" if guarded else end
 
 
 def limits(planned: PlannedOperation) -> str | None:

@@ -1,6 +1,6 @@
 """What an instrument can do: role contracts, their data types, and the kinds of fault. No I/O."""
 
-from labctl.instruments.abilities import SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
+from labctl.instruments.abilities import CHARGE_ENDS, ENDS_TOGETHER, SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
 from labctl.instruments.chamber import Chamber, ChamberReading
 from labctl.instruments.common import (
     Clock,
@@ -34,6 +34,8 @@ from labctl.instruments.potentiostat import DynamicPotentiostat, DynamicRequest,
 from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermometer, Spectrometer, Tuned, Tuning, Watched
 
 __all__ = [
+    "CHARGE_ENDS",
+    "ENDS_TOGETHER",
     "SERIES",
     "SUSPENDS",
     "SWEEPS",

@@ -15,6 +15,10 @@ WATCHDOG: Final = "watchdog"
 SUSPENDS: Final = "suspend"
 #: A cycler: its live values tell the clock of the test that runs, ``test_time_s``.
 TEST_CLOCK: Final = "test clock"
+#: A cycler: a hold ends by the charge that has passed; of a step at constant current every cycler can tell.
+CHARGE_ENDS: Final = "charge ends"
+#: A cycler: several ends of which all must be true (``not_before`` of a step).
+ENDS_TOGETHER: Final = "ends together"
 #: A potentiostat: spectra in a row while a direct current flows (:class:`DynamicPotentiostat`).
 SERIES: Final = "series"
 #: A potentiostat: another density and fewer periods at low frequencies, pseudo-galvanostatic control, and the sweeps

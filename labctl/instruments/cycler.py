@@ -37,9 +37,10 @@ class End:
     Attributes
     ----------
     what : str
-        ``voltage`` (V), ``current`` (A, magnitude), ``time`` (s) or ``temperature`` (K, of the cell).
+        ``voltage`` (V), ``current`` (A, magnitude), ``capacity`` (C, magnitude, passed since the step began), ``time``
+        (s) or ``temperature`` (K, of the cell).
     above : bool
-        True where the value must rise to the limit, False where it must fall to it; time always rises.
+        True where the value must rise to the limit, False where it must fall to it; time and capacity always rise.
     value : float
         The limit, SI.
     guard : bool
@@ -48,7 +49,7 @@ class End:
         Seconds that the condition must hold without a break; 0 ends at once.
     """
 
-    what: Literal["voltage", "current", "time", "temperature"]
+    what: Literal["voltage", "current", "capacity", "time", "temperature"]
     above: bool
     value: float
     guard: bool = False
@@ -106,6 +107,9 @@ class CyclerStep:
         so; ``current`` says the same in A.
     band : Band or None
         For a rest: it ends once the temperature has stayed inside; its other ends are what it waits at most.
+    not_before : End or None
+        For a charge, discharge or hold: a time or a capacity that must have come true before ``ends`` count, of which
+        times are then counted from there. Until it has, the step goes on beyond them, within the safety limits.
     """
 
     mode: Mode
@@ -117,6 +121,7 @@ class CyclerStep:
     discharging: bool = False
     c_rate: float | None = None
     band: Band | None = None
+    not_before: End | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +204,8 @@ class Cycler(Instrument, Protocol):
 
         ``records.csv`` has the columns ``record,time_s,step,voltage_V,current_A,capacity_C,state,end``: time since the
         start of the operation, current signed (charging positive), capacity of the step as a magnitude, every record
-        number present. ``summary``: ``end`` (how the last step ended: voltage, current, time, aborted, fault),
-        ``records``, ``first_record``, ``last_record``, ``capacity_C``, ``voltage_V`` (last), ``duration_s``.
+        number present. ``summary``: ``end`` (how the last step ended: voltage, current, capacity, time, aborted,
+        fault), ``records``, ``first_record``, ``last_record``, ``capacity_C``, ``voltage_V`` (last), ``duration_s``.
 
         Raises
         ------

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from labctl.documents import Current as AbsoluteCurrent
 from labctl.documents import Duration, Model, Temperature, Voltage
@@ -88,8 +88,23 @@ class Limited(Body):
     )
 
 
+_BY_DURATION: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"required": ["duration"]},
+        {"required": ["any"], "properties": {"any": {"contains": {"required": ["duration"]}}}},
+    ]
+}
+
+
+def guarded(schema: dict[str, Any]) -> None:
+    """Say in the schema that a guard time is needed unless a duration ends the step."""
+    schema["anyOf"] = [{"required": ["at_most"]}, {"properties": {"until": _BY_DURATION}}]
+
+
 class Guarded(Limited):
     """A step that its own condition ends, and a guard time if that never comes."""
+
+    model_config = ConfigDict(json_schema_extra=guarded)
 
     at_most: DurationPerCycle | None = Field(
         default=None,

@@ -9,7 +9,7 @@ from typing import Any
 from labctl.documents import Document, Path
 from labctl.errors import Mistake
 from labctl.protocol.combined import Operando
-from labctl.protocol.models import Charge, Discharge, Hold, Protocol, Rest
+from labctl.protocol.models import Charge, Discharge, Hold, Nmr, Protocol, Rest
 from labctl.protocol.selection import Selection
 from labctl.protocol.walk import Block, Placed, blocks, cycles
 
@@ -21,6 +21,7 @@ def check_cycles(protocol: Protocol, document: Document) -> Iterator[Mistake]:
     """List selections that choose nothing, and values that are missing for a cycle or there twice."""
     yield from _measure(protocol, document)
     for block in blocks(protocol):
+        yield from _resting(protocol, block, document)
         for step in block.steps:
             yield from _done(block, step, document)
             for path, value, what, example in values_of(step):
@@ -87,6 +88,39 @@ def _done(block: Block, step: Placed, document: Document) -> Iterator[Mistake]:
             found = f"'{part}' is none of the cycles {block.first} to {block.last} of this step"
             where = (*path, index) if listed else path
             yield document.mistake(where, found, "cycles are counted from 1 through the whole protocol")
+
+
+def _resting(protocol: Protocol, block: Block, document: Document) -> Iterator[Mistake]:
+    """Find spectra that rest on the pulse or gain of another one, which is not taken in each of their cycles."""
+    spectra = {
+        (step.body.experiment, step.body.as_): step for step in reversed(block.steps) if isinstance(step.body, Nmr)
+    }
+    for (name, label), step in spectra.items():
+        experiment = protocol.experiments.get(name)
+        if experiment is None or not isinstance(step.body, Nmr):
+            continue
+        calibrate, gain = experiment.pulse.calibrate, experiment.receiver_gain
+        sources = [calibrate.in_] if calibrate is not None and label in calibrate.reuse else []
+        sources += [gain.from_] if gain is not None and gain.at is None and gain.from_ != label else []
+        for source in dict.fromkeys(sources):
+            other = spectra.get((name, source))
+            if other is None or other.number > step.number or other.body.cycles is None:
+                continue
+            mine = _cycles(step, block)
+            missing = sorted(mine - _cycles(other, block))
+            if missing:
+                found = (
+                    f"'{label}' is measured in cycle {missing[0]}, but '{source}', on whose pulse or gain it rests, not"
+                )
+                right = "choose cycles in which both are measured"
+                where = (*step.path, "cycles") if step.body.cycles is not None else step.path
+                yield document.mistake(where, found, right, key=step.body.cycles is None)
+
+
+def _cycles(step: Placed, block: Block) -> set[int]:
+    if step.body.cycles is None:
+        return set(range(block.first, block.last + 1))
+    return set(step.body.cycles.cycles(block.first, block.last))
 
 
 def _values(

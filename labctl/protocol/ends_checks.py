@@ -75,6 +75,10 @@ def _until(
     protocol: Protocol, body: Charge | Discharge | Hold | Operando, step: Placed, document: Document
 ) -> Iterator[Mistake]:
     seen: set[str] = set()
+    said = {quantity for _, one in body.until.conditions for quantity in one.quantities}
+    if body.until.combined == "all" and isinstance(body, Hold) and {"capacity", "current"} <= said:
+        found = "a hold can't wait for a capacity and for a current at once"
+        yield document.mistake((*step.path, "until", "all"), found, "write 'any', or a duration and a current")
     for place, one in body.until.conditions:
         path: Path = (*step.path, "until", *place)
         for quantity in one.quantities:

@@ -23,6 +23,7 @@ _MERGED: Final = ("experiments", "spectra")
 _MARKS: Final = re.compile(r"\$|\buse\b")
 _FROM: Final = " from "
 _LONGEST_CHAIN: Final = 4
+_MOST_TOLD: Final = 100
 _DEEPEST_USE: Final = 20
 _EXAMPLE: Final = "write for example '- use: {formation: {current: 0.1 mA/cm2}}'"
 
@@ -73,6 +74,7 @@ class _Expansion:
     defines: dict[str, Define] = field(default_factory=dict)
     silenced: set[tuple[str, int, int]] = field(default_factory=set)
     used: set[str] = field(default_factory=set)
+    told: dict[tuple[str, int, int, str], set[tuple[str, ...]]] = field(default_factory=dict)
     copied: int = 0
 
     def run(self, texts: Mapping[str, str] | None) -> Document:
@@ -295,7 +297,10 @@ class _Expansion:
         return arguments
 
     def _once(self, one: Mistake) -> None:
-        if one not in self.mistakes:
+        """Tell a mistake that every use of its place makes again; of very many uses it is enough to know some."""
+        notes = self.told.setdefault((one.file, one.line, one.column, one.found), set())
+        if one.notes not in notes and len(notes) < _MOST_TOLD:
+            notes.add(one.notes)
             self.mistakes.append(one)
 
     # What is odd

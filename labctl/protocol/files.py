@@ -97,6 +97,12 @@ def shipped() -> tuple[Path, ...]:
     return ()
 
 
+def shipped_pieces() -> tuple[Path, ...]:
+    """Give the files that shipped protocols include, all in folders beside them."""
+    protocols = shipped()
+    return tuple(sorted(protocols[0].parent.glob("*/*.yaml"))) if protocols else ()
+
+
 def protocol_schema() -> dict[str, Any]:
     """Give the JSON Schema of protocol files."""
     return as_written(schema(Protocol, "labctl protocol"))

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping
 
 from labctl.documents import Level, Path
 from labctl.errors import Mistake
-from labctl.instruments import SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
+from labctl.instruments import CHARGE_ENDS, ENDS_TOGETHER, SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
 from labctl.protocol import Placed, Protocol, each
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.cycle_checks import values_of
-from labctl.protocol.models import Eis
+from labctl.protocol.models import Charge, Discharge, Eis, Hold
 from labctl.safety.sizes import currents_of
 from labctl.safety.ways import Way, Ways, steps_of
 from labctl.station import Cells, Station
@@ -60,7 +60,17 @@ def _needs(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, str, str, s
             cannot = "can't interrupt a program so that it goes on afterwards, which every pause needs"
             right = "give the probe leads of one that can (maccor; biologic with 'backend: eclib'), or leave it out"
             yield (*step.path, "pauses"), SUSPENDS, cannot, right
-    elif isinstance(step.body, Deis):
+    if isinstance(step.body, (Charge, Discharge, Hold, Operando)):
+        until, where = step.body.until, (*step.path, "until")
+        if until.combined == "all":
+            cannot = "can't wait until all of several ends are true"
+            yield (*where, "all"), ENDS_TOGETHER, cannot, "write 'any', or use a cycler that can (maccor, biologic)"
+        for place, one in until.conditions:
+            if one.capacity is not None and isinstance(step.body, Hold):
+                cannot = "counts no charge, by which this hold is to end"
+                right = "end it by a current or a duration, or use a cycler that does (maccor)"
+                yield (*where, *place, "capacity"), CHARGE_ENDS, cannot, right
+    if isinstance(step.body, Deis):
         cannot = "takes no spectra while a direct current flows"
         yield step.path, SERIES, cannot, "use one that does, such as with 'driver: zahner', or leave the step out"
     if isinstance(step.body, (Eis, Deis)):

@@ -175,6 +175,11 @@ class Maccor(Entry):
     temperature: CellTemperature | None = Field(
         default=None, description="What measures the cells' temperature.", examples=["{aux: 1}"]
     )
+    capacity_end: Annotated[str, Field(min_length=1, max_length=8)] = Field(
+        default="Capacity",
+        description="How a procedure names an end by the capacity of a step.",
+        examples=["Capacity"],
+    )
     direct_mode_watchdog: Duration | None = Field(
         default=None,
         description="MacNetDirectModeWD of the tester's System.ini, as somebody has read it there.",

@@ -19,7 +19,7 @@ NAMES = {
         "stamp_charges write_bundle write_campaign write_stamps"
     ),
     "labctl.instruments": (
-        "SERIES SUSPENDS SWEEPS TEST_CLOCK WATCHDOG "
+        "CHARGE_ENDS ENDS_TOGETHER SERIES SUSPENDS SWEEPS TEST_CLOCK WATCHDOG "
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext DynamicPotentiostat DynamicRequest End Fetched Garbled Handle Hiccup Identity ImpedanceRequest "
         "Inspectable Inspection Instrument Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat "

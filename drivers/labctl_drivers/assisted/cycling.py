@@ -17,13 +17,15 @@ from labctl.instruments.cycler import Loop
 from labctl.units import show
 from labctl_drivers.assisted.desk import content_of
 from labctl_drivers.assisted.findings import Candidate, Difference, Setting, Window
-from labctl_drivers.assisted.tolerances import CURRENT, END_CURRENT, EXACT, RECORDS, SAFETY, TIME, VOLTAGE
+from labctl_drivers.assisted.tolerances import CAPACITY, CURRENT, END_CURRENT, EXACT, RECORDS, SAFETY, TIME, VOLTAGE
 from labctl_drivers.maccor import deliver, export
 from labctl_drivers.maccor.procedure import compile_program, write
 
 _LETTERS: Final = {Mode.REST: "R", Mode.CHARGE: "C", Mode.DISCHARGE: "D"}
 _WORDS: Final = {"R": "rest", "C": "charge", "D": "discharge"}
 _CHANNEL: Final = re.compile(r"\.(\d{3})\Z")
+_TOLERANCES: Final = {"voltage": VOLTAGE, "current": END_CURRENT, "capacity": CAPACITY, "time": TIME}
+_AFTER: Final = "its ends count from then on"
 #: Share of the largest current below which the first record still shows the open circuit.
 OPEN_CIRCUIT: Final = 1e-3
 #: Names that the bundle has for itself.
@@ -71,7 +73,14 @@ class CyclerTask:
         """Make it from what a handle or a request keeps."""
         program = asked["program"]
         steps = tuple(
-            CyclerStep(**{**step, "mode": Mode(step["mode"]), "ends": tuple(End(**end) for end in step["ends"])})
+            CyclerStep(
+                **{
+                    **step,
+                    "mode": Mode(step["mode"]),
+                    "ends": tuple(End(**end) for end in step["ends"]),
+                    "not_before": End(**first) if (first := step.get("not_before")) else None,
+                }
+            )
             for step in program["steps"]
         )
         safety = SafetyLimits(**program["safety"])
@@ -89,8 +98,13 @@ class CyclerTask:
                 lines.append(Setting(f"step {number} {name}", show(step.current, "mA", 6), within, CURRENT.why))
             if step.voltage is not None:
                 lines.append(Setting(f"step {number} held at", show(step.voltage, "V"), VOLTAGE.text, VOLTAGE.why))
+            if step.not_before is not None:
+                first = step.not_before
+                lines.append(
+                    Setting(f"step {number} not before", end_text(first), _TOLERANCES[first.what].text, _AFTER)
+                )
             for end in step.ends:
-                tolerance = {"voltage": VOLTAGE, "current": END_CURRENT, "time": TIME}[end.what]
+                tolerance = _TOLERANCES[end.what]
                 note = "guard: must not be what ends it" if end.guard else tolerance.why
                 lines.append(Setting(f"step {number} until", end_text(end), tolerance.text, note))
             every = show(step.record_every, "s")
@@ -178,6 +192,8 @@ def end_text(end: End) -> str:
     """Write an end as a person reads it."""
     if end.what == "time":
         return f"{show(end.value, 'h')} have passed"
+    if end.what == "capacity":
+        return f"{show(end.value, 'mAh')} have passed"
     name, value = ("voltage", show(end.value, "V")) if end.what == "voltage" else ("current", show(end.value, "uA"))
     held = f" for {show(end.held, 's')}" if end.held else ""
     return f"{name} {'≥' if end.above else '≤'} {value}{held}"
@@ -200,7 +216,8 @@ def _step(number: int, step: CyclerStep, seen: export.Records, how: str) -> list
     texts = _set(number, step, voltage, current)
     texts += _density(number, step, np.concatenate(([began], time)))
     if how not in ("aborted", "fault"):
-        texts += _ending(number, step, float(voltage[-1]), float(current[-1]), float(time[-1]) - began)
+        last = float(voltage[-1]), float(current[-1]), float(seen.capacity[rows[-1]])
+        texts += _ending(number, step, *last, float(time[-1]) - began)
     return texts
 
 
@@ -231,10 +248,12 @@ def _density(number: int, step: CyclerStep, time: NDArray[np.float64]) -> list[s
     return [f"step {number} points: up to {show(widest, 's')} between records found, {asked} asked"]
 
 
-def _ending(number: int, step: CyclerStep, voltage: float, current: float, lasted: float) -> list[str]:
+def _ending(number: int, step: CyclerStep, voltage: float, current: float, charge: float, lasted: float) -> list[str]:
     def reached(end: End) -> bool:
         if end.what == "time":
             return lasted >= end.value or TIME.allows(end.value, lasted)
+        if end.what == "capacity":
+            return charge >= end.value or CAPACITY.allows(end.value, charge)
         if end.what == "current":
             return current <= end.value or END_CURRENT.allows(end.value, current)
         past = voltage >= end.value if end.above else voltage <= end.value
@@ -244,13 +263,19 @@ def _ending(number: int, step: CyclerStep, voltage: float, current: float, laste
     here = f"{show(voltage, 'V')} and {show(current, 'mA')} after {show(lasted, 'h')}"
     if not any(reached(end) for end in step.ends):
         return [f"step {number} end: {here} found, until {asked} asked"]
-    times = [end.value for end in step.ends if end.what == "time"]
+    first = step.not_before
+    if first is not None and not ((lasted if first.what == "time" else charge) >= 0.98 * first.value):
+        return [f"step {number} end: {here} found, not before {end_text(first)} asked"]
+    waited = first.value if first is not None and first.what == "time" else 0.0
+    waited += first.value / step.current if first is not None and first.what == "capacity" else 0.0
+    times = [end.value + waited for end in step.ends if end.what == "time"]
     if times and lasted > min(times) and not TIME.allows(min(times), lasted):
         return [f"step {number} end: {here} found, {show(min(times), 'h')} at most asked"]
     beyond = [
         end
         for end in step.ends
         if end.what == "voltage"
+        and step.not_before is None
         and (voltage > end.value if end.above else voltage < end.value)
         and not VOLTAGE.allows(end.value, voltage)
     ]

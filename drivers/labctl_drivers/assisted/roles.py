@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from labctl.instruments import (
+    CHARGE_ENDS,
+    ENDS_TOGETHER,
     AcquisitionRequest,
     CannotSay,
     Chamber,
@@ -137,6 +139,10 @@ class AssistedDriver:
     def role_of(self, entry: Mapping[str, Any]) -> str:
         """Give the role that an entry of the station file asks for. Raises ``UsageError`` where it is none."""
         return role_of(entry)
+
+    def capabilities_of(self, entry: Mapping[str, Any]) -> frozenset[str]:
+        """Say what it can do beyond its role: a person's tester runs the same procedures as one that labctl drives."""
+        return frozenset({CHARGE_ENDS, ENDS_TOGETHER} if role_of(entry) == "cycler" else ())
 
     def __call__(self, context: DriverContext) -> Spectrometer | Cycler | Potentiostat | Chamber:
         """Make the instrument of that role. Raises ``UsageError`` with what is wrong with the entry."""

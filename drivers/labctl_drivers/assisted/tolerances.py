@@ -73,6 +73,7 @@ NMR: Final[dict[str, Tolerance]] = {
 
 CURRENT: Final = Tolerance("the rate belongs to the experiment; the capacity is counted from the file", relative=1e-2)
 END_CURRENT: Final = Tolerance("the step ends when the current has fallen so far", relative=5e-2)
+CAPACITY: Final = Tolerance("as much charge as asked", relative=1e-2)
 VOLTAGE: Final = Tolerance("a cut-off or held voltage decides how much lithium moves", absolute=5e-3, unit="mV")
 TIME: Final = Tolerance("as long as asked", relative=1e-2, absolute=60.0, unit="s")
 SAFETY: Final = Tolerance("the channel must protect the cell by itself, whatever becomes of any PC")

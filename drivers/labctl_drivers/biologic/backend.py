@@ -51,7 +51,7 @@ class ConstantCurrent:
 
     Records every so many s, and per so many V (0 for none). ``safety_only``: each limit is one at which the whole run
     is to end, where the channel can be told so. ``current_max``: magnitude in A that the range of the current must
-    hold; 0 for that of the current.
+    hold; 0 for that of the current. ``by_charge``: the duration is that of a charge that ends it.
     """
 
     current: float
@@ -61,6 +61,7 @@ class ConstantCurrent:
     record_voltage_step: float = 0.0
     safety_only: bool = False
     current_max: float = 0.0
+    by_charge: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,9 +138,19 @@ def _techniques(number: int, step: CyclerStep, program: CyclerProgram) -> list[T
             raise OutOfRange(f"step {number}: a rest ends after a time only")
         return [OpenCircuit(duration, step.record_every, step.record_voltage_step)]
     if step.mode is not Mode.HOLD:
-        return [_flow(number, step, safety, duration)]
+        flow = _flow(number, step, safety, duration)
+        return [flow] if step.not_before is None else [_flow(number, *_waiting(number, step, safety)), flow]
     hold = _hold(number, step, safety, duration)
-    return [hold] if _is_there(number, program) else [_approach(number, step, safety, duration), hold]
+    holds = [hold] if step.not_before is None else [_hold(number, *_waiting(number, step, safety)), hold]
+    return [*holds] if _is_there(number, program) else [_approach(number, step, safety, duration), *holds]
+
+
+def _waiting(number: int, step: CyclerStep, safety: SafetyLimits) -> tuple[CyclerStep, SafetyLimits, float]:
+    """Give the part of a step in which its ends do not count yet: it ends after a time or a charge alone."""
+    first = step.not_before
+    if first is None or first.what not in ("time", "capacity"):
+        raise OutOfRange(f"step {number}: only a time or a charge can be waited for before other ends count")
+    return replace(step, ends=(first,), not_before=None), safety, first.value if first.what == "time" else ENDLESS
 
 
 def _is_there(number: int, program: CyclerProgram) -> bool:
@@ -157,7 +167,8 @@ def _approach(number: int, step: CyclerStep, safety: SafetyLimits, duration: flo
     """Take the cell to the voltage of a hold at the largest current of the hold."""
     mode = Mode.DISCHARGE if step.discharging else Mode.CHARGE
     ends = (End("voltage", not step.discharging, step.voltage or 0.0),)
-    return _flow(number, replace(step, mode=mode, voltage=None, ends=ends, discharging=False), safety, duration)
+    alone = replace(step, mode=mode, voltage=None, ends=ends, discharging=False, not_before=None)
+    return _flow(number, alone, safety, duration)
 
 
 def _flow(number: int, step: CyclerStep, safety: SafetyLimits, duration: float) -> ConstantCurrent:
@@ -167,16 +178,19 @@ def _flow(number: int, step: CyclerStep, safety: SafetyLimits, duration: float) 
         raise OutOfRange(f"step {number}: {step.current:g} A, where up to {most:g} A are allowed")
     if step.voltage is not None or any(end.what == "current" for end in step.ends):
         raise OutOfRange(f"step {number}: a constant current neither holds a voltage nor ends by its current")
+    # The channel counts no charge; at a constant current that is a time.
+    charged = min((end.value / step.current for end in step.ends if end.what == "capacity"), default=math.inf)
     own = [end for end in step.ends if end.what == "voltage"]
     above = min([end.value for end in own if end.above] + [safety.voltage_max])
     below = max([end.value for end in own if not end.above] + [safety.voltage_min])
     return ConstantCurrent(
         current=step.current if charge else -step.current,
-        duration=duration,
+        duration=min(duration, charged),
         limits=(Limit("voltage", True, above), Limit("voltage", False, below)),
         record_every=step.record_every,
         record_voltage_step=step.record_voltage_step,
         safety_only=not own,
+        by_charge=charged < duration,
     )
 
 
@@ -187,6 +201,8 @@ def _hold(number: int, step: CyclerStep, safety: SafetyLimits, duration: float) 
         raise OutOfRange(f"step {number}: {step.voltage:g} V is outside the safety limits")
     if any(end.what == "voltage" for end in step.ends):
         raise OutOfRange(f"step {number}: a hold does not end by its voltage")
+    if any(end.what == "capacity" for end in step.ends):
+        raise OutOfRange(f"step {number}: a hold ends by a current or a time; the channel counts no charge")
     limits = []
     ends = [end for end in step.ends if end.what == "current"]
     for end in (end for end in ends if not end.held):
@@ -242,7 +258,7 @@ def sweep_duration(technique: PotentiostaticImpedance | GalvanostaticImpedance) 
 
 
 def how_ended(technique: Technique, last: Sample, lasted: float, safety: Mapping[str, float]) -> str:
-    """What ended a technique: ``voltage``, ``current``, ``time``, ``safety``, or ``stopped`` where nothing of its own.
+    """What ended a technique: ``voltage``, ``current``, ``capacity``, ``time``, ``safety``, or ``stopped``.
 
     Parameters
     ----------
@@ -269,7 +285,8 @@ def how_ended(technique: Technique, last: Sample, lasted: float, safety: Mapping
                     return limit.what
                 if not timed:
                     return "safety"
-    return "time" if timed else "stopped"
+    by_charge = isinstance(technique, ConstantCurrent) and technique.by_charge
+    return ("capacity" if by_charge else "time") if timed else "stopped"
 
 
 def _is_safety(limit: Limit, safety: Mapping[str, float]) -> bool:

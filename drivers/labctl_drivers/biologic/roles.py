@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from labctl.instruments import SERIES, SUSPENDS, TEST_CLOCK, DriverContext, DynamicPotentiostat
+from labctl.instruments import ENDS_TOGETHER, SERIES, SUSPENDS, TEST_CLOCK, DriverContext, DynamicPotentiostat
 from labctl_drivers.biologic.cycling import BiologicCycler
 from labctl_drivers.biologic.measuring import BiologicPotentiostat
 from labctl_drivers.biologic.station import Settings, role_of
@@ -22,7 +22,9 @@ class BiologicDriver:
         """Say what it can do beyond its role. EC-Lab can't be given the rest of a program that was stopped."""
         if role_of(entry) == "potentiostat":
             return frozenset({SERIES} if issubclass(BiologicPotentiostat, DynamicPotentiostat) else ())
-        return frozenset({TEST_CLOCK, SUSPENDS} if entry.get("backend", "eclib") == "eclib" else {TEST_CLOCK})
+        return frozenset(
+            {TEST_CLOCK, ENDS_TOGETHER} | ({SUSPENDS} if entry.get("backend", "eclib") == "eclib" else set())
+        )
 
     def __call__(self, context: DriverContext) -> BiologicCycler | BiologicPotentiostat:
         """Make it. Raises ``UsageError`` with what is wrong with the entry."""

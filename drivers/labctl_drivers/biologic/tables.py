@@ -23,7 +23,7 @@ from labctl_drivers.biologic.plan import how_ended
 
 HEADING: Final = "record,time_s,step,voltage_V,current_A,capacity_C,state,end\n"
 #: Of a row that ended its step, by how it did; 0 for every other.
-ENDS: Final = {"time": 1, "current": 2, "voltage": 3, "safety": 4, "stopped": 5}
+ENDS: Final = {"time": 1, "current": 2, "voltage": 3, "safety": 4, "stopped": 5, "capacity": 6}
 #: Intervals without a record that make a gap.
 _GAP: Final = 2.0
 _CHARGED: Final = frozenset(("C", "D", "H"))

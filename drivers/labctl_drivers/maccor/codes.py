@@ -51,6 +51,7 @@ DISCHARGING: Final = frozenset({2, 9, 20})
 END_TIME: Final = 129
 END_CURRENT: Final = 132
 END_VOLTAGE: Final = 133
+END_CAPACITY: Final = 136
 SUSPENDED_BY_OPERATOR: Final = 192
 NORMAL_END: Final = 193
 

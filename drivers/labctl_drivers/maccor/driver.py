@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labctl.errors import DataError, InstrumentError
-from labctl.instruments.abilities import SUSPENDS, TEST_CLOCK
+from labctl.instruments.abilities import CHARGE_ENDS, ENDS_TOGETHER, SUSPENDS, TEST_CLOCK
 from labctl.instruments.common import DriverContext, Fetched, Handle, Hiccup, Identity, Inspection, Progress, State
 from labctl.instruments.cycler import CyclerProgram, Mode, Reading, SafetyLimits
 from labctl.instruments.faults import CannotSay, NotIdentified, NotReachable, OutOfRange, Refused
@@ -48,7 +48,7 @@ class MaccorCycler:
     """
 
     role = "cycler"
-    capabilities = frozenset({SUSPENDS, TEST_CLOCK})
+    capabilities = frozenset({SUSPENDS, TEST_CLOCK, CHARGE_ENDS, ENDS_TOGETHER})
 
     def __init__(self, context: DriverContext) -> None:
         self._context = context
@@ -120,7 +120,7 @@ class MaccorCycler:
         steps = compile_program(program, spec.scale, self._sensor())
         if (beyond := limits_message(spec, program.safety, program.steps)) is not None:
             raise channels.fault(OutOfRange, f"channel {channel}: {beyond}")
-        content = write(steps)
+        content = write(steps, self._settings.capacity_end)
         started = self._context.clock.now().isoformat()
         if await make_ready(self._context, channels, channel, token):
             return Handle(token, str(channel), started, {})
@@ -333,7 +333,8 @@ class MaccorCycler:
         """Our procedure's steps; after a restart they are read back from the tester."""
         if token not in self._plans:
             try:
-                self._plans[token] = read(await self._session.get_file(f"{token}.000"))
+                content = await self._session.get_file(f"{token}.000")
+                self._plans[token] = read(content, self._settings.capacity_end)
             except Refused as error:
                 # Perhaps it can be got later, so nothing is concluded from it.
                 self._context.log.warning("the tester does not give the procedure", token=token, why=error.message)

@@ -16,6 +16,7 @@ import numpy as np
 
 from labctl.errors import DataError
 from labctl_drivers.maccor.codes import (
+    END_CAPACITY,
     END_CURRENT,
     END_TIME,
     END_VOLTAGE,
@@ -30,7 +31,13 @@ from labctl_drivers.maccor.procedure import TesterStep
 #: Ends of steps that do nothing with the cell: cycle number, loop count.
 _COUNTED: Final = (131, 147)
 # Thermocouples and thermistors have a code each.
-_ENDS: Final = {END_VOLTAGE: "voltage", END_CURRENT: "current", 158: "temperature", 159: "temperature"}
+_ENDS: Final = {
+    END_VOLTAGE: "voltage",
+    END_CURRENT: "current",
+    END_CAPACITY: "capacity",
+    158: "temperature",
+    159: "temperature",
+}
 __all__ = ["ProgramView", "Records", "begun_at", "check_gaps", "csv_text", "how_ended", "parse", "program_view"]
 
 #: The test's clock may seem to go back by so much, s, where times are exported rounded.
@@ -201,7 +208,7 @@ def how_ended(records: Records, plan: Sequence[TesterStep]) -> tuple[str, bool]:
     Returns
     -------
     end : str
-        ``voltage``, ``current``, ``temperature``, ``time``, ``aborted`` or ``fault``.
+        ``voltage``, ``current``, ``capacity``, ``temperature``, ``time``, ``aborted`` or ``fault``.
     guard : bool
         Whether a time that should not have been what ended it did.
     """

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from labctl_drivers.maccor.procedure_compile import LONGEST_REST, compile_program, one_c
@@ -21,8 +22,10 @@ from labctl_drivers.maccor.procedure_texts import clock_seconds, clock_text, num
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["LONGEST_REST", "Exit", "Sensor", "TesterStep", "compile_program", "one_c", "read", "write"]
+__all__ = ["CAPACITY", "LONGEST_REST", "Exit", "Sensor", "TesterStep", "compile_program", "one_c", "read", "write"]
 
+#: An end by the charge of a step; no published file shows how the tester spells it.
+CAPACITY: Final = "Capacity"
 _TAG: Final = re.compile(r"labctl((?: \d+g?c?)+)\s*\Z")
 _NUMBERED: Final = re.compile(r"(Do|Loop) ([1-4])\Z")
 
@@ -36,15 +39,22 @@ _HEAD: Final = """<?xml version="1.0" encoding="UTF-8"?>
 _TAIL: Final = "</ProcSteps></MaccorTestProcedure>\n"
 
 
-def write(steps: Sequence[TesterStep]) -> bytes:
+def write(steps: Sequence[TesterStep], capacity_end: str = CAPACITY) -> bytes:
     """Write a ``.000`` file: UTF-8, ending with an End step that every last exit leads to.
 
-    The same steps give the same bytes.
+    The same steps give the same bytes. ``capacity_end`` is how the tester spells an end by capacity.
     """
+    steps = [_spelled(step, CAPACITY, capacity_end) for step in steps]
     tags = "".join(f" {step.program}{'g' if step.guard else ''}{'c' if step.confirm else ''}" for step in steps)
     body = "".join(_step_text(step) if step.acts else _passing_text(step) for step in steps)
     end = _passing_text(TesterStep(0, "End", None, None, (), 0.0, 0.0, ""))
     return (_HEAD.format(desc=f"labctl{tags}") + body + end + _TAIL).encode()
+
+
+def _spelled(step: TesterStep, ours: str, theirs: str) -> TesterStep:
+    if ours == theirs or not any(way.what == ours for way in step.exits):
+        return step
+    return replace(step, exits=tuple(replace(way, what=theirs) if way.what == ours else way for way in step.exits))
 
 
 def _passing_text(step: TesterStep) -> str:
@@ -96,7 +106,7 @@ def _exit_text(way: Exit) -> str:
     )
 
 
-def read(data: bytes) -> tuple[TesterStep, ...]:
+def read(data: bytes, capacity_end: str = CAPACITY) -> tuple[TesterStep, ...]:
     """Read back a file that :func:`write` wrote; the End step is left out.
 
     Raises
@@ -117,7 +127,8 @@ def read(data: bytes) -> tuple[TesterStep, ...]:
     found = [step for step in root.iter("TestStep") if (step.findtext("StepType") or "").strip() != "End"]
     if len(found) != len(marks):
         raise ValueError(f"the procedure has {len(found)} steps and describes {len(marks)}")
-    return tuple(_read_step(step, mark) for step, mark in zip(found, marks, strict=True))
+    steps = (_read_step(step, mark) for step, mark in zip(found, marks, strict=True))
+    return tuple(_spelled(step, capacity_end, CAPACITY) for step in steps)
 
 
 def _read_step(step: Element, mark: str) -> TesterStep:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from labctl.instruments.cycler import CyclerProgram, CyclerStep, End, Loop, Mode
@@ -25,6 +25,7 @@ _BACK_KELVIN: Final = 0.05
 _MOST_STEPS: Final = 998
 _MOST_LOOPS: Final = 4
 _SIMPLE: Final = {"voltage": "Voltage", "current": "Current", "time": "StepTime"}
+_AMPERE_HOUR: Final = 3600.0
 
 Scale = Callable[[float], str]
 
@@ -119,7 +120,7 @@ def _width(number: int, step: CyclerStep) -> int:
     if step.mode is Mode.REST:
         time = next((end.value for end in step.ends if end.what == "time"), 0.0)
         return 3 if step.band is not None else max(1, math.ceil(time / LONGEST_REST - 1e-9))
-    return 2 if any(end.held for end in step.ends) else 1
+    return 1 + (step.not_before is not None) + any(end.held for end in step.ends)
 
 
 def _rests(
@@ -196,20 +197,29 @@ def _flow(
             "condition to last; put a hold after it"
         )
     exits = tuple(_exit(end, place, sensor) for end in step.ends)
-    return [
-        TesterStep(
-            place.program,
-            "Charge" if step.mode is Mode.CHARGE else "Dischrge",
-            step.current if step.c_rate is None else None,
-            None,
-            exits,
-            step.record_every,
-            step.record_voltage_step,
-            scale(step.current),
-            guard=_guarded(step),
-            c_rate=_rate(step, place, program),
-        )
-    ]
+    flowing = TesterStep(
+        place.program,
+        "Charge" if step.mode is Mode.CHARGE else "Dischrge",
+        step.current if step.c_rate is None else None,
+        None,
+        exits,
+        step.record_every,
+        step.record_voltage_step,
+        scale(step.current),
+        guard=_guarded(step),
+        c_rate=_rate(step, place, program),
+    )
+    return _waited(step, place, sensor, flowing)
+
+
+def _waited(step: CyclerStep, place: _Place, sensor: Sensor | None, then: TesterStep) -> list[TesterStep]:
+    """Put the step before it in which its ends do not count yet, where there is one."""
+    first = step.not_before
+    if first is None:
+        return [then]
+    if first.what not in ("time", "capacity"):
+        raise OutOfRange(f"step {place.program}: only a time or a capacity can be waited for before other ends count")
+    return [replace(then, exits=(_exit(first, place, sensor, place.first + 1),), guard=False), then]
 
 
 def _rate(step: CyclerStep, place: _Place, program: CyclerProgram) -> float | None:
@@ -237,14 +247,15 @@ def _hold(
     lasting = [end for end in step.ends if end.held]
     if any(end.what != "current" or end.above for end in lasting) or len(lasting) > 1:
         raise OutOfRange(f"step {place.program}: only one condition, a current that has fallen, can be asked to last")
-    exits = tuple(_exit(end, place, sensor, place.first + 1 if end.held else place.after) for end in step.ends)
+    main = place.first + (step.not_before is not None)
+    exits = tuple(_exit(end, place, sensor, main + 1 if end.held else place.after) for end in step.ends)
     reports = (step.record_every, step.record_voltage_step)
     fixed = (place.program, kind, step.current, step.voltage)
-    steps = [TesterStep(*fixed, exits, *reports, "A", guard=_guarded(step))]
+    steps = _waited(step, place, sensor, TesterStep(*fixed, exits, *reports, "A", guard=_guarded(step)))
     warm = tuple(_exit(end, place, sensor) for end in step.ends if end.what == "temperature")
     for end in lasting:
         ways = (
-            Exit("Current", True, float(number_text(end.value * _BACK_ABOVE)), place.first),
+            Exit("Current", True, float(number_text(end.value * _BACK_ABOVE)), main),
             Exit("StepTime", True, end.held, place.after),
             *warm,
         )
@@ -270,6 +281,10 @@ def _exit(end: End, place: _Place, sensor: Sensor | None, target: int | None = N
     if end.what == "time":
         # Refused here, before anything is sent, if it is too long.
         clock_text(end.value)
+    if end.what == "capacity":
+        if not end.value > 0:
+            raise OutOfRange(f"step {place.program}: a capacity of {end.value:g} C ends nothing")
+        return Exit("Capacity", True, float(number_text(end.value / _AMPERE_HOUR)), to)
     return Exit(_SIMPLE[end.what], end.above or end.what == "time", end.value, to)
 
 

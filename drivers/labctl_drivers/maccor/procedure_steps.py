@@ -45,7 +45,8 @@ class Exit:
     Attributes
     ----------
     what : str
-        ``Voltage`` (V), ``Current`` (A), ``StepTime`` (s), ``Loop Cnt``, or a sensor's end (degC).
+        ``Voltage`` (V), ``Current`` (A), ``StepTime`` (s), ``Loop Cnt``, ``Capacity`` (Ah, as the tester's own counter
+        of the step has it; the spelling is unverified), or a sensor's end (degC).
     above : bool
         Whether the value must rise to the limit.
     value : float

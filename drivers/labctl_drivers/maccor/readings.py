@@ -154,11 +154,23 @@ def remaining(now: ChannelState, before: ChannelState | None, plan: Sequence[Tes
         if left is None or any(one.kind != "Rest" for one in later):
             return None
         return left + sum(one.limit("StepTime") or 0.0 for one in later)
-    guess = _guess(now, before, step)
+    guess = _soonest(_guess(now, before, step), _filled(now, step))
     if guess is None:
         return None if left is None else min(left, max(_SHORTEST, _SHARE * now.step_time))
     guess = min(max(guess, _SHORTEST), max(_SHORTEST, _SHARE * now.step_time), _LONGEST)
     return guess if left is None else min(guess, left)
+
+
+def _soonest(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)
+
+
+def _filled(now: ChannelState, step: TesterStep) -> float | None:
+    """Seconds until the charge of the step ends it, at the present current."""
+    limit = step.limit("Capacity")
+    if limit is None or not now.current:
+        return None
+    return max(0.0, limit * 3600.0 - now.capacity) / abs(now.current)
 
 
 def _guess(now: ChannelState, before: ChannelState | None, step: TesterStep) -> float | None:

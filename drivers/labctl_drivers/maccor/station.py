@@ -14,6 +14,7 @@ from labctl.instruments.cycler import CyclerStep, SafetyLimits
 from labctl.instruments.faults import Garbled, OutOfRange
 from labctl.units import UnitError, parse
 from labctl_drivers.maccor.members import number as number_in
+from labctl_drivers.maccor.procedure import CAPACITY
 
 _JSON_PORT: Final = 57570
 _BINARY_PORT: Final = 57560
@@ -48,6 +49,8 @@ class Settings:
         Which auxiliary input of a channel measures the temperature of its cell, from 1.
     temperature_end : str
         How a procedure names an end by that input, ``{}`` for its number; the spelling is unverified.
+    capacity_end : str
+        How a procedure names an end by the capacity of the step; the spelling is unverified.
     watchdog : float or None
         Seconds after which the tester suspends a channel in direct mode that got no update, as a person has read them
         in the tester's ``System.ini``; they can't be asked for.
@@ -62,6 +65,7 @@ class Settings:
     login: Login | None = None
     temperature: int | None = None
     temperature_end: str = _END_TYPE
+    capacity_end: str = CAPACITY
     watchdog: float | None = None
 
     @classmethod
@@ -82,6 +86,7 @@ class Settings:
                 login=_login(context, settings.get("login")),
                 temperature=_input(settings.get("temperature")),
                 temperature_end=str((settings.get("temperature") or {}).get("end_type", _END_TYPE)),
+                capacity_end=str(settings.get("capacity_end", CAPACITY)),
                 watchdog=None if (after := settings.get("direct_mode_watchdog")) is None else _positive(after),
             )
         except (TypeError, ValueError, UnitError) as error:

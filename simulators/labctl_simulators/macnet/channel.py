@@ -279,7 +279,7 @@ class Channel:
         if self._blind:
             step, safety = replace(step, exits=()), dict.fromkeys(SAFETY, 1e9) | {"VSafeMin": -1e9}
         gain = self._gain.get(step.kind, 1.0)
-        return ahead(self._laboratory, step, cell, start, test.step_began, gain, safety)
+        return ahead(self._laboratory, step, cell, start, test.step_began, gain, safety, test.charge)
 
     def _enter(self, number: int, t: float) -> None:
         test = self.test

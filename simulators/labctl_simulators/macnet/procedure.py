@@ -1,7 +1,8 @@
 """Reads procedure files (``.000``) as the tester's compiler would, and refuses what this stand-in cannot run.
 
 Known: the tree and the fixed-width texts of files that the vendor's BuildTest wrote. Guessed: the compiler's words,
-that it insists on the widths, how an end by an auxiliary temperature is spelled, and that a loop's count is of passes.
+that it insists on the widths, how ends by a capacity (in Ah) and by an auxiliary temperature are spelled,
+and that a loop's count is of passes.
 Left out: pulses, functions, subroutines, waveforms, FRA, power and resistance, C-rates of anything but a set current.
 """
 
@@ -26,11 +27,12 @@ _PASSING: Final = ("Do", "Loop", "AdvCycle", "End")
 _NUMBERED: Final = re.compile(r"(Do|Loop) ([1-4])\Z")
 _CLOCK: Final = re.compile(r"(\d{0,2}):(\d{0,2}):(\d{0,2}(?:\.\d+)?)\Z")
 _OPERATORS: Final = {" = ": "=", ">= ": ">=", "<= ": "<="}
-_ENDS: Final = ("Voltage", "Current", "StepTime", "Loop Cnt", *TEMPERATURE_ENDS)
+_ENDS: Final = ("Voltage", "Current", "StepTime", "Capacity", "Loop Cnt", *TEMPERATURE_ENDS)
 _SETTINGS: Final = ("StepType", "StepMode", "StepValue", "Limits", "Ends", "Reports")
 _ELEMENTS: Final = frozenset((*_SETTINGS, "Range", "Option1", "Option2", "Option3", "StepNote"))
 _MOST_STEPS: Final = 999
 _ZERO_CELSIUS: Final = 273.15
+_AMPERE_HOUR: Final = 3600.0
 
 
 class CompileError(ValueError):
@@ -43,7 +45,10 @@ class CompileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """A way out of a step: ``Voltage`` (V), ``Current`` (A), ``StepTime`` (s), ``Loop Cnt`` or a temperature (K)."""
+    """A way out of a step.
+
+    ``Voltage`` (V), ``Current`` (A), ``StepTime`` (s), ``Capacity`` (C), ``Loop Cnt`` or a temperature (K).
+    """
 
     what: str
     above: bool
@@ -263,4 +268,6 @@ def _value(text: str, what: str, wrong: Wrong) -> float:
     if not lowest <= value < 1e6 or (what == "Loop Cnt" and not value.is_integer()):
         wrong(f"Invalid value '{text}' of {what}")
         return 0.0
+    if what == "Capacity":
+        return value * _AMPERE_HOUR
     return value + _ZERO_CELSIUS if warmth else value

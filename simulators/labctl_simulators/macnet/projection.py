@@ -26,6 +26,7 @@ def ahead(
     began: float,
     gain: float,
     safety: Mapping[str, float],
+    passed: float = 0.0,
 ) -> Segment:
     """Project ``step``, which began at laboratory time ``began``, from ``start`` on.
 
@@ -37,6 +38,8 @@ def ahead(
         True current over reported current.
     safety : mapping
         The channel's six limits.
+    passed : float
+        Reported charge of the step so far, C.
     """
     timed = [began + way.value for way in step.exits if way.what == "StepTime"]
     watched = any(way.warmth for way in step.exits)
@@ -47,7 +50,7 @@ def ahead(
     temperature = float(laboratory.temperature_of(cell))
     course = cell.project(_drive(step, gain), start, horizon, temperature)
     warmth = _foretold(laboratory, cell, start, horizon) if watched else None
-    return make(step, course, cell, temperature, gain, began, safety, warmth)
+    return make(step, course, cell, temperature, gain, began, safety, warmth, passed)
 
 
 def _foretold(laboratory: Any, cell: Any, start: float, horizon: float) -> tuple[Array, Array]:

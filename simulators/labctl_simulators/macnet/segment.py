@@ -19,7 +19,7 @@ Array = np.ndarray
 TICK: Final = 0.01
 """Seconds that a step lasts at least: the tester looks at its ends every 10 ms."""
 
-TIME, CURRENT, VOLTAGE, WARMTH, UNSAFE = 129, 132, 133, 158, 197
+TIME, CURRENT, VOLTAGE, CAPACITY, WARMTH, UNSAFE = 129, 132, 133, 136, 158, 197
 RECORD_TIME, RECORD_CURRENT, RECORD_VOLTAGE = 1, 4, 5
 
 
@@ -117,8 +117,12 @@ def make(
     began: float,
     safety: Mapping[str, float],
     warmth: tuple[Array, Array] | None = None,
+    passed: float = 0.0,
 ) -> Segment:
-    """Find the end of ``step``, which began at laboratory time ``began``, on ``course``, and its records."""
+    """Find the end of ``step``, which began at laboratory time ``began``, on ``course``, and its records.
+
+    ``passed`` is the reported charge in C of the step before the course.
+    """
     start = float(course.t[0])
     reported = np.abs(course.current) / gain
     ends: list[tuple[float, int, int]] = []
@@ -131,6 +135,8 @@ def make(
                 times, values, code = *warmth, WARMTH
             elif way.what == "Current":
                 values, code = reported, CURRENT
+            elif way.what == "Capacity":
+                values, code = passed + np.abs(course.charge) / gain, CAPACITY
             at = crossing(times, values, way.above, way.value, max(start, began + TICK))
             if at is not None:
                 ends.append((at, code, way.target))
