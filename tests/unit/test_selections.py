@@ -15,7 +15,8 @@ from labctl.protocol import protocol_schema
 from labctl.protocol.selection import Selection, SelectionOf, selection
 
 LAST = 60
-SCHEMA = jsonschema.Draft202012Validator(protocol_schema()["$defs"]["Measure"]["properties"]["cycles"])
+KNOWN = protocol_schema()["$defs"]
+SCHEMA = jsonschema.Draft202012Validator({"$defs": KNOWN, **KNOWN["Measure"]["properties"]["cycles"]})
 
 numbers = st.integers(1, 50)
 parts = st.one_of(
