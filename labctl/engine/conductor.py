@@ -232,7 +232,8 @@ class Conductor:
         if latest is not None:
             await self._judge(self._journal.aborted(latest.operation, verdict.why, {"skipped": True}))
         else:
-            self.machine.fire("complete")
+            while (after := self.machine.step) and self.latest() is None and self._deciding.out(self._planned[after]):
+                self.machine.fire("complete")
             await self._vacate(self._last())
         return True
 

@@ -95,7 +95,8 @@ class Deciding:
                 if values is None:
                     ahead = [one for one in self._plan[at:] if not self._decided.out(one)]
                     values = self._values.at(self._decided.cycle(planned), ahead)
-                made.append(_decide(planned, condition, values))
+                ended = {"cycle": float(condition.number - 1)} if condition.of_cycles else {}
+                made.append(_decide(planned, condition, {**values, **ended}))
                 passes = made[-1]["holds"] is condition.wants
                 why = _told(made[-1])
             if not passes:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from labctl.documents import Duration, Model, Name, Temperature, Text, Word
 from labctl.protocol.bodies import Late, OnFailure
+from labctl.protocol.values import Cycles
 
 #: What a person may be asked to measure: keys of ``labctl.units.KINDS``.
 Measurable = Literal[
@@ -20,6 +21,10 @@ Answer = Annotated[str, Word(r"[^\x00-\x1f'\"]{1,40}", "write a word or a few, a
 
 class _Still(Model):
     """What every step can be asked, answered for steps in which no current flows and nothing can fail half way."""
+
+    cycles: Cycles | None = Field(
+        default=None, description="Done in these cycles of its 'cycle' only.", examples=["every 5"]
+    )
 
     @property
     def cycles(self) -> None:

@@ -70,6 +70,11 @@ class Condition:
     wants: bool
 
     @property
+    def of_cycles(self) -> bool:
+        """Whether it ends a ``cycle``: then it is asked of the cycle before."""
+        return self.key.endswith("/cycle")
+
+    @property
     def id(self) -> str:
         """Under which its decision is kept."""
         return f"{self.key}@{self.number}" if self.number else self.key

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from labctl.documents import Model, Name, describe, expected, suggest
+from labctl.documents import Amount, Level, Model, Name, describe, expected, suggest
 from labctl.protocol.bodies import Guarded, UntilVoltage
 from labctl.protocol.combined import Deis, Operando, Pauses
-from labctl.protocol.values import Current, Wait
+from labctl.protocol.ends import Until
+from labctl.protocol.values import PerCycle, Wait
 
 _FLOWING: Final = ("charge", "discharge")
 _LOOKING: Final = ("nmr", "eis")
@@ -22,8 +23,8 @@ _EXAMPLE: Final = "write for example '[{charge: {...}}, {nmr: {..., every: back-
 class Flowing(Guarded):
     """The current."""
 
-    current: Current = Field(description="Magnitude.", examples=["0.2 mA/cm2"])
-    until: UntilVoltage = Field(description="What ends the current.", examples=["{voltage: upper}"])
+    current: PerCycle = Field(description="Magnitude.", examples=["0.2 mA/cm2"])
+    until: Until = Field(description="What ends the current.", examples=["{voltage: upper}"])
 
 
 class NmrMeanwhile(Model):
@@ -115,6 +116,23 @@ class ParallelStep(Model):
         description="A charge or discharge, and the spectra that are taken meanwhile."
     )
 
+    @model_validator(mode="after")
+    def _one_voltage(self) -> ParallelStep:
+        """A series of impedance spectra has one current, which one voltage ends, and a guard time."""
+        for index, part in enumerate(self.parallel):
+            if isinstance(part, (NmrPart, EisPart)) or not any(isinstance(one, EisPart) for one in self.parallel):
+                continue
+            flowing = part.charge if isinstance(part, ChargePart) else part.discharge
+            path = ("parallel", index, "charge" if isinstance(part, ChargePart) else "discharge")
+            if not isinstance(flowing.current, Amount):
+                raise expected("currents by cycle", "with 'eis' write one current", (*path, "current"))
+            if flowing.until.combined is not None or not isinstance(flowing.until.voltage, Level):
+                right = "with 'eis' write one, 'until: {voltage: lower}'"
+                raise expected("this is not a voltage that ends the current", right, (*path, "until"))
+            if not isinstance(flowing.at_most, float):
+                raise expected("one guard time is needed with 'eis'", "add for example 'at_most: 12 h'", path)
+        return self
+
     def together(self) -> tuple[str, Operando | Deis]:
         """Give the step that this is another spelling of: its key and its body."""
         current = next(part for part in self.parallel if isinstance(part, (ChargePart, DischargePart)))
@@ -130,6 +148,8 @@ class ParallelStep(Model):
                 as_=nmr.as_, experiment=nmr.experiment, pauses=nmr.pauses, **shared
             )
         eis = looking.eis
+        if isinstance(flowing.until.voltage, Level):
+            shared["until"] = UntilVoltage.model_construct(voltage=flowing.until.voltage)
         return "deis", Deis.model_construct(
             as_=eis.as_, spectrum=eis.spectrum, count=eis.count, keep_on=eis.keep_on, pause=eis.pause, **shared
         )

@@ -268,14 +268,15 @@ def expand(protocol: models.Protocol, cell: PlannedCell) -> tuple[PlannedOperati
         if block.repeated:
             after = key_of(block.path) if block.until is not None else None
         for cycle in range(block.first, block.last + 1):
-            steps = [
+            due = [
                 step
                 for step in block.steps
                 if (not step.measured or cycle in looked_at) and step.done_in(cycle, block.last)
             ]
             turn = of_cycle(block.path, cycle, block.first, block.until)
-            for step, turns, conditions in unrolled(steps, cycle, turn):
-                plan.add(step, cycle, block.last, turns, conditions, None if block.repeated else after)
+            for step, turns, conditions in unrolled(due, cycle, turn):
+                plan.at(cycle, block.last, turns)
+                plan.add(step, cycle, conditions, None if block.repeated else after)
             if last is not None and cycle == last:
                 return tuple(plan.operations)
     return tuple(plan.operations)
@@ -294,17 +295,12 @@ class _Plan:
         self._seen: set[tuple[str, int]] = set()
         self._turns = ""
 
-    def add(
-        self,
-        step: Placed,
-        cycle: int,
-        last: int,
-        turns: str,
-        conditions: tuple[Condition, ...],
-        after: str | None = None,
-    ) -> None:
+    def at(self, cycle: int, last: int, turns: str) -> None:
+        """Go on in this cycle of a block that ends with ``last``, and in these turns of its repeats."""
         self._now = Moment(self._protocol, self._cell, cycle, last)
         self._turns = turns
+
+    def add(self, step: Placed, cycle: int, conditions: tuple[Condition, ...], after: str | None) -> None:
         for operation in self._of(step, cycle):
             flagged = self._stripped_in is not None and cycle > self._stripped_in
             flags = (CONTINUED,) if flagged else ()

@@ -74,6 +74,9 @@ def _open(definition: dict[str, Any], keep: tuple[str, ...] = ()) -> None:
 
 def _or_reference(value: dict[str, Any]) -> dict[str, Any]:
     """Let a parameter stand for a value and for everything within it."""
+    if "$ref" in value and "description" not in value:
+        # What belongs to a step is written out: its keys can be parameters, the whole cannot.
+        return value
     value = {key: _within(key, inner) for key, inner in value.items()}
     if "properties" in value:
         return value

@@ -86,7 +86,7 @@ def test_a_cycle_ends_after_the_one_in_which_its_condition_has_come_true(laborat
     one_cell(
         laboratory,
         """
-        cycle: {count: 5, until: "cycle >= 3", steps: [rest: {duration: 5 min}, rest: {duration: 5 min}]}
+        cycle: {count: 5, until: "cycle >= 2", steps: [rest: {duration: 5 min}, rest: {duration: 5 min}]}
         mark: {as: after}
         pause: {as: enough, ask: "Enough?", answers: {"yes": continue}, at_most: 1 d}
         """,

@@ -124,6 +124,10 @@ USE = "  - when: {if: \"answer.x == 'yes'\", steps: [rest: {duration: 1 h}]}\n"
         (f"  - parallel: [{CHARGE}, rest: {{duration: 1 h}}]\n", "'rest' can't be done at the same time"),
         (f"  - parallel: [{CHARGE}, {DISCHARGE}]\n", "a cell has one current, not two at once"),
         ("  - assemble: {as: a, from: [positive]}\n", "no step before gives a part 'positive'"),
+        (
+            "  - repeat: {count: 1000, steps: [repeat: {count: 1000, steps: [rest: {duration: 1 h}]}]}\n",
+            "comes to 1000000 operations in each cell; write fewer",
+        ),
         ("  - measure: {as: a, what: it, kind: weight}\n", "'weight' is not known; write 'mass'"),
         ("  - temperature: {to: 90 degC, soak: 1 h}\n", "90 degC lies outside the limits of temperature"),
         ("  - when: {if: cycle == 0, steps: [when_measured: [rest: {duration: 1 h}]]}\n", "it belongs into 'cycle'"),
