@@ -232,5 +232,28 @@ def example_unit(kind: str) -> str:
     return KINDS[kind][1]
 
 
+def quantity(number: float, unit: str) -> tuple[float, Dimension]:
+    """Give a number with any unit in SI, and what kind of quantity that is.
+
+    Raises
+    ------
+    UnitError
+        The unit is unknown, or the temperature lies below absolute zero.
+    """
+    if unit in _CELSIUS:
+        return parse(f"{number!r} {unit}", "temperature"), KINDS["temperature"][0]
+    factor, dimension = _compound(unit)
+    return number * factor, dimension
+
+
+def is_unit(symbol: str) -> bool:
+    """Whether a single symbol, perhaps with a power, is a unit: ``mAh``, ``cm2``, ``%``."""
+    try:
+        quantity(1.0, symbol)
+    except UnitError:
+        return False
+    return True
+
+
 #: One milliampere hour in coulomb.
 MAH: Final = 3.6

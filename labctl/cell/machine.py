@@ -27,6 +27,7 @@ ENDED: Final = frozenset({STOPPED, ABORTED, FINISHED})
 _TRANSITIONS: Final[list[dict[str, Any]]] = [
     {"trigger": "complete", "source": UNDER_WAY, "dest": FINISHED, "conditions": "at_last", "before": "go_on"},
     {"trigger": "complete", "source": UNDER_WAY, "dest": None, "before": "go_on"},
+    {"trigger": "finish", "source": UNDER_WAY, "dest": FINISHED},
     {"trigger": "hold", "source": UNDER_WAY, "dest": HELD},
     {"trigger": "resume", "source": HELD, "dest": UNDER_WAY},
     {"trigger": "stop", "source": [UNDER_WAY, HELD], "dest": STOPPED},
@@ -78,7 +79,7 @@ class CellMachine:
         self._at += 1
 
     def fire(self, trigger: str) -> str:
-        """Fire ``complete``, ``hold``, ``resume``, ``stop`` or ``abort`` and return the new state.
+        """Fire ``complete``, ``finish``, ``hold``, ``resume``, ``stop`` or ``abort`` and return the new state.
 
         Raises
         ------

@@ -250,14 +250,19 @@ def retry(
 def confirm(
     cell: Annotated[str, typer.Argument(help="Cell that was moved.")],
     barcode: Annotated[str | None, typer.Option(help="As read from the cell.", show_default="asked for")] = None,
+    answer: Annotated[str | None, typer.Option(help="To a question that the protocol asks.")] = None,
+    value: Annotated[str | None, typer.Option(help="What was measured by hand, such as '12.3 mg'.")] = None,
     user: User = None,
     json: Json = False,
     lab: Lab = HERE,
 ) -> None:
-    """Confirm that a cell has been moved, with the barcode read from it (exit 8 if it is another cell's)."""
+    """Confirm that a cell has been moved, taken apart or put together, or answer what is asked about it.
+
+    With the barcode read from it; exit 8 if it is another cell's, or if what is said is no answer.
+    """
     from labctl.cli.commands import confirm_cell
 
-    confirm_cell(lab, cell, barcode, user, as_json=json)
+    confirm_cell(lab, cell, barcode, user, answer=answer, value=value, as_json=json)
 
 
 @app.command()

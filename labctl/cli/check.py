@@ -54,6 +54,7 @@ def check_protocol(
                             "on_timeout": one.on_timeout if one.at_most is not None else None,
                             "on_failure": one.on_failure,
                             "on_controller_loss": one.on_controller_loss,
+                            "conditions": [{"if": each.expression.text, "is": each.wants} for each in one.conditions],
                         }
                         for one in plan
                     ]

@@ -59,28 +59,57 @@ def command_cell(lab: Path, op: str, cell: str, *, reason: str, user: str | None
     say(f"now: {answer['state']}")
 
 
-def confirm_cell(lab: Path, cell: str, barcode: str | None, user: str | None, *, as_json: bool) -> None:
-    """Confirm a transfer; without a barcode it is asked for, which needs a terminal.
+def confirm_cell(
+    lab: Path,
+    cell: str,
+    barcode: str | None,
+    user: str | None,
+    *,
+    answer: str | None = None,
+    value: str | None = None,
+    as_json: bool,
+) -> None:
+    """Confirm a transfer or a step by hand; what is not given is asked for, which needs a terminal.
 
     Raises
     ------
     NotConfirmed
-        No barcode and nobody to ask, or the wrong one.
+        Nothing was given and there is nobody to ask, or it is wrong.
     """
-    if barcode is None:
+    said = {name: one for name, one in (("barcode", barcode), ("answer", answer), ("value", value)) if one is not None}
+    if not said:
         if not sys.stdin.isatty():
-            raise NotConfirmed("no barcode was given and there is no terminal to ask at", hint="add --barcode")
-        for request in ask(lab, "requests")["requests"]:
-            if request["cell"] == cell and "to" in request:
-                _show(request)
-        sys.stderr.write(f"barcode of {cell}: ")
-        sys.stderr.flush()
-        barcode = sys.stdin.readline().strip()
-    moved = tell(lab, "confirm", cell, barcode=barcode, user=user or login())
+            raise NotConfirmed(
+                "no barcode was given and there is no terminal to ask at",
+                hint="add --barcode; --answer or --value where the protocol asks for one",
+            )
+        said = _asked(lab, cell)
+    done = tell(lab, "confirm", cell, **said, user=user or login())
     if as_json:
-        put_json({"schema": SCHEMA, "op": "confirm", **moved})
-        return
-    say(f"{cell} was at {moved['from']} and is now at {moved['to']}; it goes on once its voltage has been checked")
+        put_json({"schema": SCHEMA, "op": "confirm", **done})
+    elif "will" in done:
+        say(str(done["will"]))
+    else:
+        say(f"{cell} was at {done['from']} and is now at {done['to']}; it goes on once its voltage has been checked")
+
+
+def _asked(lab: Path, cell: str) -> dict[str, str]:
+    """Ask at the terminal for what confirms the cell's request."""
+    name, shown = "barcode", f"barcode of {cell}"
+    for request in ask(lab, "requests")["requests"]:
+        if request["cell"] != cell:
+            continue
+        if "to" in request:
+            _show(request)
+        elif "asked" in request:
+            say(f"{cell}: {request['asked']}")
+        if "answers" in request:
+            name, shown = "answer", " or ".join(f"'{one}'" for one in request["answers"])
+        elif "quantity" in request:
+            name, shown = "value", f"{request['quantity']} with its unit"
+    sys.stderr.write(f"{shown}: ")
+    sys.stderr.flush()
+    return {name: sys.stdin.readline().strip()}
 
 
 def _show(request: Mapping[str, Any]) -> None:

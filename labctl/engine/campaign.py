@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from labctl.errors import JournalError
 from labctl.journal import CampaignRow
-from labctl.protocol import PlannedOperation, Protocol, expand
+from labctl.protocol import Handling, PlannedOperation, Protocol, expand
 from labctl.station import Cell, Cells, Station
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ class Campaign:
     def _by_id(self) -> Mapping[str, Cell]:
         return {one.id: one for one in self.cells.cells}
 
+    @cached_property
+    def handles_samples(self) -> bool:
+        """Whether any cell is taken apart or put together."""
+        plans = {id(plan): plan for plan in self.plans.values()}
+        return any(isinstance(one.parameters, Handling) for plan in plans.values() for one in plan)
+
     @property
     def gives_back(self) -> bool:
         """Whether a cell's channel is given to others while it is at another instrument."""
@@ -87,6 +93,8 @@ class Campaign:
                     "group": cell.group,
                     "area_m2": cell.area,
                     "chemistry": cell.chemistry,
+                    "kind": cell.kind,
+                    "parents": list(cell.parents),
                     "measure_at": list(cell.measure_at),
                     "soc_factor": cell.soc_factor.model_dump(),
                 }

@@ -7,14 +7,18 @@ answered is not forgotten by a crash, and one that is repeated changes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from labctl.cell import CellMachine
 from labctl.cell.machine import ABORTED, ENDED, FINISHED, HELD, STOPPED, UNDER_WAY
+from labctl.engine.attention import attend, attend_so_far, pause
+from labctl.engine.byhand import asked
 from labctl.engine.campaign import BENCH
+from labctl.engine.decided import DECISIONS
+from labctl.engine.deciding import Deciding, NotYet
 from labctl.engine.direction import Direction
 from labctl.engine.jobs import Jobs
 from labctl.engine.leases import Need
@@ -22,7 +26,7 @@ from labctl.engine.refuge import Refuge
 from labctl.engine.room import lacks_room, wait_for_room
 from labctl.engine.routing import IN_PROBE
 from labctl.engine.series import Company
-from labctl.engine.situation import is_behind
+from labctl.engine.situation import is_behind, why_not_on
 from labctl.engine.steps import Surroundings
 from labctl.engine.tasks import breaks_off, let_go
 from labctl.engine.tokens import token_for
@@ -37,8 +41,6 @@ from labctl.protocol import Kind, PlannedOperation
 _BEGUN: Final = frozenset({Status.LEASED, Status.INTENT, Status.RUNNING, Status.FETCHED})
 #: Seconds until an instrument that would not be interrupted is told again.
 _AGAIN: Final = 2.0
-
-T = TypeVar("T")
 
 
 class _NobodyComes(Exception):
@@ -70,6 +72,7 @@ class Conductor:
         self._refuge = Refuge(around, cell, token_of)
         company = Company(direction.life, token_of, self._ask_to_hold, direction.waits_for_people)
         self._jobs = Jobs(around, cell, self._planned, self._refuge, company)
+        self._deciding = Deciding(self._journal, self._campaign, cell, plan, around.campaign.protocol)
         self._task: asyncio.Task[OperationRow] | None = None
         self._changed = asyncio.Event()
         self._take_up()
@@ -96,13 +99,18 @@ class Conductor:
 
     def _last(self) -> OperationRow | None:
         """Give the operation that brought it to the step that it is at."""
-        before = self.machine.steps[self.machine.at - 1] if self.machine.at else None
-        return self._journal.latest(self._campaign, self.cell, before) if before is not None else None
+        rows = (self._journal.latest(self._campaign, self.cell, step) for step in reversed(self._behind()))
+        return next((row for row in rows if row is not None), None)
+
+    def _behind(self) -> Sequence[str]:
+        return self.machine.steps[: self.machine.at]
 
     def waits_for(self) -> Need | None:
         """Give what the cell was waiting for when the last orchestrator went, None if for nothing that is granted."""
         latest = self.latest()
         if latest is None or latest.status is not Status.REQUESTED or self.machine.state != UNDER_WAY:
+            return None
+        if self._deciding.out(self._planned[latest.step]):
             return None
         if self.around.references.missing(self._planned[latest.step].kind) is not None:
             # A new session: its reference goes first, and this cell asks after it.
@@ -112,7 +120,8 @@ class Conductor:
     def _take_up(self) -> None:
         self.machine = CellMachine(self.cell, list(self._planned))
         reached = self._journal.reached(self._campaign, self.cell)
-        self.machine.replay({step for step, status in reached.items() if self._left_behind(step, status)})
+        passed = self._deciding.take_up(reached)
+        self.machine.replay(passed | {step for step, status in reached.items() if self._left_behind(step, status)})
         state = self.row.state
         if state in ENDED:
             self.machine.state = state
@@ -201,8 +210,31 @@ class Conductor:
             await self._stay_held(self._planned[step])
         elif wanted in (HOLD, HOLD_NOW) and not runs:
             self._hold(row.reason or "held", by=row.by)
-        else:
+        elif not await self._left_out(step):
             await self._operate(step)
+
+    async def _left_out(self, step: str) -> bool:
+        """Whether conditions of the protocol leave the step out: decided once, and written down before it counts."""
+        planned, latest = self._planned[step], self.latest()
+        if not planned.conditions or (latest is not None and latest.status is not Status.REQUESTED):
+            return False
+        try:
+            verdict = self._deciding.of(planned, self.machine.at)
+        except NotYet as reason:
+            self._journal.alarm("pause", str(reason), cell=self.cell)
+            self._hold(str(reason))
+            return True
+        if verdict.made:
+            latest = self._request(planned, 1, {DECISIONS: verdict.made})
+            self._deciding.count(verdict.made)
+        if verdict.does:
+            return False
+        if latest is not None:
+            await self._judge(self._journal.aborted(latest.operation, verdict.why, {"skipped": True}))
+        else:
+            self.machine.fire("complete")
+            await self._vacate(self._last())
+        return True
 
     async def _stay_held(self, planned: PlannedOperation) -> None:
         """Wait for a person; where the protocol says so, with the cell's voltage held meanwhile."""
@@ -210,7 +242,9 @@ class Conductor:
         if row is None:
             await self._changed.wait()
         else:
-            await self._attend_so_far(self._direction.life.run(row.operation, self._refuge.job(row, planned)), let_go)
+            await attend_so_far(
+                self._changed, self._direction.life.run(row.operation, self._refuge.job(row, planned)), let_go
+            )
 
     async def _stagger(self) -> None:
         """Wait for the cell's own start."""
@@ -221,53 +255,12 @@ class Conductor:
             if left <= 0:
                 return
             self._changed.clear()
-            await self._pause(left)
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, but not longer than until a person wants something."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            return
+            await pause(self._changed, left)
 
     def _runs(self) -> bool:
         """Whether the present step has begun, so that it must be followed whatever people want."""
         latest = self.latest()
         return latest is not None and latest.status in _BEGUN
-
-    async def _attend(self, work: Coroutine[Any, Any, T], interrupt: Callable[[asyncio.Task[T]], Awaitable[None]]) -> T:
-        """Work on something, and listen to people meanwhile.
-
-        Raises
-        ------
-        asyncio.CancelledError
-            An interruption broke the work off, or the orchestrator lets go.
-        """
-        task = asyncio.create_task(work)
-        try:
-            while not task.done():
-                changed = asyncio.ensure_future(self._changed.wait())
-                await asyncio.wait({task, changed}, return_when=asyncio.FIRST_COMPLETED)
-                changed.cancel()
-                if not task.done():
-                    self._changed.clear()
-                    await interrupt(task)
-            return task.result()
-        except BaseException:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
-
-    async def _attend_so_far(
-        self, work: Coroutine[Any, Any, T], interrupt: Callable[[asyncio.Task[T]], Awaitable[None]]
-    ) -> None:
-        """Work on something that a person's wish may break off; what is left of it is taken up again."""
-        try:
-            await self._attend(work, interrupt)
-        except asyncio.CancelledError:
-            if breaks_off():
-                raise
 
     # -- one step ----------------------------------------------------------------------------------------------------
     async def _operate(self, step: str) -> None:
@@ -276,7 +269,7 @@ class Conductor:
             # Asked for before the last restart, or a moment ago: it concerns the step at once.
             self._changed.set()
         try:
-            row = await self._attend(self._step(step), self._interrupt)
+            row = await attend(self._changed, self._step(step), self._interrupt)
         except asyncio.CancelledError:
             if breaks_off():
                 raise
@@ -302,7 +295,7 @@ class Conductor:
             return False
         return self.row.wanted in RETRIES or bool(latest.result.get("again"))
 
-    def _request(self, planned: PlannedOperation, attempt: int) -> OperationRow:
+    def _request(self, planned: PlannedOperation, attempt: int, known: Mapping[str, Any] | None = None) -> OperationRow:
         operation = f"{self._campaign}/{self.cell}/{planned.path}/a{attempt}"
         row = self.row
         return self._journal.request(
@@ -313,7 +306,7 @@ class Conductor:
             kind=planned.kind.value,
             attempt=attempt,
             token=token_for(self._direction.laboratory, operation, self.cell),
-            result={"known_by": row.by} if row.wanted == RETRY_KNOWN else None,
+            result={**asked(planned), **(known or {}), **({"known_by": row.by} if row.wanted == RETRY_KNOWN else {})},
         )
 
     async def _judge(self, row: OperationRow) -> None:
@@ -340,12 +333,13 @@ class Conductor:
         row = self._last()
         if row is None or self.machine.state not in (UNDER_WAY, FINISHED):
             return
-        timed_out = row.result.get("status") == "timeout" and self._planned[row.step].on_timeout != "continue"
-        if not (timed_out or row.result.get("hold")) or self.row.at > row.times[Status.DONE]:
+        if row.result.get("goes") == "end" and self.machine.state == UNDER_WAY:
+            # A person's answer ends the cell: what its plan has beyond that is not for it.
+            self.machine.fire("finish")
             return
-        why = f"{row.step} was ended by its guard time, not by what it waits for"
-        if not timed_out:
-            why = f"{row.step}: {row.result['hold']}"
+        why = why_not_on(row, self._planned[row.step].on_timeout)
+        if why is None or self.row.at > row.times[Status.DONE]:
+            return
         if self.machine.state == FINISHED:
             # Nothing comes after it that could be held back.
             self._journal.alarm("warning", why, cell=self.cell)
@@ -487,7 +481,7 @@ class Conductor:
             elif wanted in ("stop", "abort") and self.machine.state not in ENDED:
                 await let_go(task)
 
-        await self._attend_so_far(way, listen)
+        await attend_so_far(self._changed, way, listen)
 
     def _keeps_others_out(self) -> bool:
         """Whether a cell at its end sits away from home, at leads that belong to whoever comes next."""

@@ -33,6 +33,29 @@ def describe(
         UTC time at which the instrument was seen to have ended.
     """
     identity = bench.identities[instrument]
+    who = {
+        "name": instrument,
+        "driver": bench.entries[instrument]["driver"],
+        "vendor": identity.vendor,
+        "model": identity.model,
+        "serial": identity.serial,
+        "firmware": identity.firmware,
+        "address": identity.address,
+    }
+    return _shared(row, who, mode, asked, fetched, ended)
+
+
+def describe_by_hand(
+    row: OperationRow, mode: str, asked: Mapping[str, Any], fetched: Fetched, ended: str
+) -> dict[str, Any]:
+    """Give the same fields for what a person did, or nobody had to do."""
+    nothing = dict.fromkeys(("vendor", "model", "serial", "firmware", "address"), "")
+    return _shared(row, {"name": "operator", "driver": "by hand", **nothing}, mode, asked, fetched, ended)
+
+
+def _shared(
+    row: OperationRow, who: Mapping[str, Any], mode: str, asked: Mapping[str, Any], fetched: Fetched, ended: str
+) -> dict[str, Any]:
     return {
         "operation": row.operation,
         "campaign": row.campaign,
@@ -48,15 +71,7 @@ def describe(
         "requested": row.times.get(Status.REQUESTED),
         "started": row.times.get(Status.RUNNING),
         "ended": ended,
-        "instrument": {
-            "name": instrument,
-            "driver": bench.entries[instrument]["driver"],
-            "vendor": identity.vendor,
-            "model": identity.model,
-            "serial": identity.serial,
-            "firmware": identity.firmware,
-            "address": identity.address,
-        },
+        "instrument": dict(who),
         "asked": dict(asked),
         "sent": dict(fetched.sent),
         "read_back": dict(fetched.read_back),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from labctl.engine.byhand import HandJob
 from labctl.engine.dynamic import DynamicJob
 from labctl.engine.kinds import SPECTRUM
 from labctl.engine.operando import OperandoJob
 from labctl.engine.refuge import Refuge, is_refuge, step_of
+from labctl.engine.routing import BY_HAND
 from labctl.engine.series import Company
 from labctl.engine.steps import StepJob, Surroundings
 from labctl.engine.transfers import TransferJob
@@ -50,12 +52,14 @@ class Jobs:
             Kind.DEIS: lambda step: DynamicJob(around, cell, step),
         }
 
-    def of(self, planned: PlannedOperation) -> StepJob:
+    def of(self, planned: PlannedOperation) -> StepJob | HandJob:
         """Make the job of a step."""
+        if planned.kind in BY_HAND:
+            return HandJob(self._around, self._cell, planned)
         make = self._special.get(planned.kind)
         return make(planned) if make is not None else StepJob(self._around, self._cell, planned)
 
-    def of_row(self, row: OperationRow) -> StepJob | TransferJob:
+    def of_row(self, row: OperationRow) -> StepJob | HandJob | TransferJob:
         """Make the job of an operation anew."""
         if row.kind == "transfer":
             return self._around.movement.job_of(row)

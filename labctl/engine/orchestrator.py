@@ -12,6 +12,7 @@ from typing import Any, Final
 from labctl.cell.machine import ENDED
 from labctl.engine.actions import LONGEST
 from labctl.engine.bench import Bench
+from labctl.engine.byhand import People
 from labctl.engine.campaign import Campaign
 from labctl.engine.chambers import Oven, Settled
 from labctl.engine.clock import LoopClock
@@ -137,6 +138,7 @@ class Orchestrator:
             journal, self._arbiter, clock, log, self._results, self._outbox, look_every, record_every
         )
         self._movement = Movement(station, journal, self._arbiter, self._life, laboratory, self._campaign_of)
+        self._people = People(journal, self._life, self._campaign_of)
         self._references = References(station, mode, journal, bench, self._life, self._movement.move, laboratory)
         self._direction = Direction(self._life, laboratory, log, self._progress, waits_for_people)
         self._book = RouteBook(station, bench.roles)
@@ -335,9 +337,12 @@ class Orchestrator:
             for cell, live in self._life.live.items()
             if live.request is not None
         ]
-        return {"requests": [*moves, *assisted]}
+        return {"requests": [*moves, *assisted, *self._people.requests()]}
 
     async def _serve_confirm(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        answered = self._people.answer(request)
+        if answered is not None:
+            return answered
         cell, barcode = str(request.get("cell")), str(request.get("barcode"))
         command = request.get("id")
         user = str(request.get("user") or "operator")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from labctl.engine.routing import ROLE_OF
+from labctl.engine.routing import BY_HAND, ROLE_OF
 from labctl.engine.situation import HELD, UNDER_WAY, Situation
-from labctl.engine.wording import degrees, doing, ends
+from labctl.engine.wording import degrees, doing, ends, how_to_confirm
 from labctl.journal import Status
 from labctl.protocol import Kind
 
@@ -87,6 +87,11 @@ def _running(now: Situation) -> str:
             f"{instrument} is run by a person and goes on as it was set; the request and whatever is dropped into its "
             "folder stay, and are looked at again at the next start"
         )
+    if planned is not None and planned.kind in BY_HAND:
+        return (
+            f"{now.cell} stays where it is, at open circuit; the request stands and is shown again at the next start, "
+            "and what was confirmed counts"
+        )
     if planned is None or ROLE_OF[planned.kind] == "spectrometer":
         return _acquiring(now, instrument)
     if planned.on_controller_loss == "stop":
@@ -155,6 +160,9 @@ def _needed(now: Situation, request: Mapping[str, Any] | None) -> str | None:
         )
     if now.state == HELD:
         return f"'labctl resume {cell}' lets it go on{_with(now)}, 'labctl abort {cell}' ends it"
+    if now.status is Status.RUNNING and now.planned is not None and now.planned.kind in BY_HAND:
+        what = "answer the question" if now.planned.kind is Kind.PAUSE else f"say when it is done, {doing(now.planned)}"
+        return f"{what}: {how_to_confirm(now.planned, cell)}"
     if request is not None and "instruction" in request:
         return _by_hand(request)
     return None

@@ -22,7 +22,15 @@ ROLE_OF: Final[Mapping[Kind, str]] = {
     # Its lease has the spectrometer, too: what is done to the cell is the cycler's.
     Kind.OPERANDO: "cycler",
     Kind.DEIS: "potentiostat",
+    Kind.PAUSE: "operator",
+    Kind.DISASSEMBLE: "operator",
+    Kind.ASSEMBLE: "operator",
+    Kind.MEASURE: "operator",
+    Kind.MARK: "nobody",
 }
+
+#: Kinds that no instrument is needed for.
+BY_HAND: Final = frozenset(kind for kind, role in ROLE_OF.items() if role in ("operator", "nobody"))
 
 #: Kinds for which the cell has to sit in the probe.
 IN_PROBE: Final = frozenset({Kind.NMR, Kind.NUTATION, Kind.RECOVERY, Kind.OPERANDO})

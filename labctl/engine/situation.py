@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from labctl.engine.decided import Decided
 from labctl.engine.routing import ROLE_OF
 from labctl.journal import ENDED, CampaignRow, OperationRow, Status
 from labctl.protocol import Kind, PlannedOperation
@@ -173,6 +174,13 @@ def is_behind(row: OperationRow) -> bool:
     return row.status is Status.DONE or (row.status is Status.ABORTED and bool(row.result.get("skipped")))
 
 
+def why_not_on(row: OperationRow, on_timeout: str) -> str | None:
+    """Say why a cell does not go on by itself after a step that is behind it, None where it does."""
+    if row.result.get("status") == "timeout" and on_timeout != "continue":
+        return f"{row.step} was ended by its guard time, not by what it waits for"
+    return f"{row.step}: {row.result['hold']}" if row.result.get("hold") else None
+
+
 def situation(
     journal: Word,
     campaign: str,
@@ -193,11 +201,15 @@ def situation(
             latest[row.step] = row
     behind = [index for index, planned in enumerate(plan) if planned.path in latest and is_behind(latest[planned.path])]
     at = max(behind, default=-1) + 1
+    decided = Decided(rows)
+    if decided:
+        # What conditions leave out is passed over, and need have no operation of its own.
+        plan = [one for index, one in enumerate(plan) if index < at or one.path in latest or not decided.out(one)]
     planned = plan[at] if at < len(plan) else None
     # Only the reference standard has operations without a plan.
     step = latest.get(planned.path) if planned is not None else None if plan else _newest(latest.values())
     said = journal.cell_rows(campaign).get(cell)
-    last = latest[plan[at - 1].path] if at > 0 and plan[at - 1].path in latest else None
+    last = next((latest[one.path] for one in reversed(plan[:at]) if one.path in latest), None)
     held = step.resources if step is not None and step.status not in ENDED else ()
     kind = planned.kind.value if planned is not None else step.kind if step is not None else ""
     instrument, channel = _instrument(held, kind, roles)

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from labctl.engine.kinds import SPECTRUM
+from labctl.engine.routing import BY_HAND
 from labctl.journal import ENDED, LastWord, OperationRow, OutboxRow, Status
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ WORDS: Final[Mapping[str, str]] = {
     "operando": "operando",
     "deis": "dynamic impedance",
     "transfer": "to be moved",
+    "pause": "question to the operator",
+    "disassemble": "being taken apart",
+    "assemble": "being put together",
+    "measure": "to be measured by hand",
+    "mark": "mark",
 }
 
 
@@ -165,6 +171,8 @@ def _cell(
     if current is not None and current.status is Status.RUNNING and current.kind == "transfer":
         asked = current.result["request"]
         waits_for = f"operator: {asked['source']} to {asked['target']}, then labctl confirm"
+    if current is not None and current.status is Status.RUNNING and current.kind in BY_HAND:
+        waits_for = f"operator: {current.result.get('request', {}).get('asked', current.kind)}, then labctl confirm"
     return {
         "state": state,
         "cycle": int(last.step[1:4]) if last is not None and last.step[:1] == "c" else None,

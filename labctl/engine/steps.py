@@ -14,6 +14,7 @@ from typing import Any, Final
 from labctl.engine.acquiring import AcquisitionAction, Pulse, acquisition_request, ahead_of, parameters_of
 from labctl.engine.actions import SAFETY_MARGIN_CURRENT, SAFETY_MARGIN_VOLT, Action, CyclerAction
 from labctl.engine.bench import Bench
+from labctl.engine.byhand import about
 from labctl.engine.campaign import BENCH, Campaign
 from labctl.engine.chambers import Oven
 from labctl.engine.clock import beside
@@ -40,6 +41,9 @@ CYCLING: Final = frozenset({Kind.REST, Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, K
 
 #: Kinds whose guard time should not be what ends them.
 GUARDED: Final = frozenset({Kind.CHARGE, Kind.DISCHARGE, Kind.HOLD, Kind.OPERANDO, Kind.DEIS})
+
+#: What a deadline may count from; a mark is no step that anything waits for.
+_STEPS: Final = tuple(kind for kind in ROLE_OF if kind is not Kind.MARK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,7 @@ class StepJob:
     # -- how late ----------------------------------------------------------------------------------------------------
     def _before(self, row: OperationRow) -> OperationRow | None:
         """Give the step that this cell did last."""
-        return next((one for one in self._done(*ROLE_OF) if one.order < row.order), None)
+        return next((one for one in self._done(*_STEPS) if one.order < row.order), None)
 
     def _due(self, row: OperationRow) -> datetime | None:
         """Say when the step should have started."""
@@ -292,8 +296,7 @@ class StepJob:
         asked = self.action(row).asked
         operation = {
             **describe(row, around.bench, route.instrument, around.campaign.mode, asked, fetched, ended),
-            "group": self._cell.group,
-            "cycle": planned.cycle,
+            **about(around, self._cell, planned, row),
             "label": planned.label,
             "status": status,
             "delay_s": delay,

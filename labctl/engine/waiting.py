@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from labctl.engine.routing import ROLE_OF, RouteBook
+from labctl.engine.routing import BY_HAND, ROLE_OF, RouteBook
 from labctl.engine.situation import HELD, UNDER_WAY, Situation, Word
 from labctl.engine.wording import degrees
 from labctl.journal import OperationRow, Status
@@ -28,6 +28,8 @@ def waits(now: Situation, told: str | None, request: Mapping[str, Any] | None, r
         return "a person who says what became of its step"
     if now.assisted and now.status is Status.RUNNING and request is not None:
         return "a person who runs the instrument and drops its file"
+    if now.planned is not None and now.planned.kind in BY_HAND and now.status is Status.RUNNING:
+        return "a person who does it and confirms"
     if now.status is Status.REQUESTED and now.planned is not None:
         return _named(now.planned, roles)
     return None if now.running else "an orchestrator"

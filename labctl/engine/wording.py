@@ -5,8 +5,20 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from labctl.protocol import Acquisition, Cycling, Dynamic, Impedance, Kind, PlannedOperation, Together
-from labctl.units import show
+from labctl.protocol import (
+    Acquisition,
+    Cycling,
+    Dynamic,
+    Handling,
+    Impedance,
+    Kind,
+    Note,
+    PlannedOperation,
+    Question,
+    Reading,
+    Together,
+)
+from labctl.units import example_unit, show
 
 _GOING: Final = {Kind.CHARGE: "charging", Kind.DISCHARGE: "discharging"}
 
@@ -53,6 +65,34 @@ def doing(planned: PlannedOperation, where: str | None = None) -> str:
             return _together(planned, asked, place)
         case Dynamic() as asked:
             return _dynamic(planned, asked, place)
+        case Question() as asked:
+            return f"asking '{asked.ask}'"
+        case Note() as asked:
+            return f"marking '{asked.text}'"
+        case Reading() as asked:
+            return f"measuring by hand: {asked.what}"
+        case Handling() as asked:
+            return _handling(asked)
+
+
+def _handling(asked: Handling) -> str:
+    note = f" ({asked.note})" if asked.note else ""
+    if asked.gives:
+        return f"taking it apart into {' and '.join(asked.gives)}{note}"
+    parts = " and ".join(f"{part} of {of}" if of is not None else part for part, of in asked.takes)
+    return f"putting it together from {parts}{note}"
+
+
+def how_to_confirm(planned: PlannedOperation, cell: str) -> str:
+    """Say how a person confirms a step by hand."""
+    match planned.parameters:
+        case Question(answers=answers):
+            effects = {"continue": "it goes on", "end": "it ends", "hold": "it is held"}
+            choice = " or ".join(f"--answer '{answer}' ({effects[effect]})" for answer, effect in answers.items())
+            return f"labctl confirm {cell} {choice}"
+        case Reading(kind=kind):
+            return f"labctl confirm {cell} --value '<number> {example_unit(kind)}'"
+    return f"labctl confirm {cell} --barcode <its barcode>"
 
 
 def _together(planned: PlannedOperation, asked: Together, place: str) -> str:

@@ -14,10 +14,13 @@ from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.combined_checks import check_combined
 from labctl.protocol.cycle_checks import check_cycles
 from labctl.protocol.ends_checks import check_ends, check_level
+from labctl.protocol.handwork import BY_HAND
 from labctl.protocol.models import Charge, Discharge, Eis, Hold, Nmr, Protocol, Rest
+from labctl.protocol.nesting import Branch
 from labctl.protocol.nmr import check_experiments
 from labctl.protocol.outcomes import check_outcomes
 from labctl.protocol.resolving import limits_of
+from labctl.protocol.run_time_checks import check_run_time
 from labctl.protocol.selection import Selection
 from labctl.protocol.values import each
 from labctl.protocol.walk import Block, blocks
@@ -35,6 +38,7 @@ def check_meaning(protocol: Protocol, document: Document) -> list[Mistake]:
         *_spectra(protocol, document),
         *check_outcomes(protocol, document),
         *check_combined(protocol, document),
+        *check_run_time(protocol, document),
         *(
             mistake
             for block in blocks(protocol)
@@ -83,8 +87,10 @@ def _measure(protocol: Protocol, document: Document) -> Iterator[Mistake]:
 def _labels(block: Block, document: Document) -> Iterator[Mistake]:
     seen: set[tuple[str, str]] = set()
     for step in block.steps:
-        if isinstance(step.body, (Nmr, Eis, Operando, Deis, Rest, Charge, Discharge, Hold)) and step.body.as_:
-            if (step.kind, step.body.as_) in seen:
+        labelled = (Nmr, Eis, Operando, Deis, Rest, Charge, Discharge, Hold, *BY_HAND)
+        if isinstance(step.body, labelled) and step.body.as_:
+            instead = any(isinstance(around, Branch) and not around.wants for around in step.within)
+            if (step.kind, step.body.as_) in seen and not instead:
                 found = f"two '{step.kind}' steps of one cycle have the label '{step.body.as_}'"
                 yield document.mistake((*step.path, "as"), found, "give each a label of its own")
             seen.add((step.kind, step.body.as_))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
+from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from labctl.documents import (
     Amount,
@@ -24,12 +24,23 @@ from labctl.documents import (
 )
 from labctl.protocol.bodies import Body, Guarded, Limited
 from labctl.protocol.combined import DeisStep, OperandoStep
+from labctl.protocol.conditions import Expression, ExpressionText
 from labctl.protocol.ends import Until
 from labctl.protocol.experiments import Experiment
+from labctl.protocol.handwork import (
+    AssembleStep,
+    DisassembleStep,
+    MarkStep,
+    MeasureStep,
+    PauseStep,
+    TemperatureStep,
+)
+from labctl.protocol.parallel import ParallelStep
 from labctl.protocol.values import Cycles, DurationPerCycle, PerCycle, VoltagePerCycle, Wait
 
 _Whole = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 _CurrentLimit = Annotated[float, Quantity("current", above=0)]
+_Condition = Annotated[Expression, ExpressionText()]
 
 
 class Cutoffs(Model):
@@ -57,6 +68,9 @@ class Measure(Model):
     cycles: Cycles = Field(description="Cycles in which 'when_measured' is done.", examples=["[1, 15, 30]"])
     then: Literal["end", "continue"] = Field(
         default="end", description="A measured cell ends, or goes on with every later result flagged."
+    )
+    reference: _Whole = Field(
+        default=1, description="Cycle whose discharge capacity is a state of health ('soh') of 100 %.", examples=[3]
     )
 
 
@@ -187,8 +201,25 @@ class _OneKey:
         return value
 
 
-_PLAIN = ("rest", "charge", "discharge", "hold", "nmr", "eis", "operando", "deis")
-_ALL_STEPS = (*_PLAIN, "cycle", "when_measured")
+_PLAIN = (
+    "rest",
+    "charge",
+    "discharge",
+    "hold",
+    "nmr",
+    "eis",
+    "operando",
+    "deis",
+    "parallel",
+    "temperature",
+    "pause",
+    "mark",
+    "disassemble",
+    "assemble",
+    "measure",
+)
+_NESTING = ("repeat", "when")
+_ALL_STEPS = (*_PLAIN, *_NESTING, "cycle", "when_measured")
 
 PlainStep = Annotated[
     Annotated[RestStep, Tag("rest")]
@@ -198,32 +229,98 @@ PlainStep = Annotated[
     | Annotated[NmrStep, Tag("nmr")]
     | Annotated[EisStep, Tag("eis")]
     | Annotated[OperandoStep, Tag("operando")]
-    | Annotated[DeisStep, Tag("deis")],
+    | Annotated[DeisStep, Tag("deis")]
+    | Annotated[ParallelStep, Tag("parallel")]
+    | Annotated[TemperatureStep, Tag("temperature")]
+    | Annotated[PauseStep, Tag("pause")]
+    | Annotated[MarkStep, Tag("mark")]
+    | Annotated[DisassembleStep, Tag("disassemble")]
+    | Annotated[AssembleStep, Tag("assemble")]
+    | Annotated[MeasureStep, Tag("measure")],
     Discriminator(_step_name),
 ]
-_MeasuredStep = Annotated[PlainStep, BeforeValidator(_OneKey(*_PLAIN))]
 
 
 class WhenMeasured(Model):
     """Steps of measured cycles only."""
 
-    when_measured: Annotated[tuple[_MeasuredStep, ...], Field(min_length=1)] = Field(
+    when_measured: Annotated[tuple[MeasuredStep, ...], Field(min_length=1)] = Field(
         description="Done only in the cycles in which the cell is measured."
     )
 
 
-_CycleStep = Annotated[
-    Annotated[PlainStep, Tag("plain")] | Annotated[WhenMeasured, Tag("when_measured")],
-    Discriminator(lambda value: "when_measured" if _step_name(value) == "when_measured" else "plain"),
-    BeforeValidator(_OneKey(*_PLAIN, "when_measured")),
-]
+class Repeat(Model):
+    """Steps that are done several times within one cycle."""
+
+    count: _Whole | None = Field(default=None, description="How often.", examples=[3])
+    until: _Condition | None = Field(
+        default=None, description="Ends after the turn in which this has become true.", examples=["voltage < 3.2 V"]
+    )
+    at_most: _Whole | None = Field(default=None, description="How often at most, with 'until'.", examples=[50])
+    steps: Annotated[tuple[InnerStep, ...], Field(min_length=1)] = Field(description="What is repeated.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Repeat:
+        if self.count is not None and (self.until is not None or self.at_most is not None):
+            right = "write 'count' alone, or 'until' with 'at_most'"
+            raise expected("'repeat' with a count and with an end of another kind", right)
+        if self.count is None and self.until is None:
+            raise expected("nothing ends this 'repeat'", "add 'count: 3', or 'until: \"voltage < 3.2 V\", at_most: 50'")
+        if self.count is None and self.at_most is None:
+            raise expected("nothing ends this 'repeat' if its 'until' never comes", "add for example 'at_most: 50'")
+        return self
+
+    @property
+    def turns(self) -> int:
+        """How often at most."""
+        return self.count or self.at_most or 1
+
+
+class RepeatStep(Model):
+    """Repeat."""
+
+    repeat: Repeat = Field(description="Steps that are done several times within one cycle.")
+
+
+class When(Model):
+    """Steps that depend on what was measured."""
+
+    if_: _Condition = Field(
+        alias="if", description="Decided once, when the first step is due.", examples=["soh < 80 % and cycle >= 10"]
+    )
+    steps: Annotated[tuple[InnerStep, ...], Field(min_length=1)] = Field(description="Done if it holds.")
+    else_: tuple[InnerStep, ...] = Field(default=(), alias="else", description="Done if it does not.")
+
+
+class WhenStep(Model):
+    """Condition."""
+
+    when: When = Field(description="Steps that depend on what was measured.")
+
+
+def _sort(value: Any) -> str:
+    name = _step_name(value)
+    return name if name in (*_NESTING, "cycle", "when_measured") else "plain"
+
+
+_Nested = (
+    Annotated[PlainStep, Tag("plain")]
+    | Annotated[RepeatStep, Tag("repeat")]
+    | Annotated[WhenStep, Tag("when")]
+    | Annotated[WhenMeasured, Tag("when_measured")]
+)
+InnerStep = Annotated[_Nested, Discriminator(_sort), BeforeValidator(_OneKey(*_PLAIN, *_NESTING, "when_measured"))]
+MeasuredStep = Annotated[_Nested, Discriminator(_sort), BeforeValidator(_OneKey(*_PLAIN, *_NESTING))]
 
 
 class Cycle(Model):
     """Steps that are repeated; cycles are counted from 1 through the whole protocol."""
 
-    count: _Whole = Field(description="How often.", examples=[30])
-    steps: Annotated[tuple[_CycleStep, ...], Field(min_length=1)] = Field(description="What one cycle consists of.")
+    count: _Whole = Field(description="How often, or with 'until' how often at most.", examples=[30])
+    until: _Condition | None = Field(
+        default=None, description="Ends after the cycle in which this has become true.", examples=["soh < 80 %"]
+    )
+    steps: Annotated[tuple[InnerStep, ...], Field(min_length=1)] = Field(description="What one cycle consists of.")
 
 
 class CycleStep(Model):
@@ -233,9 +330,12 @@ class CycleStep(Model):
 
 
 TopStep = Annotated[
-    Annotated[PlainStep, Tag("plain")] | Annotated[CycleStep, Tag("cycle")],
-    Discriminator(lambda value: "cycle" if _step_name(value) == "cycle" else "plain"),
-    BeforeValidator(_OneKey(*_PLAIN, "cycle")),
+    Annotated[PlainStep, Tag("plain")]
+    | Annotated[CycleStep, Tag("cycle")]
+    | Annotated[RepeatStep, Tag("repeat")]
+    | Annotated[WhenStep, Tag("when")],
+    Discriminator(_sort),
+    BeforeValidator(_OneKey(*_PLAIN, *_NESTING, "cycle")),
 ]
 
 

@@ -16,7 +16,10 @@ from labctl.protocol import models
 from labctl.protocol.acquisition import Acquisition, acquisition_of, nutation_of, recovery_of
 from labctl.protocol.bodies import Body, Guarded, Late, OnFailure
 from labctl.protocol.combined import Deis, Operando
+from labctl.protocol.handwork import BY_HAND, Mark, Pause, TemperatureTo
+from labctl.protocol.nesting import Condition, key_of, of_cycle, unrolled
 from labctl.protocol.resolving import Ends, Moment, limits_of
+from labctl.protocol.tasks import Task, task_of
 from labctl.protocol.together import Dynamic, Together, dynamic, together
 from labctl.protocol.walk import Placed, blocks, measured
 
@@ -39,6 +42,11 @@ class Kind(StrEnum):
     EIS = "eis"
     OPERANDO = "operando"
     DEIS = "deis"
+    PAUSE = "pause"
+    MARK = "mark"
+    DISASSEMBLE = "disassemble"
+    ASSEMBLE = "assemble"
+    MEASURE = "measure"
 
 
 class PlannedCell(Protocol):
@@ -140,7 +148,7 @@ class Impedance:
         return self.rest_before + signal * (1 + (self.linearity is not None) + self.repeat)
 
 
-Parameters = Cycling | Acquisition | Impedance | Together | Dynamic
+Parameters = Cycling | Acquisition | Impedance | Together | Dynamic | Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +160,14 @@ class PlannedOperation:
     path : str
         Such as ``c015/02-nmr-charged``: cycle (000 before the first), number of the step in its cycle, kind, label. The
         number counts steps of measured cycles always, so that it does not depend on what is measured. A nutation series
-        has the number of the spectrum that it is for.
+        has the number of the spectrum that it is for. Turns of a ``repeat`` follow the number: ``c001/05-r2-charge``.
     kind : Kind
         What it is.
     cycle : int
         0 before the first cycle.
     label : str or None
         The state that is measured.
-    parameters : Cycling, Acquisition, Impedance, Together or Dynamic
+    parameters : Cycling, Acquisition, Impedance, Together, Dynamic, Question, Note, Handling or Reading
         Resolved for this cell.
     start_within : float or None
         Seconds after the end of the step before.
@@ -183,6 +191,10 @@ class PlannedOperation:
         What every result of this operation must carry.
     temperature_limits : tuple of float or None
         The protocol's lowest and highest temperature in K.
+    conditions : tuple of Condition
+        What must hold when it is due, or else it is left out.
+    after : str or None
+        Key of the ``cycle`` with ``until`` that it follows: it belongs to whichever cycle was that one's last.
     """
 
     path: str
@@ -201,6 +213,8 @@ class PlannedOperation:
     on_failure: OnFailure = "open_circuit"
     on_controller_loss: Literal["continue", "stop"] = "continue"
     temperature_limits: tuple[float, float] | None = None
+    conditions: tuple[Condition, ...] = ()
+    after: str | None = None
 
 
 def measured_cycles(protocol: models.Protocol, cell: PlannedCell) -> tuple[int, ...]:
@@ -249,11 +263,20 @@ def expand(protocol: models.Protocol, cell: PlannedCell) -> tuple[PlannedOperati
     last = chosen[-1] if chosen and protocol.measure and protocol.measure.then == "end" else None
     looked_at = frozenset(chosen)
     plan = _Plan(protocol, cell)
+    after: str | None = None
     for block in blocks(protocol):
+        if block.repeated:
+            after = key_of(block.path) if block.until is not None else None
         for cycle in range(block.first, block.last + 1):
-            for step in block.steps:
-                if (not step.measured or cycle in looked_at) and step.done_in(cycle, block.last):
-                    plan.add(step, cycle, block.last)
+            due = [
+                step
+                for step in block.steps
+                if (not step.measured or cycle in looked_at) and step.done_in(cycle, block.last)
+            ]
+            turn = of_cycle(block.path, cycle, block.first, block.until)
+            for step, turns, conditions in unrolled(due, cycle, turn):
+                plan.at(cycle, block.last, turns)
+                plan.add(step, cycle, conditions, None if block.repeated else after)
             if last is not None and cycle == last:
                 return tuple(plan.operations)
     return tuple(plan.operations)
@@ -270,12 +293,18 @@ class _Plan:
         self._discharging = False
         self._stripped_in: int | None = None
         self._seen: set[tuple[str, int]] = set()
+        self._turns = ""
 
-    def add(self, step: Placed, cycle: int, last: int) -> None:
+    def at(self, cycle: int, last: int, turns: str) -> None:
+        """Go on in this cycle of a block that ends with ``last``, and in these turns of its repeats."""
         self._now = Moment(self._protocol, self._cell, cycle, last)
+        self._turns = turns
+
+    def add(self, step: Placed, cycle: int, conditions: tuple[Condition, ...], after: str | None) -> None:
         for operation in self._of(step, cycle):
             flagged = self._stripped_in is not None and cycle > self._stripped_in
-            self.operations.append(replace(operation, flags=(CONTINUED,)) if flagged else operation)
+            flags = (CONTINUED,) if flagged else ()
+            self.operations.append(replace(operation, flags=flags, conditions=conditions, after=after))
         if isinstance(step.body, models.Hold) and step.measured:
             self._stripped_in = cycle if self._stripped_in is None else self._stripped_in
 
@@ -297,6 +326,14 @@ class _Plan:
         elif isinstance(body, models.Rest):
             resting = self._cycling(body, Ends(duration=now.now(body.duration)))
             yield self._operation(Kind.REST, step, cycle, body.as_, resting, expected=resting.duration)
+        elif isinstance(body, TemperatureTo):
+            resting = self._cycling(body, Ends(duration=body.soak))
+            warm = self._operation(Kind.REST, step, cycle, None, resting, expected=body.soak)
+            yield replace(warm, soak=0.0)
+        elif isinstance(body, BY_HAND):
+            most = body.at_most if isinstance(body, Pause) else None
+            takes = 0.0 if isinstance(body, Mark) else None
+            yield self._operation(Kind(step.kind), step, cycle, body.as_, task_of(body), at_most=most, expected=takes)
         elif isinstance(body, models.Hold):
             ends, volts = now.ends(body.until), now.volts(body.voltage)
             holding = self._cycling(body, ends, current=now.amount(body.limit.current), voltage=volts)
@@ -327,7 +364,7 @@ class _Plan:
     ) -> PlannedOperation:
         name = f"{kind}-{label}" if label else str(kind)
         return PlannedOperation(
-            path=f"c{cycle:03d}/{step.number:02d}-{name}",
+            path=f"c{cycle:03d}/{step.number:02d}-{self._turns}{name}",
             kind=kind,
             cycle=cycle,
             label=label,
@@ -344,7 +381,9 @@ class _Plan:
             temperature_limits=self._protocol.limits.temperature,
         )
 
-    def _cycling(self, body: Body, ends: Ends, *, current: float = 0.0, voltage: float | None = None) -> Cycling:
+    def _cycling(
+        self, body: Body | TemperatureTo, ends: Ends, *, current: float = 0.0, voltage: float | None = None
+    ) -> Cycling:
         lowest, highest, largest = limits_of(self._protocol.limits, body)
         return Cycling(
             current=current,

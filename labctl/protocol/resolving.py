@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from labctl.documents import Amount, Level, Sizes
 from labctl.errors import UsageError
-from labctl.protocol.bodies import Body, Limited
+from labctl.protocol.bodies import Limited
 from labctl.protocol.selection import Selection
 from labctl.protocol.values import in_cycle
 
@@ -97,7 +97,7 @@ class Moment:
         return Ends(voltage, current, lasting, capacity, duration, until.combined == "all")
 
 
-def limits_of(limits: Limits, body: Body) -> tuple[float, float, float]:
+def limits_of(limits: Limits, body: object) -> tuple[float, float, float]:
     """Give the lowest and highest voltage in V and the largest current in A of a step: its own, or the protocol's."""
     own = body.limits if isinstance(body, Limited) else None
     low, high = own.voltage if own is not None and own.voltage is not None else limits.voltage

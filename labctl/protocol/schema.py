@@ -62,7 +62,7 @@ def _open(definition: dict[str, Any], keep: tuple[str, ...] = ()) -> None:
     for name, value in definition.get("properties", {}).items():
         if name in keep:
             continue
-        if name in _STEPS and value.get("type") == "array":
+        if name in _STEPS and "items" in value:
             value["items"] = {"oneOf": [*_alternatives(value["items"]), {"$ref": "#/$defs/Use"}]}
         else:
             definition["properties"][name] = _or_reference(value)

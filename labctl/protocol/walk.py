@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from labctl.documents import Path
 from labctl.protocol.combined import Deis, DeisStep, Operando, OperandoStep
+from labctl.protocol.conditions import Expression
+from labctl.protocol.handwork import (
+    Assemble,
+    AssembleStep,
+    Disassemble,
+    DisassembleStep,
+    Mark,
+    MarkStep,
+    Measurement,
+    MeasureStep,
+    Pause,
+    PauseStep,
+    TemperatureStep,
+    TemperatureTo,
+)
 from labctl.protocol.models import (
     Charge,
     ChargeStep,
@@ -19,13 +35,20 @@ from labctl.protocol.models import (
     Nmr,
     NmrStep,
     Protocol,
+    RepeatStep,
     Rest,
     RestStep,
     WhenMeasured,
+    WhenStep,
 )
+from labctl.protocol.nesting import Around, Branch, Loop
+from labctl.protocol.parallel import ParallelStep
 
-Body = Rest | Charge | Discharge | Hold | Nmr | Eis | Operando | Deis
-Step = RestStep | ChargeStep | DischargeStep | HoldStep | NmrStep | EisStep | OperandoStep | DeisStep
+ByHand = Pause | Mark | Disassemble | Assemble | Measurement
+Body = Rest | Charge | Discharge | Hold | Nmr | Eis | Operando | Deis | TemperatureTo | ByHand
+_Plain = RestStep | ChargeStep | DischargeStep | HoldStep | NmrStep | EisStep | OperandoStep | DeisStep | ParallelStep
+Step = _Plain | TemperatureStep | PauseStep | MarkStep | DisassembleStep | AssembleStep | MeasureStep
+_Nested = Step | RepeatStep | WhenStep | WhenMeasured
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +67,8 @@ class Placed:
         Counted from 1 over the flattened steps of its cycle, measured or not.
     measured : bool
         Whether it is done in measured cycles only.
+    within : tuple of Loop or Branch
+        What else is around it, the outermost first.
     """
 
     kind: str
@@ -51,6 +76,7 @@ class Placed:
     path: Path
     number: int
     measured: bool
+    within: tuple[Around, ...] = ()
 
     def done_in(self, cycle: int, last: int) -> bool:
         """Whether its ``cycles`` name a cycle of the block whose ``last`` cycle this is."""
@@ -61,7 +87,7 @@ class Placed:
 class Block:
     """Steps that are done in each of the cycles ``first`` to ``last``; cycle 0 is before the first.
 
-    Steps after a ``cycle`` belong to its last cycle; there ``repeated`` is false.
+    Steps after a ``cycle`` belong to its last cycle; there ``repeated`` is false. ``until`` may end it before ``last``.
     """
 
     first: int
@@ -69,6 +95,7 @@ class Block:
     repeated: bool
     path: Path
     steps: tuple[Placed, ...]
+    until: Expression | None = None
 
 
 def blocks(protocol: Protocol) -> tuple[Block, ...]:
@@ -86,12 +113,14 @@ def blocks(protocol: Protocol) -> tuple[Block, ...]:
         path: Path = ("steps", index)
         if isinstance(step, CycleStep):
             close()
-            inner = _cycle(step, path)
-            found.append(Block(cycles + 1, cycles + step.cycle.count, True, (*path, "cycle"), inner))
-            cycles, number = cycles + step.cycle.count, len(inner)
+            inner = tuple(_flat(step.cycle.steps, (*path, "cycle", "steps"), 0))
+            last = cycles + step.cycle.count
+            found.append(Block(cycles + 1, last, True, (*path, "cycle"), inner, step.cycle.until))
+            cycles, number = last, len(inner)
         else:
-            number += 1
-            loose.append(_placed(step, path, number, measured=False))
+            inner = tuple(_flat((step,), ("steps",), number, begin=index))
+            number += len(inner)
+            loose += inner
     close()
     return tuple(found)
 
@@ -106,28 +135,41 @@ def measured(protocol: Protocol) -> tuple[int, ...]:
     return protocol.measure.cycles.cycles(1, cycles(protocol)) if protocol.measure is not None else ()
 
 
-def _cycle(step: CycleStep, path: Path) -> tuple[Placed, ...]:
-    placed: list[Placed] = []
-    for index, inner in enumerate(step.cycle.steps):
-        where: Path = (*path, "cycle", "steps", index)
-        if isinstance(inner, WhenMeasured):
-            for position, measured in enumerate(inner.when_measured):
-                deeper = (*where, "when_measured", position)
-                placed.append(_placed(measured, deeper, len(placed) + 1, measured=True))
-        else:
-            placed.append(_placed(inner, where, len(placed) + 1, measured=False))
-    return tuple(placed)
-
-
-def _placed(
-    step: Step,
+def _flat(
+    steps: Sequence[_Nested],
     path: Path,
     number: int,
     *,
-    measured: bool,
-) -> Placed:
+    begin: int = 0,
+    measured: bool = False,
+    within: tuple[Around, ...] = (),
+) -> Iterator[Placed]:
+    """Give steps and what is nested in them, counted on from ``number``."""
+    for index, step in enumerate(steps, begin):
+        where: Path = (*path, index)
+        inner: list[Placed] = []
+        if isinstance(step, WhenMeasured):
+            inner += _flat(step.when_measured, (*where, "when_measured"), number, measured=True, within=within)
+        elif isinstance(step, RepeatStep):
+            deeper: Path = (*where, "repeat")
+            around = (*within, Loop(deeper, step.repeat.turns, step.repeat.until))
+            inner += _flat(step.repeat.steps, (*deeper, "steps"), number, measured=measured, within=around)
+        elif isinstance(step, WhenStep):
+            deeper = (*where, "when")
+            for wants, name, chosen in ((True, "steps", step.when.steps), (False, "else", step.when.else_)):
+                side = (*within, Branch(deeper, step.when.if_, wants))
+                inner += _flat(chosen, (*deeper, name), number + len(inner), measured=measured, within=side)
+        else:
+            inner.append(_placed(step, where, number + 1, measured=measured, within=within))
+        number += len(inner)
+        yield from inner
+
+
+def _placed(step: Step, path: Path, number: int, *, measured: bool, within: tuple[Around, ...]) -> Placed:
     kind, body = _body(step)
-    return Placed(kind, body, (*path, kind), number, measured)
+    # Where it is another spelling, what is wrong with it is shown at that.
+    key = "parallel" if isinstance(step, ParallelStep) else kind
+    return Placed(kind, body, (*path, key), number, measured, within)
 
 
 def _body(step: Step) -> tuple[str, Body]:
@@ -148,3 +190,17 @@ def _body(step: Step) -> tuple[str, Body]:
             return "operando", step.operando
         case DeisStep():
             return "deis", step.deis
+        case ParallelStep():
+            return step.together()
+        case TemperatureStep():
+            return "temperature", step.temperature
+        case PauseStep():
+            return "pause", step.pause
+        case MarkStep():
+            return "mark", step.mark
+        case DisassembleStep():
+            return "disassemble", step.disassemble
+        case AssembleStep():
+            return "assemble", step.assemble
+        case MeasureStep():
+            return "measure", step.measure

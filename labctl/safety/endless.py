@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 
 from labctl.errors import Mistake
-from labctl.protocol import Placed, Protocol
+from labctl.protocol import Placed, Protocol, blocks
 from labctl.safety.ways import OPERANDO, ROLE_OF, Ways, home_of, steps_of
 from labctl.station import Cells, Station
 
 #: Steps of these need a spectrometer, and so its reference standard.
 PROBED = ("spectrometer", OPERANDO)
+#: Steps that somebody has to answer or carry out.
+ASKING = ("pause", "disassemble", "assemble", "measure")
 #: Driver of an instrument that a person runs by hand.
 ASSISTED = "assisted"
 
@@ -28,6 +30,8 @@ def check_people(protocol: Protocol, station: Station, cells: Cells, ways: Ways)
 
 
 def _work(protocol: Protocol, cells: Cells, ways: Ways) -> Iterator[str]:
+    for block in blocks(protocol):
+        yield from (f"for '{step.kind}' a person is asked" for step in block.steps if step.kind in ASKING)
     for step in steps_of(protocol):
         for cell in cells.cells:
             places = [way.place for way in ways.of(step)]

@@ -21,6 +21,7 @@ ROLE_OF: Final[Mapping[str, str]] = {
     "eis": "potentiostat",
     "operando": OPERANDO,
     "deis": "potentiostat",
+    "temperature": "cycler",
 }
 
 
@@ -48,9 +49,9 @@ class Way:
 
 
 def steps_of(protocol: Protocol) -> Iterator[Placed]:
-    """Give every step, measured or not, in order."""
+    """Give every step that needs an instrument, measured or not, in order."""
     for block in blocks(protocol):
-        yield from block.steps
+        yield from (step for step in block.steps if step.kind in ROLE_OF)
 
 
 def reaches(place: Place, role: str, roles: Mapping[str, str]) -> bool:

@@ -299,6 +299,12 @@ class Cell(Model):
         default=None, description="Mass of the active material, to which specific quantities refer.", examples=["12 mg"]
     )
     chemistry: Text = Field(description="What the cell is made of.", examples=["Cu||NMC622"])
+    kind: Literal["cell", "electrode", "sample"] = Field(
+        default="cell", description="A cell, an electrode alone, or another sample.", examples=["electrode"]
+    )
+    parents: tuple[Name, ...] = Field(
+        default=(), description="Ids of what it was made from.", examples=["[full-nmc-01-positive]"]
+    )
     measure_at: tuple[_Count, ...] = Field(
         default=(), description="Cycles in which this cell is measured.", examples=["[15]"]
     )

@@ -1,7 +1,9 @@
 """A scripted person: sees what the orchestrator asks for, moves the cell in the virtual laboratory, and confirms.
 
 Uses nothing but what a real person has: the orchestrator's endpoint (JSON lines with a token) to see and to confirm,
-and the laboratory's control port in place of hands. How long a person takes is invented.
+and the laboratory's control port in place of hands. How long a person takes is invented, and so is what is read from a
+balance or a ruler. A question gets the answer that lets the cell go on. Taking cells apart and putting them together is
+confirmed and changes nothing in the virtual laboratory.
 """
 
 from __future__ import annotations
@@ -22,6 +24,20 @@ TAKES = 300.0
 
 ANSWERS_WITHIN = 10.0
 """Real seconds after which an orchestrator that does not answer is looked for anew."""
+
+READINGS = {
+    "mass": "12.3 mg",
+    "length": "50 um",
+    "area": "1.0 cm2",
+    "voltage": "3.2 V",
+    "current": "0.1 mA",
+    "resistance": "25 ohm",
+    "temperature": "22 degC",
+    "capacity": "2.6 mAh",
+    "duration": "1 h",
+    "ratio": "50 %",
+}
+"""What this person reads, by the kind of quantity."""
 
 _DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 
@@ -52,6 +68,18 @@ class Hours:
     def at_work(self, instant: datetime) -> bool:
         """Whether the person is there."""
         return instant.weekday() in self._days and self._from <= instant.time() < self._to
+
+
+def _said(request: Mapping[str, Any]) -> dict[str, str] | None:
+    """Give what this person says to a request; None where it is none of theirs."""
+    if {"cell", "to", "barcode"} <= request.keys() or request.get("kind") in ("disassemble", "assemble"):
+        return {"barcode": str(request["barcode"])}
+    if request.get("answers"):
+        answers: Mapping[str, str] = request["answers"]
+        goes_on = (answer for answer, effect in answers.items() if effect == "continue")
+        return {"answer": next(goes_on, next(iter(answers)))}
+    reading = READINGS.get(str(request.get("quantity")))
+    return {"value": reading} if reading is not None else None
 
 
 class ScriptedPerson:
@@ -111,13 +139,14 @@ class ScriptedPerson:
     async def _carry_out(
         self, request: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str
     ) -> bool:
-        """Move what is asked to be moved, and say so; False for what this person can't do."""
-        if not {"cell", "to", "barcode"} <= request.keys():
+        """Move what is asked to be moved or answer, and say so; False for what this person can't do."""
+        said = _said(request)
+        if said is None:
             return False
         await asyncio.sleep(TAKES)
-        if not await self._move(request["cell"], request["to"]):
+        if "to" in request and not await self._move(request["cell"], request["to"]):
             return False
-        confirm = {"op": "confirm", "cell": request["cell"], "barcode": request["barcode"], "user": self._name}
+        confirm = {"op": "confirm", "cell": request["cell"], **said, "user": self._name}
         answer = await self._ask(reader, writer, {**confirm, "token": token, "id": uuid.uuid4().hex})
         return bool(answer.get("ok"))
 

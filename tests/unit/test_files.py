@@ -334,7 +334,8 @@ def test_every_key_has_help_for_editors(make: Any, path: Path) -> None:
     for model in (schema, *schema["$defs"].values()):
         for name, field in model.get("properties", {}).items():
             # An editor shows the help of what is referred to where the key adds none of its own.
-            shown = field if "description" in field else schema["$defs"][field.get("$ref", "/").rsplit("/", 1)[-1]]
+            referred = next((one["$ref"] for one in field.get("anyOf", [field]) if "$ref" in one), "/")
+            shown = field if "description" in field else schema["$defs"][referred.rsplit("/", 1)[-1]]
             assert shown.get("description"), f"{model.get('title')}.{name}"
 
 
