@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -39,8 +38,3 @@ def check_size(protocol: Protocol, document: Document) -> Iterator[Mistake]:
             found = f"up to here the protocol comes to {total} operations in each cell"
             yield document.mistake(path, found, f"write at most {most}" if block.repeated and most else "write fewer")
             return
-
-
-def _turns(step: Placed) -> int:
-    """How often a step is done in one cycle at most."""
-    return math.prod(around.count for around in step.within if isinstance(around, Loop))
