@@ -13,7 +13,7 @@ from labctl.errors import Mistake
 from labctl.protocol import Protocol, measure_problem, measured
 from labctl.safety.endless import check_people, check_slots
 from labctl.safety.reachable import check_abilities, check_envelopes, check_outcomes
-from labctl.safety.sizes import check_currents, check_sizes
+from labctl.safety.sizes import check_currents, check_ends, check_sizes
 from labctl.safety.ways import OPERANDO, ROLE_OF, Ways, reaches, steps_of
 from labctl.station import Cells, Station
 from labctl.units import show
@@ -46,7 +46,9 @@ def check(
     wiring = list(_wiring(station, roles))
     homes = list(_homes(protocol, station, cells, roles))
     sizes = list(check_sizes(protocol, cells))
-    found = [*wiring, *homes, *_measured(protocol, cells), *(sizes or check_currents(protocol, cells))]
+    found = [*wiring, *homes, *_measured(protocol, cells), *sizes]
+    if not sizes:
+        found += [*check_currents(protocol, cells), *check_ends(protocol, cells)]
     if wiring:
         return in_order(found)
     impossible = list(_possible(protocol, station, roles))

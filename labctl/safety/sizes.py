@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from labctl.documents import Amount, Path
 from labctl.errors import Mistake
-from labctl.protocol import Placed, Protocol, each
-from labctl.protocol.combined import Deis
+from labctl.protocol import Block, Moment, Placed, Protocol, blocks, each
+from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.cycle_checks import values_of
-from labctl.protocol.models import Eis
+from labctl.protocol.models import Charge, Discharge, Eis, Hold
 from labctl.protocol.resolving import limits_of
 from labctl.safety.ways import steps_of
 from labctl.station import Cells
@@ -22,6 +23,8 @@ _WRITTEN: Final[Mapping[str, tuple[str, str]]] = {
     "capacity": ("capacity: 2.62 mAh", "mAh"),
     "mass": ("mass: 12 mg", "mg"),
 }
+#: In so many cycles of a step is it looked whether it ends.
+_LOOKED_AT: Final = 1000
 _CAPACITIES: Final = ("capacity", "areal capacity", "specific capacity", "ratio")
 
 
@@ -93,6 +96,44 @@ def check_sizes(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
 def _names(cells: Cells, indices: Sequence[int]) -> str:
     first = cells.cells[indices[0]].id
     return first if len(indices) == 1 else f"each cell, such as {first}"
+
+
+def check_ends(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
+    """Find ends that a step never reaches on one of these cells; all sizes are known.
+
+    What the protocol alone can tell, where both sides refer to the same size, is found when it is read.
+    """
+    sizes = {(cell.area, cell.capacity, cell.mass): cell for cell in cells.cells}
+    for block in blocks(protocol):
+        for step in block.steps:
+            if isinstance(step.body, (Charge, Discharge, Hold, Operando)):
+                said = (_never(protocol, step.body, cell, block, step) for cell in sizes.values())
+                found = next((one for one in said if one is not None), None)
+                if found is not None:
+                    yield protocol.document.mistake(
+                        (*step.path, "until"), found, "check the end, the current and the size"
+                    )
+
+
+def _never(
+    protocol: Protocol, body: Charge | Discharge | Hold | Operando, cell: Any, block: Block, step: Placed
+) -> str | None:
+    cycles = (cycle for cycle in range(block.first, block.last + 1) if step.done_in(cycle, block.last))
+    for cycle in islice(cycles, _LOOKED_AT):
+        now = Moment(protocol, cell, cycle, block.last)
+        ends = now.ends(body.until)
+        if isinstance(body, Hold):
+            limit = now.amount(body.limit.current)
+            if ends.current is not None and ends.current >= limit:
+                return (
+                    f"on {cell.id} the hold ends at {show(ends.current, 'mA')}, not below its limit {show(limit, 'mA')}"
+                )
+        elif ends.capacity is not None and body.at_most is not None and body.until.combined != "any":
+            current, guard = now.amount(body.current), now.now(body.at_most)
+            if ends.capacity > current * guard * (1 + 1e-9):
+                takes, most = show(ends.capacity / current, "h"), show(guard, "h")
+                return f"on {cell.id} {show(ends.capacity, 'mAh')} take {takes}, but 'at_most' is {most}"
+    return None
 
 
 def check_currents(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:

@@ -253,6 +253,16 @@ def test_a_rate_that_is_too_much_for_a_cell_is_found_before_anything_starts() ->
     )
 
 
+def test_an_end_that_one_of_the_cells_never_reaches_is_found_before_anything_starts() -> None:
+    step = "hold: {voltage: upper, limit: {current: 0.5 mA}, until: {current: C/5}, at_most: 9 h}"
+    assert preflight(step, ", capacity: 2 mAh", ", capacity: 2.4 mAh") == []
+    assert preflight(step, ", capacity: 2 mAh", ", capacity: 3 mAh") == [
+        "p.yaml:6:61: on b the hold ends at 0.6 mA, not below its limit 0.5 mA; check the end, the current and the size"
+    ]
+    (found,) = preflight(CHARGE % "{capacity: 90 %}", ", capacity: 2 mAh", ", capacity: 20 mAh")
+    assert "on b 18 mAh take 18 h, but 'at_most' is 9 h" in found
+
+
 def test_what_an_instrument_cannot_end_by_is_refused_with_its_name() -> None:
     step = "hold: {voltage: upper, limit: {current: 1 mA}, until: {%s}, at_most: 9 h}"
     both, charge = "all: [{current: 1 uA}, {duration: 1 h}]", "capacity: 1 mAh"
