@@ -2,15 +2,14 @@
 
 P1 is Wichmann et al., Nat. Commun. 2025, doi:10.1038/s41467-025-62289-6. P2 is Bela et al., J. Mater. Chem. A 2025,
 doi:10.1039/d4ta06366j. "Assumed" means chosen so that the whole behaves as the paper describes, without a number there
-to read. Amounts are per cm2 of electrode. ``markdown()`` gives all of it as the table
-that stands in docs/virtual-cell.md. Numbers that all chemistries share stand in
-:mod:`labctl_simulators.cell.parameters`.
+to read. Amounts are per cm2 of electrode. ``markdown()`` gives all of it as the table that stands in
+docs/virtual-cell.md. Numbers that all chemistries share stand in :mod:`labctl_simulators.cell.parameters`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 MAH_PER_UM: Final = 0.2062
@@ -356,10 +355,9 @@ def rows() -> list[tuple[str, str, str, str]]:
         ("positive electrode", HOSTS), ("substrate", SUBSTRATES), ("foil", FOILS), ("layer", LAYERS),
     ):  # fmt: skip
         for name, entry in table.items():
-            for one in fields(entry):
-                if one.name not in ("name", "sources"):
-                    value = getattr(entry, one.name)
-                    found.append((f"{kind} {name}", one.name, _shown(value), entry.sources.get(one.name, "")))
+            for what, value in asdict(entry).items():
+                if what not in ("name", "sources"):
+                    found.append((f"{kind} {name}", what, _shown(value), entry.sources.get(what, "")))
     found += [(f"electrolyte {name}", "ageing", "", source) for name, source in ELECTROLYTES.items()]
     for chemistry in CHEMISTRIES.values():
         made = f"{chemistry.electrolyte}" + (f", {chemistry.foil.name} foil" if chemistry.foil else "")
