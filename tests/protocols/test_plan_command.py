@@ -35,6 +35,12 @@ class Lab:
         assert old in text
         path.write_text(text.replace(old, new))
 
+    def keep_cells(self, *cells: str) -> None:
+        path = self.folder / "cells.yaml"
+        head, *entries = re.split(r"(?m)^  - ", path.read_text())
+        kept = [entry for entry in entries if any(f"id: {cell}," in entry for cell in cells)]
+        path.write_text(head + "".join(f"  - {entry}" for entry in kept))
+
     def plan(
         self, capsys: pytest.CaptureFixture[str], *options: str, protocol: str = "dead-lithium"
     ) -> tuple[int, dict]:
