@@ -126,6 +126,9 @@ def plan(
     day_sheet: Annotated[
         Path | None, typer.Option("--day-sheet", help="Write what people do when, for print: .md or .html.")
     ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep it beside the journal, for 'labctl status' to compare with.")
+    ] = False,
     lab: Lab = HERE,
     json: Json = False,
 ) -> None:
@@ -142,6 +145,7 @@ def plan(
         html=html,
         pictures=[path for path in (svg, png) if path is not None],
         day_sheet=day_sheet,
+        keep_in=lab if keep else None,
     )
     raise typer.Exit(code)
 

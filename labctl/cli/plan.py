@@ -113,6 +113,7 @@ def show_plan(
     html: Path | None,
     pictures: Sequence[Path],
     day_sheet: Path | None,
+    keep_in: Path | None = None,
 ) -> int:
     """Plan, show and write; gives the exit code: 1 where a cell does not come to its end."""
     forecast = run_plan(request)
@@ -128,6 +129,10 @@ def show_plan(
         from labctl.cli.plan_sheet import sheet_of
 
         _write(day_sheet, sheet_of(forecast.schedule, html=day_sheet.suffix in (".html", ".htm")).encode())
+    if keep_in is not None:
+        from labctl.cli.plan_kept import keep
+
+        say(f"kept as {keep(keep_in, as_json(forecast))}: 'labctl status' holds what happens against it")
     if as_json_:
         put_json(as_json(forecast), indent=None)
     else:
