@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from labctl.cli.plan_command import plan
 from labctl.errors import LabctlError
 
 app = typer.Typer(
@@ -110,44 +111,7 @@ def check(
     check_protocol(protocol, station, cells, as_json=json)
 
 
-@app.command()
-def plan(
-    protocol: Annotated[Path, typer.Argument(help="Protocol file.")],
-    station: Station = None,
-    cells: CellsFile = None,
-    runs: Annotated[int, typer.Option(min=1, max=200, help="How often, each time with another seed.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the first run.")] = 0,
-    begin: Annotated[
-        str | None, typer.Option("--begin", help="When it begins, local time.", show_default="now")
-    ] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page that opens offline.")] = None,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Write the timelines as a figure.")] = None,
-    png: Annotated[Path | None, typer.Option("--png", help="Write the timelines as a picture.")] = None,
-    day_sheet: Annotated[
-        Path | None, typer.Option("--day-sheet", help="Write what people do when, for print: .md or .html.")
-    ] = None,
-    keep: Annotated[
-        bool, typer.Option("--keep", help="Keep it beside the journal, for 'labctl status' to compare with.")
-    ] = False,
-    lab: Lab = HERE,
-    json: Json = False,
-) -> None:
-    """Say when each cell will end, what each instrument and person does when, and where cells wait.
-
-    Exit 1 where this station can't bring every cell to its end, with the reason.
-    """
-    from labctl.cli.plan import PlanRequest, begin_at, show_plan
-
-    files = protocol, _default(station, lab, "station.yaml"), _default(cells, lab, "cells.yaml")
-    code = show_plan(
-        PlanRequest(*files, seed=seed, runs=runs, begin=begin_at(begin)),
-        as_json_=json,
-        html=html,
-        pictures=[path for path in (svg, png) if path is not None],
-        day_sheet=day_sheet,
-        keep_in=lab if keep else None,
-    )
-    raise typer.Exit(code)
+app.command()(plan)
 
 
 @app.command()
