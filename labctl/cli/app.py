@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from labctl.cli.plan_command import plan
 from labctl.cli.protocol_commands import protocol_app
 from labctl.errors import LabctlError
 
@@ -120,65 +121,7 @@ def check(
     check_protocol(protocol, station, cells, values_of(said), as_json=json)
 
 
-@app.command()
-def plan(
-    protocol: Annotated[Path, typer.Argument(help="Protocol file.")],
-    station: Station = None,
-    cells: CellsFile = None,
-    runs: Annotated[int, typer.Option(min=1, max=200, help="How often, each time with another seed.")] = 5,
-    seed: Annotated[int, typer.Option(help="Of the first run.")] = 0,
-    begin: Annotated[
-        str | None, typer.Option("--begin", help="When it begins, local time.", show_default="now")
-    ] = None,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page that opens offline.")] = None,
-    svg: Annotated[Path | None, typer.Option("--svg", help="Write the timelines as a figure.")] = None,
-    png: Annotated[Path | None, typer.Option("--png", help="Write the timelines as a picture.")] = None,
-    day_sheet: Annotated[
-        Path | None, typer.Option("--day-sheet", help="Write what people do when, for print: .md or .html.")
-    ] = None,
-    stagger: Annotated[
-        bool, typer.Option("--stagger", help="Propose starts that shorten the campaign and the waiting.")
-    ] = False,
-    assign_cycles: Annotated[
-        bool, typer.Option("--assign-cycles", help="--stagger: cells of a group may exchange their measured cycles.")
-    ] = False,
-    method: Annotated[
-        Literal["auto", "cp-sat", "heuristic"], typer.Option(help="--stagger: what looks for starts.")
-    ] = "auto",
-    write: Annotated[
-        Path | None, typer.Option("--write", help="--stagger: write the cells file with the starts here.")
-    ] = None,
-    compare: Annotated[
-        Path | None, typer.Option("--compare", help="Another protocol, station or cells file: both side by side.")
-    ] = None,
-    lab: Lab = HERE,
-    json: Json = False,
-) -> None:
-    """Say when each cell will end, what each instrument and person does when, and where cells wait.
-
-    Exit 1 where this station can't bring every cell to its end, with the reason.
-    """
-    from labctl.cli.plan import PlanRequest, begin_at, show_plan
-
-    files = protocol, _default(station, lab, "station.yaml"), _default(cells, lab, "cells.yaml")
-    asked = PlanRequest(*files, seed=seed, runs=runs, begin=begin_at(begin))
-    if compare is not None:
-        from labctl.cli.plan_compare import show_comparison
-
-        raise typer.Exit(show_comparison(asked, compare, as_json=json))
-    if stagger:
-        from labctl.cli.plan_stagger import StaggerRequest, show_staggered
-
-        wanted = StaggerRequest(asked, runs=min(runs, 2), method=method, assign_cycles=assign_cycles)
-        raise typer.Exit(show_staggered(wanted, write, asked.begin, as_json_=json))
-    code = show_plan(
-        asked,
-        as_json_=json,
-        html=html,
-        pictures=[path for path in (svg, png) if path is not None],
-        day_sheet=day_sheet,
-    )
-    raise typer.Exit(code)
+app.command()(plan)
 
 
 @app.command()

@@ -7,7 +7,7 @@ with the median end, and the spread is that of all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class PlanRequest:
         Of the first run; how many runs, each with the next seed.
     begin : datetime
         When the campaign begins, UTC.
+    values : mapping of str to str
+        What the protocol's parameters are, where not what its file says.
     """
 
     protocol: Path
@@ -42,6 +44,7 @@ class PlanRequest:
     seed: int
     runs: int
     begin: datetime
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 def begin_at(text: str | None) -> datetime:
@@ -75,10 +78,17 @@ def run_schedules(request: PlanRequest) -> list[Schedule]:
     """Give the runs one by one, in the order of their seeds."""
     from labctl.analysis.parallel import Workers, cores
 
-    campaign = check_files(request.protocol, request.station, request.cells)
+    campaign = check_files(request.protocol, request.station, request.cells, values=request.values)
     operations = sum(map(len, campaign.plans.values()))
     asked = [
-        (str(request.protocol), str(request.station), str(request.cells), seed, request.begin.isoformat())
+        (
+            str(request.protocol),
+            str(request.station),
+            str(request.cells),
+            seed,
+            request.begin.isoformat(),
+            dict(request.values),
+        )
         for seed in range(request.seed, request.seed + request.runs)
     ]
     with Workers(min(cores(), request.runs)) as workers:
@@ -86,11 +96,11 @@ def run_schedules(request: PlanRequest) -> list[Schedule]:
     return [Schedule.from_json(one) for one in found]
 
 
-def _one(asked: tuple[str, str, str, int, str]) -> dict[str, Any]:
+def _one(asked: tuple[str, str, str, int, str, dict[str, str]]) -> dict[str, Any]:
     from labctl.cli.planned_run import planned_run
 
-    protocol, station, cells, seed, begin = asked
-    campaign = check_files(Path(protocol), Path(station), Path(cells))
+    protocol, station, cells, seed, begin, values = asked
+    campaign = check_files(Path(protocol), Path(station), Path(cells), values=values)
     return planned_run(campaign, seed, datetime.fromisoformat(begin)).to_json()
 
 
@@ -118,6 +128,7 @@ def show_plan(
     html: Path | None,
     pictures: Sequence[Path],
     day_sheet: Path | None,
+    keep_in: Path | None = None,
 ) -> int:
     """Plan, show and write; gives the exit code: 1 where a cell does not come to its end."""
     forecast = run_plan(request)
@@ -133,6 +144,10 @@ def show_plan(
         from labctl.cli.plan_sheet import sheet_of
 
         _write(day_sheet, sheet_of(forecast.schedule, html=day_sheet.suffix in (".html", ".htm")).encode())
+    if keep_in is not None:
+        from labctl.cli.plan_kept import keep
+
+        say(f"kept as {keep(keep_in, as_json(forecast))}: 'labctl status' holds what happens against it")
     if as_json_:
         put_json(as_json(forecast), indent=None)
     else:

@@ -152,7 +152,7 @@ def _days(axes: Axes, schedule: Schedule, *, labelled: bool) -> None:
         if day.weekday() >= 5:
             axes.axvspan(at, min(at + 1.0, whole), color="#EFEFEF", zorder=0, linewidth=0)
         axes.axvline(at, color="#BDBDBD", linewidth=0.4, zorder=1)
-        if count % each == 0 and at - ticks[-1] > 0.035 * whole:
+        if count % each == 0 and at - ticks[-1] > 0.058 * whole:
             ticks.append(at)
             names.append(f"{_WEEKDAYS[day.weekday()]}\n{day:%d.%m.}")
         count += 1

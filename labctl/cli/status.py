@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WELL, NOBODY, ALARMED = 0, 3, 7
 # From this age on (s) a value is shown as old; a running orchestrator looks far more often.
 OLD = 900.0
+#: Name of a plan that is kept in the laboratory folder.
+PLAN = "plan.json"
 
 
 def read_status(lab: Path) -> dict[str, Any]:
@@ -49,6 +51,15 @@ def _from_journal(path: Path) -> dict[str, Any]:
     return status_report(journal, [one.campaign for one in going_on or campaigns[-1:]])
 
 
+def _with_plan(report: dict[str, Any], lab: Path) -> dict[str, Any]:
+    """Add how far reality has come against the plan that is kept in the folder, if one is."""
+    if not (lab / PLAN).exists():
+        return report
+    from labctl.cli.plan_kept import against
+
+    return {**report, "plan": against(lab)}
+
+
 def exit_code(report: Mapping[str, Any]) -> int:
     """0 well, 3 no orchestrator, 7 an alarm stands."""
     if report["orchestrator"] != "running":
@@ -59,7 +70,7 @@ def exit_code(report: Mapping[str, Any]) -> int:
 def show_status(lab: Path, *, watch: bool, as_json: bool) -> int:
     """Print the status once, or again and again; return the exit code."""
     while True:
-        report = read_status(lab)
+        report = _with_plan(read_status(lab), lab)
         if as_json:
             put_json(report, indent=None if watch else 2)
         else:
@@ -94,6 +105,11 @@ def print_status(report: Mapping[str, Any]) -> None:
         out.print(_instruments(report))
     for line in outbox_lines(report.get("outbox", ())):
         out.print(line, highlight=False, markup=False)
+    if report.get("plan"):
+        from labctl.cli.plan_kept import lines
+
+        for line in lines(report["plan"]):
+            out.print(line, highlight=False, markup=False)
     for alarm in report["alarms"]:
         where = alarm["cell"] or alarm["instrument"] or "laboratory"
         out.print(f"[red]! {alarm['severity']}[/red]  {where}  {alarm['message']}  (since {_clock(alarm['since'])})")

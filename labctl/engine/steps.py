@@ -144,7 +144,8 @@ class StepJob:
         journal, campaign = self._around.journal, self._around.campaign
         latest = (journal.latest(campaign.name, cell.id, step.path) for cell in campaign.cells.cells)
         own = journal.backwards(campaign.name, self._cell.id)
-        return delays.takes(step, (row for row in latest if row is not None), own)
+        done = (row for row in latest if row is not None)
+        return delays.takes(step, done, own, nominal=self._cell.capacity)
 
     # -- how late ----------------------------------------------------------------------------------------------------
     def _before(self, row: OperationRow) -> OperationRow | None:

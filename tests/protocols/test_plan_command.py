@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from labctl.cli.app import run_app
 from labctl.cli.init import make_laboratory
+from labctl.cli.plan_kept import against, keep, lines
 from labctl.cli.planned_run import planned_run
 from labctl.cli.running import RunRequest, run
 from labctl.cli.taking_up import check_files
@@ -33,6 +35,12 @@ class Lab:
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new))
+
+    def keep_cells(self, *cells: str) -> None:
+        path = self.folder / "cells.yaml"
+        head, *entries = re.split(r"(?m)^  - ", path.read_text())
+        kept = [entry for entry in entries if any(f"id: {cell}," in entry for cell in cells)]
+        path.write_text(head + "".join(f"  - {entry}" for entry in kept))
 
     def plan(
         self, capsys: pytest.CaptureFixture[str], *options: str, protocol: str = "dead-lithium"
@@ -136,6 +144,14 @@ def test_what_is_planned_comes_about_within_two_percent_on_the_wires_with_anothe
     )
     happened = max((at - began[0]).total_seconds() for at in ended.values())
     campaign = check_files(*files)
-    predicted = planned_run(replace(campaign), 0, datetime(2026, 11, 23, 8, tzinfo=UTC)).makespan_s
+    plan = planned_run(campaign, 0, datetime(2026, 11, 23, 8, tzinfo=UTC))
     assert len(ended) == 4
-    assert predicted == pytest.approx(happened, rel=0.02)
+    assert plan.makespan_s == pytest.approx(happened, rel=0.02)
+    keep(lab.folder, plan.to_json())
+    found = against(lab.folder)
+    assert {one["cell"] for one in found["cells"]} == set(ended)
+    for one in found["cells"]:
+        assert datetime.fromisoformat(one["expected_end"]) == pytest.approx(
+            ended[one["cell"]], abs=timedelta(minutes=10)
+        )
+    assert "is expected to end" in lines(found)[0]
