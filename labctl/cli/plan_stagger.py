@@ -218,8 +218,8 @@ def tell(found: Staggered) -> list[str]:
 def _why_not(found: Staggered) -> str:
     waits = found.after.waited_s / 3600
     return (
-        "  The bound leaves out that whoever is at the spectrometer at night stays there until somebody comes, and "
-        f"keeps it from others: cells wait {waits:.0f} h for each other and for people in this plan"
+        "  The bound serves one resource at a time and lets its work be interrupted. In this plan cells wait "
+        f"{waits:.0f} h for each other and for people, who are needed at both ends of every spectrum"
     )
 
 

@@ -4,7 +4,8 @@ For a resource, every visit is taken as a job of one machine: it can't begin bef
 (head), and after it the cell needs what is left of its chain (tail). Served preemptively, the longest tail first, such
 a machine is finished as early as it can be (J. R. Jackson, 1955; J. Carlier, Eur. J. Oper. Res. 11, 42, 1982). A
 resource of several units counts as one machine that is as many times faster, and people as one that works only while
-they are there; neither makes the true optimum any longer than the figure.
+they are there; an instrument to which cells are carried works at night only as long as the one that was carried there
+last. None of it makes the figure larger than the true optimum.
 """
 
 from __future__ import annotations
@@ -97,6 +98,13 @@ def _finished(problem: Problem, name: str, jobs: Sequence[Job]) -> float:
         windows = [_longer(one, longest) for one in problem.people]
         return preemptive(jobs, _speeds(windows))
     units = problem.units(name)
+    if units == 1 and problem.people and ALWAYS not in problem.people:
+        carried = [visit for chain in problem.chains for visit in chain.visits if name in visit.needs]
+        if all(visit.carry_in > 0 and visit.carry_out > 0 for visit in carried):
+            # Nobody changes the cell at night: it does no more than end what it was given last.
+            longest = max(visit.length for visit in carried)
+            windows = [_longer(one, longest) for one in problem.people]
+            return preemptive(jobs, [(begin, end, 1.0) for begin, end, _ in _speeds(windows)])
     closed = problem.closed.get(name)
     if closed is None or units > 1:
         return preemptive(jobs, [(0.0, NEVER, float(units))])

@@ -1,14 +1,21 @@
-"""Writes proposed starts into the text of a cells file; comments, order and everything else stay. Text alone."""
+"""Writes proposed starts into the text of a cells file: nothing but the values that change is touched. Text alone."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
-from ruamel.yaml import YAML
-
+from labctl.documents import Document, Path, read
 from labctl.errors import LabctlError
+
+
+class _Edit(NamedTuple):
+    """What is put in the place of so many characters, counted from 0."""
+
+    line: int
+    column: int
+    length: int
+    text: str
 
 
 def with_starts(text: str, starts: Mapping[str, float], measure_at: Mapping[str, tuple[int, ...]] | None = None) -> str:
@@ -19,7 +26,7 @@ def with_starts(text: str, starts: Mapping[str, float], measure_at: Mapping[str,
     text : str
         A cells file that has been checked.
     starts : mapping of str to float
-        ``start_after`` of each cell, s; written in hours with two decimals. 0 is not written.
+        ``start_after`` of each cell, s; written in hours with two decimals. 0 is written where something else stood.
     measure_at : mapping of str to tuple of int, optional
         ``measure_at`` of cells for which it changes.
 
@@ -28,26 +35,56 @@ def with_starts(text: str, starts: Mapping[str, float], measure_at: Mapping[str,
     LabctlError
         The text is no cells file.
     """
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 1_000_000
-    lines = text.splitlines()
-    listed = next((line for line in lines if line.lstrip().startswith("- ")), "  - ")
-    offset = len(listed) - len(listed.lstrip())
-    yaml.indent(mapping=2, sequence=offset + 2, offset=offset)
-    data: Any = yaml.load(text)
-    if not isinstance(data, dict) or "cells" not in data:
+    document = read(text, "cells file")
+    if not isinstance(document.data.get("cells"), list):
         raise LabctlError("this is no cells file")
-    for cell in data["cells"]:
-        start = starts.get(cell["id"])
-        if start is not None:
-            if start > 0:
-                cell["start_after"] = f"{round(start / 3600, 2):g} h"
-            else:
-                cell.pop("start_after", None)
+    lines = text.splitlines(keepends=True)
+    edits: list[_Edit] = []
+    for index, cell in enumerate(document.data["cells"]):
+        at = ("cells", index)
+        if cell["id"] in starts:
+            edits += _start(document, lines, at, starts[cell["id"]])
         if measure_at and cell["id"] in measure_at:
-            cycles = cell["measure_at"]
-            cycles[:] = list(measure_at[cell["id"]])
-    written = io.StringIO()
-    yaml.dump(data, written)
-    return written.getvalue()
+            cycles = ", ".join(map(str, measure_at[cell["id"]]))
+            edits += _list(document, lines, (*at, "measure_at"), f"[{cycles}]")
+    for edit in sorted(edits, reverse=True):
+        line = lines[edit.line]
+        lines[edit.line] = line[: edit.column] + edit.text + line[edit.column + edit.length :]
+    return "".join(lines)
+
+
+def _start(document: Document, lines: list[str], cell: Path, seconds: float) -> list[_Edit]:
+    value = f"{round(seconds / 3600, 2):g} h"
+    own = (*cell, "start_after")
+    if own in document.places:
+        line, column, length = _span(document, lines, own)
+        return [_Edit(line, column, length, value)]
+    if seconds <= 0:
+        return []
+    name = (*cell, "id")
+    line, column, length = _span(document, lines, name)
+    place = document.place(cell)
+    if lines[place.line - 1][place.column - 1 :].startswith("{"):
+        return [_Edit(line, column + length, 0, f", start_after: {value}")]
+    indent = " " * (document.place(name).key_column - 1)
+    return [_Edit(line + 1, 0, 0, f"{indent}start_after: {value}\n")] if line + 1 < len(lines) else []
+
+
+def _span(document: Document, lines: list[str], path: Path) -> tuple[int, int, int]:
+    """Give line, column and length of a plain value as it stands, with its quotes."""
+    place = document.place(path)
+    line, column = place.line - 1, place.column - 1
+    quote = lines[line][column]
+    if quote in "'\"":
+        return line, column, lines[line].index(quote, column + 1) + 1 - column
+    return line, column, len(place.text or "")
+
+
+def _list(document: Document, lines: list[str], path: Path, value: str) -> list[_Edit]:
+    """Replace a list in brackets; the cycles of a cell stand on one line."""
+    place = document.place(path)
+    line, column = place.line - 1, place.column - 1
+    end = lines[line].find("]", column)
+    if path not in document.places or not lines[line][column:].startswith("[") or end < 0:
+        raise LabctlError(f"line {place.line}: the list can't be rewritten", hint="write it as '[1, 15]' on one line")
+    return [_Edit(line, column, end + 1 - column, value)]

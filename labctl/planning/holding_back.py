@@ -5,6 +5,7 @@ The same search as :mod:`labctl.engine.delays`, on visits: a cell waits discharg
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -50,14 +51,30 @@ def earliest(problem: Problem, chain: Chain, index: int, now: float, promised: I
     spans = list(promised)
     if not needs:
         return now
-    begins = [now + number * GRID for number in range(int(AHEAD / GRID))]
+    most = int(AHEAD / GRID)
     for at_once, alone in ((True, True), (False, True), (False, False)):
-        for begin in begins:
-            if not all(_is_there(problem, begin, need, at_once=at_once) for need in needs):
-                continue
-            if not alone or not any(_overlap(taken, other) for taken in taken_by(needs, begin) for other in spans):
+        number = 0
+        while number < most:
+            begin = now + number * GRID
+            ahead = _ahead(problem, begin, needs, at_once=at_once)
+            if ahead:
+                number += ahead
+            elif alone and any(_overlap(taken, other) for taken in taken_by(needs, begin) for other in spans):
+                number += 1
+            else:
                 return begin
     return now
+
+
+def _ahead(problem: Problem, begin: float, needs: Sequence[Wanted], *, at_once: bool) -> int:
+    """Give by how many steps of the grid a beginning must be later at least; 0 where it will do."""
+    for need in needs:
+        if not _is_there(problem, begin, need, at_once=at_once):
+            at = begin + need.after
+            there = min((one.first_in(at) for one in problem.people), default=at)
+            left = there - at - (0.0 if at_once else need.window)
+            return max(1, math.ceil(min(left, AHEAD) / GRID))
+    return 0
 
 
 def taken_by(needs: Sequence[Wanted], begin: float) -> list[Span]:

@@ -17,14 +17,15 @@ from labctl.planning.dispatch import Outcome, play
 from labctl.planning.heuristic import Score, all_at_once, construct, improve, score
 from labctl.planning.problem import Chain, Problem
 
-#: How much longer than the lower bound (as a factor) a campaign may be before anything else is given up for it.
-NEAR: Final = 1.045
+#: How much longer than the lower bound (as a factor) a campaign may be before anything else is given up for it. Cells
+#: differ from what was expected of them, which makes it longer by another percent or two.
+NEAR: Final = 1.03
 #: What is tried where measurements would be late.
 FURTHER: Final = (1.12, 1.25)
 #: Seconds: starts are whole multiples, so that they can be written in hours with two decimals.
 GRID: Final = 180.0
 #: Cells that are tried to be moved after each turn.
-ROUNDS: Final = 60
+ROUNDS: Final = 40
 
 Method = Literal["auto", "cp-sat", "heuristic"]
 
@@ -130,7 +131,8 @@ def _starts(
         tried.append((judged(better), by, _on_grid(better)))
 
     keep(construct(problem, limit, margin), "heuristic")
-    keep(all_at_once(problem), "heuristic")
+    once = all_at_once(problem)
+    tried.append((judged(once), "heuristic", once))
     if with_solver:
         first = min(tried, key=lambda one: one[0])[2]
         solved = solver.solve(problem, limit, first, effort=effort, seed=seed + 1)
