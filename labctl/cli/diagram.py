@@ -67,7 +67,7 @@ def graph_of(
     place : callable
         Gives where that step stands in the protocol, to sort them by.
     """
-    walks = [_walked(plan) for plan in plans]
+    walks = list(dict.fromkeys(tuple(_walked(way)) for plan in plans for way in _ways(plan)))
     places: dict[str, tuple[int, ...]] = {}
     for one in (one for walk in walks for one in walk):
         places.setdefault(named(one), (*place(one), len(places)))
@@ -88,6 +88,17 @@ def graph_of(
     )
 
 
+def _ways(plan: Sequence[PlannedOperation]) -> list[list[PlannedOperation]]:
+    """Give what is left of a plan where every ``when`` holds or none does, and every loop ends early or late."""
+    if not any(one.conditions for one in plan):
+        return [list(plan)]
+    return [
+        [one for one in plan if all(asked.wants is (ended if asked.number else holds) for asked in one.conditions)]
+        for holds in (True, False)
+        for ended in (False, True)
+    ]
+
+
 def _walked(plan: Sequence[PlannedOperation]) -> list[PlannedOperation]:
     """Give the operations in the order in which the machine of a cell comes to them."""
     operations = {one.path: one for one in plan}
@@ -106,16 +117,15 @@ def step_name(operation: PlannedOperation) -> str:
 
 def _when(graph: Graph, move: tuple[int, int]) -> str:
     """Say in which cycles a move is made, where not always when its step is left."""
-    left = {cycle for (source, _), cycles in graph.moves.items() if source == move[0] for cycle in cycles}
-    if len([one for one in graph.moves if one[0] == move[0]]) == 1 and move[0] not in graph.last:
+    others = [set(cycles) for other, cycles in graph.moves.items() if other[0] == move[0] and other != move]
+    own = graph.moves[move]
+    if not others and move[0] not in graph.last:
         return ""
-    return (
-        ""
-        if left == {0}
-        else f"after cycle {among(graph.moves[move])}"
-        if move in graph.back
-        else (f"cycle {among(graph.moves[move])}")
-    )
+    # What is told apart by no cycle is decided by what is measured.
+    measured = any(not cycles.isdisjoint(own) for cycles in others)
+    if own == (0,) or (measured and all(cycles == set(own) for cycles in others)):
+        return "as measured" if measured else ""
+    return f"{'after ' if move in graph.back else ''}cycle {among(own)}{', as measured' * measured}"
 
 
 def _words(condition: str) -> str:

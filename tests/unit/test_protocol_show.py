@@ -76,3 +76,29 @@ def test_a_page_that_is_there_is_not_overwritten(tmp_path, capsys):
     page.write_text("mine", encoding="utf-8")
     assert run_app(["protocol", "show", str(DEAD_LITHIUM), "--html", str(page)]) == 2
     assert page.read_text(encoding="utf-8") == "mine"
+
+
+MEASURED = """
+labctl: 1
+protocol: until-worn
+limits: {voltage: [2.8 V, 4.4 V], current: 5 mA}
+steps:
+  - cycle:
+      count: 50
+      until: "soh < 80 %"
+      steps:
+        - charge: {current: 0.4 mA, until: {voltage: 4.3 V}, at_most: 16 h}
+        - discharge: {current: 0.6 mA, until: {voltage: 3 V}, at_most: 8 h}
+        - when: {if: "ce < 90 %", steps: [rest: {duration: 1 h}]}
+"""
+
+
+def test_what_is_decided_by_what_is_measured_is_said_so(tmp_path, capsys):
+    (tmp_path / "p.yaml").write_text(MEASURED, encoding="utf-8")
+    text = shown(capsys, path=tmp_path / "p.yaml")
+    assert "## Steps of cycle 1–50, until soh < 80 %" in text
+    assert "| 03 rest | duration 1 h | all; if ce &lt; 90 % | 1 h | – |" in text
+    # After the discharge a cell rests, or goes into its next cycle, or is finished.
+    assert "s2 --> s3 : cycle 1–50, as measured" in text
+    assert "s2 --> s1 : after cycle 1–49, as measured" in text
+    assert "s2 --> [*]" in text
