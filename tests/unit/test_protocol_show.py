@@ -52,9 +52,9 @@ def test_measured_cycles_go_their_own_way_in_the_diagram(capsys):
     text = shown(capsys)
     names = dict(re.findall(r'state "(\d\d-[^"]+)" as (s\d+)', text))
     charge, discharge, nutation = (names[name] for name in ("01-charge", "04-discharge", "02-nutation-charged"))
-    assert f"{charge} --> {discharge} : cycle 1–29" in text
+    assert f"{charge} --> {discharge} : cycle 1–29\n" in text
     assert f"{charge} --> {nutation} : cycle 1, 15, 30" in text
-    assert f"{discharge} --> {charge} : after cycle 1–29" in text
+    assert f"{discharge} --> {charge} : after cycle 1–29\n" in text
     assert f"{names['09-eis-stripped']} --> [*]" in text
 
 
