@@ -26,6 +26,7 @@ from labctl.protocol import (
     expand,
     measured,
 )
+from labctl.protocol.nesting import Branch
 from labctl.units import show
 
 #: Said in columns of their own, or in the step's name.
@@ -159,6 +160,8 @@ def _facts(
         sizes += [f"capacity {show(cell.capacity, 'mAh')}"] if cell.capacity is not None else []
         sizes += [f"mass {show(cell.mass, 'mg')}"] if cell.mass is not None else []
         facts.append(("shown for", f"{cell.id}: {', '.join(sizes)}"))
+    if any(one.conditions for one in longest):
+        facts.append(("counted", "every step that is planned; some are left out, by what is measured"))
     for cycles, plan in plans.items():
         known, open_, most = _total(plan, None if sketched else cell.capacity)
         which = f" of a cell measured at cycle {among(cycles)}" if len(plans) > 1 else ""
@@ -200,9 +203,10 @@ def _block(
             for step in block.steps]  # fmt: skip
     if block.repeated:
         caption = f"Steps of cycle {among(range(block.first, block.last + 1))}"
+        caption += f", until {block.until.text}" if block.until is not None else ""
     else:
         caption = "Steps before the first cycle" if block.first == 0 else f"Steps at the end of cycle {block.last}"
-    heads = ["step", "what", "cycles", "expected", "at most"]
+    heads = ["step", "what", "done in", "expected", "at most"]
     return Table(caption, tuple(heads if sketched else [*heads, "current"]), tuple(rows))
 
 
@@ -236,10 +240,18 @@ def _raw(protocol: Protocol, step: Placed) -> Mapping[str, Any]:
 
 
 def _where(step: Placed, block: Block, raw: Mapping[str, Any]) -> str:
-    if not block.repeated:
-        return DASH
-    where = "measured ones" if step.measured else "all"
-    return f"{raw['cycles']} of {where}" if "cycles" in raw else where
+    parts = []
+    if block.repeated:
+        where = "measured ones" if step.measured else "all"
+        parts.append(f"{raw['cycles']} of {where}" if "cycles" in raw else where)
+    for around in step.within:
+        if isinstance(around, Branch):
+            parts.append(f"if {'' if around.wants else 'not '}{around.condition.text}")
+        elif around.until is not None:
+            parts.append(f"at most {around.count} times, until {around.until.text}")
+        else:
+            parts.append(f"{around.count} times")
+    return "; ".join(parts) or DASH
 
 
 def _what(raw: Mapping[str, Any]) -> str:
@@ -265,7 +277,9 @@ def _value(value: Any) -> str:
         return ", ".join(f"{_word(str(key))} {_value(inner)}" for key, inner in value.items())
     if isinstance(value, list):
         joined = [f"({_value(one)})" if isinstance(one, dict) else _value(one) for one in value]
-        return " or ".join(joined) if any(isinstance(one, dict) for one in value) else " to ".join(joined)
+        if any(isinstance(one, dict) for one in value):
+            return " or ".join(joined)
+        return (" to " if all(one[:1].isdigit() for one in joined) else ", ").join(joined)
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 

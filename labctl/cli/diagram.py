@@ -19,7 +19,7 @@ from labctl.protocol import PlannedOperation
 
 _UNDER_WAY: Final = transitions()[0].source
 _PASS: Final = re.compile(r"-r\d+(?=-)")
-_ROW, _WIDTH, _HEIGHT, _LEFT, _TOP = 46, 300, 28, 150, 64
+_ROW, _WIDTH, _HEIGHT, _LEFT, _TOP = 46, 300, 28, 190, 64
 _ASIDE: Final = 20
 
 
@@ -39,6 +39,8 @@ class Graph:
         Moves that begin another cycle or repetition.
     last : tuple of int
         Steps after which a cell is finished.
+    decided : bool
+        Whether some steps are done or not by what is measured.
     outer : tuple of (source, trigger, target, condition)
         Transitions of the machine, where the state changes.
     """
@@ -48,6 +50,7 @@ class Graph:
     first: int
     back: frozenset[tuple[int, int]]
     last: tuple[int, ...]
+    decided: bool
     outer: tuple[tuple[str, str, str, str], ...]
 
 
@@ -67,7 +70,7 @@ def graph_of(
     place : callable
         Gives where that step stands in the protocol, to sort them by.
     """
-    walks = [_walked(plan) for plan in plans]
+    walks = list(dict.fromkeys(tuple(_walked(way)) for plan in plans for way in _ways(plan)))
     places: dict[str, tuple[int, ...]] = {}
     for one in (one for walk in walks for one in walk):
         places.setdefault(named(one), (*place(one), len(places)))
@@ -84,8 +87,20 @@ def graph_of(
         min((order[named(walk[0])] for walk in walks if walk), default=0),
         frozenset(back),
         tuple(sorted(last)),
+        any(one.conditions for plan in plans for one in plan),
         tuple((one.source, one.trigger, one.to, one.condition) for one in transitions() if one.to != one.source),
     )
+
+
+def _ways(plan: Sequence[PlannedOperation]) -> list[list[PlannedOperation]]:
+    """Give what is left of a plan where every ``when`` holds or none does, and every loop ends early or late."""
+    if not any(one.conditions for one in plan):
+        return [list(plan)]
+    return [
+        [one for one in plan if all(asked.wants is (ended if asked.number else holds) for asked in one.conditions)]
+        for holds in (True, False)
+        for ended in (False, True)
+    ]
 
 
 def _walked(plan: Sequence[PlannedOperation]) -> list[PlannedOperation]:
@@ -106,16 +121,15 @@ def step_name(operation: PlannedOperation) -> str:
 
 def _when(graph: Graph, move: tuple[int, int]) -> str:
     """Say in which cycles a move is made, where not always when its step is left."""
-    left = {cycle for (source, _), cycles in graph.moves.items() if source == move[0] for cycle in cycles}
-    if len([one for one in graph.moves if one[0] == move[0]]) == 1 and move[0] not in graph.last:
+    others = [set(cycles) for other, cycles in graph.moves.items() if other[0] == move[0] and other != move]
+    own = graph.moves[move]
+    if not others and move[0] not in graph.last:
         return ""
-    return (
-        ""
-        if left == {0}
-        else f"after cycle {among(graph.moves[move])}"
-        if move in graph.back
-        else (f"cycle {among(graph.moves[move])}")
-    )
+    # What is told apart by no cycle is decided by what is measured.
+    measured = graph.decided and any(not cycles.isdisjoint(own) for cycles in others)
+    if own == (0,) or (measured and all(cycles == set(own) for cycles in others)):
+        return "as measured" if measured else ""
+    return f"{'after ' if move in graph.back else ''}cycle {among(own)}{', as measured' * measured}"
 
 
 def _words(condition: str) -> str:
@@ -153,10 +167,10 @@ def svg(graph: Graph) -> str:
     left = [move for move in arcs if move[1] <= move[0]]
     reach = {move: 34 + _ASIDE * at for at, move in enumerate(sorted(right, key=lambda one: one[1] - one[0]))}
     reach |= {move: 34 + _ASIDE * at for at, move in enumerate(sorted(left, key=lambda one: one[0] - one[1]))}
-    begin = max([_LEFT, *(reach[move] + 30 for move in left)])
-    beyond = max([60, *(reach[move] + 130 for move in right)])
-    box = (20, 20, begin + _WIDTH + beyond - 20, _TOP + rows * _ROW + 10)
+    begin = max([60, *(reach[move] + _LEFT + 20 for move in left)])
+    beyond = max([60, *(reach[move] + 180 for move in right)])
     outer = [one for one in dict.fromkeys(target for _, _, target, _ in graph.outer) if one != _UNDER_WAY]
+    box = (20, 20, begin + _WIDTH + beyond - 20, max(_TOP + rows * _ROW, 110 * len(outer)) + 10)
     column = box[0] + box[2] + 230
     size = (column + 150, max(box[3] + 40, 80 + 110 * len(outer)))
     parts = [
@@ -187,7 +201,8 @@ def svg(graph: Graph) -> str:
         if forward:
             parts.append(_text(far + 4, (y0 + y1) / 2 + 4 + 12 * (right.index(move) % 2), label, small=True))
         else:
-            parts.append(_text(26, y1 + 12 + 14 * left.index(move), label, small=True, fit=begin - 40))
+            beside = begin - max(reach[one] for one in left) - 6
+            parts.append(_text(beside, y1 + 10 + 14 * left.index(move), label, small=True, left=False))
     for at, name in enumerate(outer):
         y = 40 + 110 * at
         parts += [_rectangle(column, y, 120, 40, "#eef3ee", 8), _text(column + 14, y + 25, name, bold=True)]
@@ -221,10 +236,9 @@ def _arrow(path: str) -> str:
     return f'<path d="{path}" fill="none" stroke="#444" stroke-width="1.2" marker-end="url(#tip)"/>'
 
 
-def _text(x: float, y: float, words: str, *, bold: bool = False, small: bool = False, fit: float = 0.0) -> str:
+def _text(x: float, y: float, words: str, *, bold: bool = False, small: bool = False, left: bool = True) -> str:
     if not words:
         return ""
     look = (' font-weight="600"' if bold else "") + (' font-size="11" fill="#555"' if small else "")
-    if fit and len(words) * 6 > fit:
-        look += f' textLength="{fit}" lengthAdjust="spacingAndGlyphs"'
+    look += "" if left else ' text-anchor="end"'
     return f'<text x="{x}" y="{y}"{look}>{escape(words)}</text>'

@@ -5,17 +5,11 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-import pytest
-
 from labctl.cell import CellMachine, transitions
 from labctl.cli.app import run_app
 from labctl.protocol import shipped
 
 DEAD_LITHIUM = next(path for path in shipped() if path.name == "dead-lithium.yaml")
-
-
-#: What shipped protocols leave to be said.
-SAID = {"nmc-lithium": ("--set", "rate=0.2C")}
 
 
 def shown(capsys, *more: str, path=DEAD_LITHIUM) -> str:
@@ -58,16 +52,15 @@ def test_measured_cycles_go_their_own_way_in_the_diagram(capsys):
     text = shown(capsys)
     names = dict(re.findall(r'state "(\d\d-[^"]+)" as (s\d+)', text))
     charge, discharge, nutation = (names[name] for name in ("01-charge", "04-discharge", "02-nutation-charged"))
-    assert f"{charge} --> {discharge} : cycle 1–29" in text
+    assert f"{charge} --> {discharge} : cycle 1–29\n" in text
     assert f"{charge} --> {nutation} : cycle 1, 15, 30" in text
-    assert f"{discharge} --> {charge} : after cycle 1–29" in text
+    assert f"{discharge} --> {charge} : after cycle 1–29\n" in text
     assert f"{names['09-eis-stripped']} --> [*]" in text
 
 
-@pytest.mark.parametrize("path", shipped(), ids=lambda path: path.stem)
-def test_every_shipped_protocol_has_a_page_that_opens_offline(tmp_path, capsys, path):
+def test_a_page_opens_offline_and_shows_the_diagram(tmp_path, capsys):
     page = tmp_path / "sheet.html"
-    shown(capsys, "--html", str(page), *SAID.get(path.stem, ()), path=path)
+    shown(capsys, "--html", str(page))
     text = page.read_text(encoding="utf-8")
     assert "<script" not in text
     # Nothing but the name of the SVG's own vocabulary looks like an address.
@@ -83,3 +76,29 @@ def test_a_page_that_is_there_is_not_overwritten(tmp_path, capsys):
     page.write_text("mine", encoding="utf-8")
     assert run_app(["protocol", "show", str(DEAD_LITHIUM), "--html", str(page)]) == 2
     assert page.read_text(encoding="utf-8") == "mine"
+
+
+MEASURED = """
+labctl: 1
+protocol: until-worn
+limits: {voltage: [2.8 V, 4.4 V], current: 5 mA}
+steps:
+  - cycle:
+      count: 50
+      until: "soh < 80 %"
+      steps:
+        - charge: {current: 0.4 mA, until: {voltage: 4.3 V}, at_most: 16 h}
+        - discharge: {current: 0.6 mA, until: {voltage: 3 V}, at_most: 8 h}
+        - when: {if: "ce < 90 %", steps: [rest: {duration: 1 h}]}
+"""
+
+
+def test_what_is_decided_by_what_is_measured_is_said_so(tmp_path, capsys):
+    (tmp_path / "p.yaml").write_text(MEASURED, encoding="utf-8")
+    text = shown(capsys, path=tmp_path / "p.yaml")
+    assert "## Steps of cycle 1–50, until soh < 80 %" in text
+    assert "| 03 rest | duration 1 h | all; if ce &lt; 90 % | 1 h | – |" in text
+    # After the discharge a cell rests, or goes into its next cycle, or is finished.
+    assert "s2 --> s3 : cycle 1–50, as measured" in text
+    assert "s2 --> s1 : after cycle 1–49, as measured" in text
+    assert "s2 --> [*]" in text
