@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars
+
 from labctl.cli.init import make_laboratory
 from labctl.cli.running import Outcome, RunRequest, run
 
@@ -39,6 +41,10 @@ class Ran:
         """Give a step's ``operation.json``."""
         return json.loads((self.bundle(step) / "operation.json").read_text())
 
+    def records(self, step: str) -> polars.DataFrame:
+        """Give what the cycler recorded."""
+        return polars.read_parquet(self.bundle(step) / "records.parquet")
+
     def seconds(self, step: str) -> float:
         """How long a step took by its instrument's own account."""
         summary = self.document(step)["summary"]
@@ -55,6 +61,7 @@ def run_shipped(
     station: str = "station.yaml",
     cells: str = "cells.yaml",
     keep: Sequence[str] = (),
+    values: Mapping[str, str] | None = None,
     seed: int = 3,
 ) -> Ran:
     """Run a shipped protocol, no word of it changed, in a laboratory as ``labctl init`` makes it.
@@ -63,6 +70,8 @@ def run_shipped(
     ----------
     keep : sequence of str
         Cells of the cells file to run; none for all.
+    values : mapping of str to str, optional
+        Of the protocol's parameters, as ``--set`` gives them.
     """
     make_laboratory(folder, quiet=True)
     if keep:
@@ -73,7 +82,7 @@ def run_shipped(
         path.write_text(head + "".join(f"  - {entry}" for entry in kept))
     simulations: list[Any] = []
     files = (folder / name for name in (f"protocols/{protocol}", station, cells))
-    request = RunRequest(folder, *files, simulate=True, accelerate=True, seed=seed)
+    request = RunRequest(folder, *files, simulate=True, accelerate=True, seed=seed, values=values or {})
     outcome = run(request, on_simulation=simulations.append)
     assert set(outcome.states.values()) == {"finished"}, outcome.states
     assert outcome.violations == []

@@ -64,7 +64,7 @@ def test_on_a_vmp_3e_both_ends_have_their_twenty_spectra_whose_charge_is_the_cel
     for old, new in (
         ("count: 29", "count: 1"),
         ("{1-2: 0.2 mA/cm2, 3-: 0.4 mA/cm2}", "0.4 mA/cm2"),
-        ("voltage: 3.65 V", "voltage: 3.5 V"),
+        ("slow_from: 3.65 V", "slow_from: 3.5 V"),
         ("current: 0.05 mA/cm2", "current: 0.4 mA/cm2"),
         ("[300 kHz, 0.1 Hz]", "[300 kHz, 1 Hz]"),
     ):
