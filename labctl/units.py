@@ -211,6 +211,22 @@ def show(value: float, unit: str, digits: int = 4) -> str:
     return f"{value / factor:.{digits}g} {unit}"
 
 
+def unit_pattern(kind: str) -> str:
+    """Give a regular expression for the units of a kind, for editors: every one that is read, and few others.
+
+    Units of one symbol are listed; of compound ones only the form is told.
+    """
+    dimension = KINDS[kind][0]
+    prefixes = "".join(_PREFIXES)
+    known = [
+        f"[{prefixes}]?{symbol}" if prefixed else symbol
+        for symbol, (_, found, prefixed) in _UNITS.items()
+        if found == dimension
+    ]
+    known += _CELSIUS if kind == "temperature" else ()
+    return "|".join([*known, r"[^\s\d.+-][^\d/*·^\s-]*[\d/*·^\s-].*"])
+
+
 def example_unit(kind: str) -> str:
     """Give the unit that messages suggest for this ``kind``."""
     return KINDS[kind][1]

@@ -27,11 +27,6 @@ class _Still(Model):
     )
 
     @property
-    def cycles(self) -> None:
-        """In every cycle of what they stand in."""
-        return
-
-    @property
     def start_within(self) -> None:
         """Any time."""
         return

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import string
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.units import KINDS, MAH, UnitError, example_unit, fits, parse, show
+from labctl.units import KINDS, MAH, UnitError, example_unit, fits, parse, show, unit_pattern
 
 UNITS: dict[str, list[tuple[str, float]]] = {
     "voltage": [("V", 1.0), ("mV", 1e-3), ("uV", 1e-6), ("kV", 1e3)],
@@ -37,6 +38,14 @@ numbers = st.floats(min_value=-1e12, max_value=1e12, allow_subnormal=False).filt
 
 def test_the_table_above_leaves_no_kind_out() -> None:
     assert set(UNITS) | {"temperature"} == set(KINDS)
+
+
+def test_the_pattern_for_editors_takes_every_unit_of_its_kind_and_refuses_the_simple_ones_of_others() -> None:
+    for kind, unit, _ in PAIRS:
+        assert re.fullmatch(unit_pattern(kind), unit), (kind, unit)
+    assert not re.fullmatch(unit_pattern("current"), "V")
+    assert not re.fullmatch(unit_pattern("duration"), "mAh")
+    assert not re.fullmatch(unit_pattern("current density"), "mA")
 
 
 @pytest.mark.parametrize(
