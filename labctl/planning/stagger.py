@@ -2,7 +2,8 @@
 
 What is wanted, in this order: no measurement later than the protocol asks, an early end, little waiting of fresh cells.
 Within :data:`NEAR` of the lower bound where that can be; where more than a few measurements would be late then, longer
-campaigns are tried, and both are told. The figures here are those of a play of the campaign; what counts is a run of the engine.
+campaigns are tried, and both are told. The figures here are those of a play of the campaign; what counts is a run of
+the engine.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ NEAR: Final = 1.03
 #: what is expected of them, so that a play is not more exact than that.
 TOLERATED: Final = 0.05
 #: What is tried where more of them would be late.
-FURTHER: Final = (1.12, 1.25)
+FURTHER: Final = (1.12,)
 #: Seconds: starts are whole multiples, so that they can be written in hours with two decimals.
 GRID: Final = 180.0
 #: Cells that are tried to be moved after each turn.
