@@ -1,8 +1,9 @@
 """Proposes when each cell should start, and which cell of a group is measured at which cycle.
 
 What is wanted, in this order: no measurement later than the protocol asks, an early end, little waiting of fresh cells.
-Within :data:`NEAR` of the lower bound where that can be; where measurements would be late then, longer campaigns are
-tried, and both are told. The figures here are those of a play of the campaign; what counts is a run of the engine.
+Within :data:`NEAR` of the lower bound where that can be; where more than a few measurements would be late then, longer
+campaigns are tried, and both are told. The figures here are those of a play of the campaign; what counts is a run of
+the engine.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from labctl.planning.problem import Chain, Problem
 #: How much longer than the lower bound (as a factor) a campaign may be before anything else is given up for it. Cells
 #: differ from what was expected of them, which makes it longer by another percent or two.
 NEAR: Final = 1.03
-#: What is tried where measurements would be late.
-FURTHER: Final = (1.12, 1.25)
+#: Which part of the measurements that have a time may be late before a longer campaign is tried: cells differ from
+#: what is expected of them, so that a play is not more exact than that.
+TOLERATED: Final = 0.05
+#: What is tried where more of them would be late.
+FURTHER: Final = (1.12,)
 #: Seconds: starts are whole multiples, so that they can be written in hours with two decimals.
 GRID: Final = 180.0
 #: Cells that are tried to be moved after each turn.
@@ -96,8 +100,9 @@ def propose(
         problem, found, measure_at = exchange(problem, found, bound.seconds)
     best = score(problem, play(problem, found), bound.seconds)
     late_if_near = best[0]
+    timed = sum(visit.within is not None for chain in problem.chains for visit in chain.visits)
     for factor in FURTHER:
-        if best[0] == 0:
+        if best[0] <= TOLERATED * timed:
             break
         other, other_used = _starts(problem, bound.seconds, factor, with_solver, effort, seed, margin)
         judged = score(problem, play(problem, other), bound.seconds)
