@@ -21,7 +21,7 @@ from labctl.engine.description import describe_by_hand
 from labctl.engine.leases import Need
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.routing import BY_HAND
-from labctl.engine.samples import handled, sample_of
+from labctl.engine.samples import handled, part_of, sample_of
 from labctl.engine.watch import Bounds
 from labctl.engine.wording import doing, duration, how_to_confirm
 from labctl.errors import JournalError, LabctlError, NotConfirmed, UsageError
@@ -264,6 +264,10 @@ class People:
                 request["quantity"] = task.kind
             elif isinstance(task, Handling):
                 request["barcode"] = self._barcode(row.cell)
+                if task.gives:
+                    request["gives"] = list(task.gives)
+                else:
+                    request["takes"] = [part_of(of or row.cell, part) for part, of in task.takes]
             found.append(request)
         return found
 

@@ -2,8 +2,8 @@
 
 Uses nothing but what a real person has: the orchestrator's endpoint (JSON lines with a token) to see and to confirm,
 and the laboratory's control port in place of hands. How long a person takes is invented, and so is what is read from a
-balance or a ruler. A question gets the answer that lets the cell go on. Taking cells apart and putting them together is
-confirmed and changes nothing in the virtual laboratory.
+balance or a ruler. A question gets the answer that lets the cell go on. Cells are taken apart and put together in the
+virtual laboratory; where that is impossible, nothing is confirmed.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class ScriptedPerson:
         if said is None:
             return False
         await asyncio.sleep(TAKES)
-        if "to" in request and not await self._move(request["cell"], request["to"]):
+        if not await self._by_hand(request):
             return False
         confirm = {"op": "confirm", "cell": request["cell"], **said, "user": self._name}
         answer = await self._ask(reader, writer, {**confirm, "token": token, "id": uuid.uuid4().hex})
@@ -166,9 +166,18 @@ class ScriptedPerson:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    async def _move(self, cell: str, place: str) -> bool:
+    async def _by_hand(self, request: Mapping[str, Any]) -> bool:
+        """Do with the cell what is asked; True too where nothing has to be done with it."""
+        cell = request["cell"]
+        if "to" in request:
+            wanted = {"op": "move", "cell": cell, "to": request["to"]}
+        elif "gives" in request or "takes" in request:
+            operation, parts = ("disassemble", "gives") if "gives" in request else ("assemble", "takes")
+            wanted = {"op": operation, "cell": cell, "parts": request[parts]}
+        else:
+            return True
         reader, writer = await self._connect(self._laboratory.control_port)
         try:
-            return bool((await self._ask(reader, writer, {"id": 1, "op": "move", "cell": cell, "to": place}))["ok"])
+            return bool((await self._ask(reader, writer, {"id": 1, **wanted}))["ok"])
         finally:
             writer.close()

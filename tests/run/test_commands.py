@@ -72,7 +72,7 @@ def test_check_says_mistakes_as_json_too(laboratory):
     assert ran.returncode == 6
     data = json.loads(ran.stdout)
     assert data["valid"] is False
-    assert [(one["line"], "Volt" in one["found"]) for one in data["mistakes"]] == [(6, True)]
+    assert [(one["line"], "Volt" in one["found"]) for one in data["mistakes"]] == [(18, True)]
 
 
 @pytest.mark.parametrize(
