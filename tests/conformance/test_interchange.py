@@ -81,7 +81,7 @@ def test_what_aurora_unicycler_wrote_comes_in(tmp_path):
     text = (tmp_path / "p.yaml").read_text(encoding="utf-8")
     assert "count: 5" in text
     assert "- charge: {current: 1 mA, until: {any: [{voltage: 4.2 V}, {duration: 2.5 h}]}}" in text
-    assert "until: {current: 0.1 mA}" in text
+    assert "until: {any: [{current: 0.1 mA}, {duration: 1 h}]}" in text
 
 
 def test_pybamm_reads_every_step_of_every_shipped_protocol_with_its_current_its_time_and_its_end(tmp_path):
