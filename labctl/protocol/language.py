@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from labctl.documents import C_RATE, Amount, AmountOf, Level, LevelOf, Quantity, Word
+from labctl.protocol import schema
 from labctl.protocol.conditions import Expression
 from labctl.protocol.models import Protocol
 from labctl.protocol.selection import Selection
@@ -33,6 +34,8 @@ _PLAIN: Final[dict[Any, str]] = {
 }
 #: How the names of models end that are steps.
 _STEPS: Final = ("Step", "WhenMeasured", "Part", "Meanwhile")
+_HEAD: Final = "| key | what it takes | default | meaning | example |\n|---|---|---|---|---|"
+_VALUES: Final = "Values by name; '$name' stands for one. One without a value must be said."
 _INTRODUCTION: Final = """# The protocol language
 
 Generated from the models by which files are checked. Quantities are text with a unit, such as `0.2 mA/cm2`; each kind
@@ -50,9 +53,14 @@ def language_reference() -> str:
     parts = [_INTRODUCTION]
     for model in (one for one in models if not _is_step(one)):
         title = "A protocol file" if model is Protocol else model.__name__
-        parts.append(f"## {title}\n\n{_plain(model.__doc__ or '')}\n\n{_table(model)}\n")
+        table = _table(model)
+        if model is Protocol:
+            table += "\n" + _written(schema.sections())
+        parts.append(f"## {title}\n\n{_plain(model.__doc__ or '')}\n\n{table}\n")
         if model is Protocol:
             parts.append(_steps([one for one in models if _is_step(one)]))
+            inside = _written(schema.define()["properties"])
+            parts.append(f"## Define\n\n{schema.define()['description']}\n\n{_HEAD}\n{inside}\n")
     return "\n".join(parts)
 
 
@@ -75,7 +83,20 @@ def _steps(models: list[type[BaseModel]]) -> str:
         meaning = _plain(field.description or model.__doc__ or "")
         inside = " in `parallel`" if model.__name__.endswith(("Part", "Meanwhile")) else ""
         lines.append(f"| `{field.alias or name}`{inside} | {_words(field.annotation, field.metadata)} | {meaning} |")
+    step = schema.use()
+    lines.append(f"| `use` | name of a define, or a mapping with values for it | {step['description']} |")
     return "\n".join(lines) + "\n"
+
+
+def _written(properties: Mapping[str, Any]) -> str:
+    """Make the rows of what is put in its place before the models see a file."""
+    kinds = {"array": "list", "object": "mapping"}
+    rows = []
+    for name, value in properties.items():
+        found = value if "$ref" not in value else schema.sections()["define"] | {"description": _VALUES}
+        example = f"`{found['examples'][0]}`" if found.get("examples") else ""
+        rows.append(f"| `{name}` | {kinds[found['type']]} |  | {_plain(found['description'])} | {example} |")
+    return "\n".join(rows)
 
 
 def _models(start: type[BaseModel]) -> list[type[BaseModel]]:
@@ -98,7 +119,7 @@ def _inside(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _table(model: type[BaseModel]) -> str:
-    lines = ["| key | what it takes | default | meaning | example |", "|---|---|---|---|---|"]
+    lines = [_HEAD]
     for name, field in model.model_fields.items():
         key = field.alias or name
         example = next(iter(field.examples or ()), None)

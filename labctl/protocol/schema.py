@@ -34,13 +34,13 @@ def as_written(schema: dict[str, Any]) -> dict[str, Any]:
     definitions.update(
         {
             "Parameter": copy.deepcopy(_REFERENCE),
-            "Use": _use(),
+            "Use": use(),
             "AnyStep": step,
-            "Define": _define(),
+            "Define": define(),
             "Parameters": _parameters("Values by name; '$name' stands for one."),
         }
     )
-    written["properties"] = {**written["properties"], **_sections()}
+    written["properties"] = {**written["properties"], **sections()}
     return written
 
 
@@ -111,14 +111,15 @@ def _every_step(definitions: dict[str, Any]) -> list[dict[str, Any]]:
     return [*({"$ref": f"#/$defs/{name}"} for name in names), {"$ref": "#/$defs/Use"}]
 
 
-def _use() -> dict[str, Any]:
+def use() -> dict[str, Any]:
+    """Give the step that stands for those of a define."""
     named = {
         "type": "object",
         "minProperties": 1,
         "maxProperties": 1,
         "additionalProperties": {"anyOf": [{"type": "object"}, {"type": "null"}]},
     }
-    use = {
+    name = {
         "description": "Name of a define, with values for its parameters.",
         "examples": ["formation", "{formation: {current: 0.1 mA/cm2}}"],
         "anyOf": [{"type": "string"}, named],
@@ -127,7 +128,7 @@ def _use() -> dict[str, Any]:
         "type": "object",
         "title": "Use",
         "description": "The steps of a define.",
-        "properties": {"use": use},
+        "properties": {"use": name},
         "required": ["use"],
         "additionalProperties": False,
     }
@@ -142,7 +143,8 @@ def _parameters(description: str) -> dict[str, Any]:
     }
 
 
-def _define() -> dict[str, Any]:
+def define() -> dict[str, Any]:
+    """Give a define: steps with parameters."""
     return {
         "type": "object",
         "title": "Define",
@@ -161,7 +163,8 @@ def _define() -> dict[str, Any]:
     }
 
 
-def _sections() -> dict[str, Any]:
+def sections() -> dict[str, Any]:
+    """Give what a protocol file may hold besides what the models know."""
     return {
         "parameters": {"$ref": "#/$defs/Parameters"},
         "include": {

@@ -9,7 +9,7 @@ ASKING = """
 pause: {as: ready, ask: "Is the electrode back?", answers: {"yes": continue, "no": end, "unsure": hold}, at_most: 3 d}
 when: {if: "answer.ready == 'yes'", steps: [measure: {as: weight, what: mass of the electrode, kind: mass}]}
 disassemble: {as: apart, gives: [negative, positive], note: in the glovebox}
-assemble: {as: rebuilt, from: [negative, {part: positive, of: full-nmc-01}]}
+assemble: {as: rebuilt, from: [negative, positive]}
 when: {if: "measured.weight > 10 mg", steps: [mark: {as: heavy}], else: [mark: {as: light}]}
 """
 
@@ -54,7 +54,7 @@ def test_what_people_are_asked_waits_for_their_word_and_counts_once(laboratory):
         assert made == {
             "id": "bare-01-rebuilt",
             "kind": "cell",
-            "parents": ["bare-01-negative", "full-nmc-01-positive"],
+            "parents": ["bare-01-negative", "bare-01-positive"],
         }
 
     play(laboratory, script, people=False)
