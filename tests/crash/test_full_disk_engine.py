@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "run"))
 from laboratory_folder import Laboratory
 from trouble import Scene, one_cell, play
 
-from labctl.engine import steps
+from labctl.engine import keeping
 from labctl.errors import NoRoom
 from labctl.journal import Status
 
@@ -68,14 +68,14 @@ def test_a_journal_without_room_stops_the_next_step_and_nothing_else(tmp_path):
 def test_results_without_room_are_fetched_again_when_there_is_some(tmp_path, monkeypatch):
     laboratory = Laboratory(tmp_path / "lab")
     one_cell(laboratory, CHARGE_REST)
-    write, full = steps.write_bundle, [True]
+    write, full = keeping.write_bundle, [True]
 
     def limited(folder, *arguments):
         if full[0]:
             raise OSError(errno.ENOSPC, "No space left on device", str(folder))
         return write(folder, *arguments)
 
-    monkeypatch.setattr(steps, "write_bundle", limited)
+    monkeypatch.setattr(keeping, "write_bundle", limited)
 
     async def script(scene: Scene) -> None:
         row = await scene.until_running("charge")
