@@ -28,7 +28,8 @@ from labctl.protocol import expand, read_protocol, shipped
 
 #: s of processor time that one file may take; plans of 100,000 operations among them.
 LONGEST = 10.0
-_VALUES = {"soh80_current": "0.2 mA/cm2"}
+#: What parameters without a value are, by a word of the files that have them.
+_VALUES = {"soh80_current": {"soh80_current": "0.2 mA/cm2"}, "nmc-lithium": {"rate": "0.2C"}}
 _PIECE = """labctl: 1
 parameters: {slow: 0.1 mA/cm2}
 define:
@@ -182,9 +183,8 @@ def judge(text: str) -> str:
     """Read a protocol; give ``refused``, ``accepted`` or what should not have happened."""
     pieces = {"piece.yaml": _PIECE}
     try:
-        protocol = read_protocol(text, "mutated.yaml", pieces=pieces)
-        if any(name in text for name in _VALUES):
-            protocol = read_protocol(text, "mutated.yaml", pieces=pieces, values=_VALUES)
+        values = next((values for word, values in _VALUES.items() if word in text), {})
+        protocol = read_protocol(text, "mutated.yaml", pieces=pieces, values=values)
     except InvalidFile as error:
         return _judge_refusal(error)
     except Exception:  # noqa: BLE001 - whatever else is raised is a finding
