@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.mutation_ranges import out_of_range
 from labctl.documents import load
-from labctl.errors import InvalidFile, LabctlError
+from labctl.errors import InvalidFile, LabctlError, UsageError
 from labctl.protocol import expand, read_protocol, shipped
 
 #: s of processor time that one file may take; plans of 100,000 operations among them.
@@ -185,6 +185,8 @@ def judge(text: str) -> str:
     try:
         values = next((values for word, values in _VALUES.items() if word in text), {})
         protocol = read_protocol(text, "mutated.yaml", pieces=pieces, values=values)
+    except UsageError:
+        return "refused"  # a value for a parameter that the mutated file no longer has
     except InvalidFile as error:
         return _judge_refusal(error)
     except Exception:  # noqa: BLE001 - whatever else is raised is a finding
