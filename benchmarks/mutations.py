@@ -128,7 +128,7 @@ _OTHERS: tuple[Any, ...] = (
     "4.3 V",
     "",
 )
-_QUANTITY = re.compile(r"([+-]?[0-9.]+(?:e[+-]?[0-9]+)?)(\s*)(.*)\Z")
+_QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)(\s*)(.*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,9 +311,7 @@ def _quantity(data: dict[str, Any], random: Random) -> None:
     if what == 0:
         number = random.choice(_NUMBERS)
     elif what == 1:
-        number = (
-            repr(float(number) * random.choice((-1, 10, 100, 0.1, 1e3, 1e-6))) if number.count(".") < 2 else "1.2.3"
-        )
+        number = repr(float(number) * random.choice((-1, 10, 100, 0.1, 1e3, 1e-6)))
     elif what == 2:
         unit = random.choice(_UNITS)
     else:
