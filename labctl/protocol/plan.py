@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, Literal, Protocol
 
+from labctl.documents import Sizes
 from labctl.errors import UsageError
 from labctl.protocol import models
 from labctl.protocol.acquisition import Acquisition, acquisition_of, nutation_of, recovery_of
@@ -49,24 +50,8 @@ class Kind(StrEnum):
     MEASURE = "measure"
 
 
-class PlannedCell(Protocol):
+class PlannedCell(Sizes, Protocol):
     """What a plan must know of a cell: its id, its sizes, and in which cycles it is measured."""
-
-    @property
-    def id(self) -> str:
-        """Name of the cell."""
-
-    @property
-    def area(self) -> float:
-        """Electrode area in m2."""
-
-    @property
-    def capacity(self) -> float | None:
-        """Nominal capacity in C, None where nobody said it."""
-
-    @property
-    def mass(self) -> float | None:
-        """Mass of the active material in kg, None where nobody said it."""
 
     @property
     def measure_at(self) -> Sequence[int]:

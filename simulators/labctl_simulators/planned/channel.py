@@ -15,6 +15,7 @@ import numpy as np
 from labctl_simulators.cell import Current, Rest, Voltage
 from labctl_simulators.macnet.channel import CURRENT_ERROR
 from labctl_simulators.macnet.segment import TICK, crossing
+from labctl_simulators.planned.device import Device
 
 _HORIZON: Final = 100 * 3600.0
 _WARMER: Final = 0.5
@@ -81,19 +82,11 @@ class Look:
     records: int
 
 
-class PlannedTester:
-    """All channels of one cycler.
-
-    Parameters
-    ----------
-    name, entry, laboratory
-        As for every simulator.
-    """
+class PlannedTester(Device):
+    """All channels of one cycler."""
 
     def __init__(self, name: str, entry: Mapping[str, Any], laboratory: Any) -> None:
-        del entry
-        self._name = name
-        self._laboratory = laboratory
+        super().__init__(name, entry, laboratory)
         self._channels: dict[int, _Channel] = {}
 
     def channel(self, number: int) -> _Channel:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from labctl_simulators.cell import VirtualCell
+from labctl_simulators.planned.device import Device
 from labctl_simulators.topspin.fid import LOOP_S
 from labctl_simulators.topspin.simulator import REFERENCE_T90_S
 
@@ -17,19 +18,11 @@ TUNING: Final = 60.0
 LOOKING: Final = 10.0
 
 
-class PlannedConsole:
-    """One spectrometer; see :class:`labctl_simulators.topspin.TopspinSimulator` for what its times come from.
-
-    Parameters
-    ----------
-    name, entry, laboratory
-        As for every simulator.
-    """
+class PlannedConsole(Device):
+    """One spectrometer; see :class:`labctl_simulators.topspin.TopspinSimulator` for what its times come from."""
 
     def __init__(self, name: str, entry: Mapping[str, Any], laboratory: Any) -> None:
-        del entry
-        self._name = name
-        self._laboratory = laboratory
+        super().__init__(name, entry, laboratory)
         self._ends: Mapping[str, float] = {}
         self._running: str | None = None
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from labctl_simulators.cell import Current
 from labctl_simulators.macnet.segment import crossing
+from labctl_simulators.planned.device import Device
 from labctl_simulators.thales.sweep import durations, frequencies
 
 #: Seconds that a sweep takes beside its points, until a client has noticed its end.
@@ -26,19 +27,11 @@ class Spectra:
     voltage: float = 0.0
 
 
-class PlannedWorkstation:
-    """One potentiostat; see :mod:`labctl_simulators.thales.sweep` for what its times come from.
-
-    Parameters
-    ----------
-    name, entry, laboratory
-        As for every simulator.
-    """
+class PlannedWorkstation(Device):
+    """One potentiostat; see :mod:`labctl_simulators.thales.sweep` for what its times come from."""
 
     def __init__(self, name: str, entry: Mapping[str, Any], laboratory: Any) -> None:
-        del entry
-        self._name = name
-        self._laboratory = laboratory
+        super().__init__(name, entry, laboratory)
         self._runs: dict[str, Spectra] = {}
         self._driven: tuple[str, Any, Any] | None = None
         laboratory.register_source(name, self._update)
