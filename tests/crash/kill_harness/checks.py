@@ -122,7 +122,9 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
                 yield from differences(one.get(key), other.get(key), f"{where}/{key}")
     elif isinstance(one, list) and isinstance(other, list):
         if len(one) != len(other):
-            yield f"{where}: {len(one)} entries and {len(other)}"
+            more = [each for each in one if each not in other]
+            missing = [each for each in other if each not in one]
+            yield f"{where}: {len(one)} entries and {len(other)}; more: {more}; missing: {missing}"
             return
         for index, (mine, yours) in enumerate(zip(one, other, strict=True)):
             yield from differences(mine, yours, f"{where}/{index}")
