@@ -13,6 +13,8 @@ from .journal import Operation
 
 #: Of an analysis: instants, which no two runs share.
 TIMES = frozenset({"started", "ended"})
+#: Entries of lists of flags that tell how long a spectrum waited, which is of instants as well.
+WAITED = {"flags": "after cycling ended", "flag_names": "waited"}
 TOLERANCE = 1e-6
 """Relative difference between two analyses that counts as none. The physics is the same, but instants differ, and with
 them the last digits of all that is computed from them; a voltage or a charge that then falls on the other side of a
@@ -117,6 +119,9 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
         for key in dict.fromkeys([*one, *other]):
             if key == "conversions":
                 mine, yours = ([_without_order(each) for each in some.get(key, ())] for some in (one, other))
+                yield from differences(mine, yours, f"{where}/{key}")
+            elif key in WAITED:
+                mine, yours = ([each for each in some.get(key, ()) if WAITED[key] not in each] for some in (one, other))
                 yield from differences(mine, yours, f"{where}/{key}")
             elif key not in TIMES:
                 yield from differences(one.get(key), other.get(key), f"{where}/{key}")
