@@ -34,10 +34,11 @@ _KEYS = {
 _RANGES: dict[str, tuple[float, float, bool]] = {
     **dict.fromkeys(("duration", "within", "every", "look_every", "recycle_delay", "dwell_time"), (0, math.inf, False)),
     **dict.fromkeys(("spacing", "shortest", "longest", "nominal", "echo", "dead_time"), (0, math.inf, False)),
-    **dict.fromkeys(("at_most", "power", "flip", "frequency", "start_within"), (0, math.inf, False)),
+    **dict.fromkeys(("at_most", "power", "flip", "start_within"), (0, math.inf, False)),
     **dict.fromkeys(("soak", "rest_before", "for_"), (0, math.inf, True)),
     **dict.fromkeys(("count", "scans"), (1, 1_000_000, True)),
     **dict.fromkeys(("points_per_decade", "points_per_decade_low", "periods", "periods_low"), (1, 100, True)),
+    "frequency": (1e-6, 1e9, True),
     "pulses": (1, 1000, True),
     "points": (1, 1_000_000, True),
     "Calibrate.points": (4, 64, True),
@@ -78,7 +79,7 @@ def out_of_range(protocol: Any) -> str | None:
             if name == "temperature" and not coldest <= value <= hottest:
                 return f"{where}.{name} = {value!r}: outside of the limits"
     for spectrum in protocol.spectra.values():
-        if not spectrum.frequency[0] > spectrum.frequency[1] > 0:
+        if not 1e9 > spectrum.frequency[0] > spectrum.frequency[1] >= 1e-6:
             return f"band {spectrum.frequency}"
     return None
 

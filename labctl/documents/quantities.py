@@ -134,7 +134,8 @@ class Quantity:
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer text with a unit."""
         low = self.above if self.above is not None else self.at_least
-        return _json((self.kind,), above_zero=self.above == 0, negative=low is None or low < 0)
+        positive = self.above == 0 or (self.at_least is not None and self.at_least > 0)
+        return _json((self.kind,), above_zero=positive, negative=low is None or low < 0)
 
 
 class Sizes(Protocol):
@@ -270,7 +271,8 @@ Current = Annotated[float, Quantity("current", above=0)]
 Mass = Annotated[float, Quantity("mass", above=0)]
 Capacity = Annotated[float, Quantity("capacity", above=0)]
 Area = Annotated[float, Quantity("area", above=0)]
-Frequency = Annotated[float, Quantity("frequency", above=0)]
+# Of impedance: beyond what any potentiostat does, so that the number of points and their time stay numbers.
+Frequency = Annotated[float, Quantity("frequency", at_least=1e-6, below=1e9)]
 Power = Annotated[float, Quantity("power", above=0)]
 Angle = Annotated[float, Quantity("angle", above=0)]
 Shift = Annotated[float, Quantity("shift")]
