@@ -4,8 +4,15 @@ import json
 import signal
 import socket
 import sys
+from contextlib import closing
 
 import pytest
+
+from labctl.cli import plugins
+from labctl.cli.logs import open_log
+from labctl.cli.simulation import Simulation
+from labctl.engine.clock import LoopClock, run_virtual
+from labctl.station import load_cells, load_station
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
@@ -35,6 +42,32 @@ def test_one_line_says_where_everything_listens_and_each_answers_there(laborator
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("cells-operando.yaml",), "with another seed or other cells"),
+        (("examples/cells-alloying.yaml", "--station", "examples/station-14t.yaml"), "there is no 'sp' in it"),
+    ],
+)
+def test_a_folder_whose_simulated_laboratory_was_made_of_other_files_is_told_in_plain_words(laboratory, files, said):
+    station = load_station(laboratory.folder / "station.yaml", drivers=plugins.driver_names())
+    cells = load_cells(laboratory.folder / "cells.yaml")
+
+    async def main(clock: LoopClock) -> None:
+        log, file = open_log(laboratory.folder, clock)
+        with closing(file):
+            made = Simulation(station, cells, folder=laboratory.folder, seed=1, clock=clock, log=log)
+            await made.start()
+            await made.stop()
+
+    run_virtual(main)
+    ran = laboratory.labctl("run", "protocols/operando.yaml", "--cells", *files, "--simulate", "--accelerate")
+    assert ran.returncode == 2
+    assert said in ran.stderr
+    assert "in another laboratory folder" in ran.stderr
+    assert "Traceback" not in ran.stderr
 
 
 def ask(host: str, port: int, request: bytes) -> bytes:
