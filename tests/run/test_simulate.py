@@ -10,8 +10,10 @@ import pytest
 
 from labctl.cli import plugins
 from labctl.cli.logs import open_log
+from labctl.cli.running import RunRequest, run
 from labctl.cli.simulation import Simulation
 from labctl.engine.clock import LoopClock, run_virtual
+from labctl.errors import UsageError
 from labctl.station import load_cells, load_station
 
 
@@ -44,30 +46,26 @@ def test_one_line_says_where_everything_listens_and_each_answers_there(laborator
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize(
-    ("files", "said"),
-    [
-        (("cells-operando.yaml",), "with another seed or other cells"),
-        (("examples/cells-alloying.yaml", "--station", "examples/station-14t.yaml"), "there is no 'sp' in it"),
-    ],
-)
-def test_a_folder_whose_simulated_laboratory_was_made_of_other_files_is_told_in_plain_words(laboratory, files, said):
-    station = load_station(laboratory.folder / "station.yaml", drivers=plugins.driver_names())
-    cells = load_cells(laboratory.folder / "cells.yaml")
+def test_a_folder_whose_simulated_laboratory_was_made_of_other_files_is_told_in_plain_words(laboratory):
+    folder = laboratory.folder
+    station = load_station(folder / "station.yaml", drivers=plugins.driver_names())
+    cells = load_cells(folder / "cells.yaml")
 
     async def main(clock: LoopClock) -> None:
-        log, file = open_log(laboratory.folder, clock)
+        log, file = open_log(folder, clock)
         with closing(file):
-            made = Simulation(station, cells, folder=laboratory.folder, seed=1, clock=clock, log=log)
+            made = Simulation(station, cells, folder=folder, seed=1, clock=clock, log=log)
             await made.start()
             await made.stop()
 
     run_virtual(main)
-    ran = laboratory.labctl("run", "protocols/operando.yaml", "--cells", *files, "--simulate", "--accelerate")
-    assert ran.returncode == 2
-    assert said in ran.stderr
-    assert "in another laboratory folder" in ran.stderr
-    assert "Traceback" not in ran.stderr
+    for station_file, cells_file, said in (
+        ("station.yaml", "cells-operando.yaml", "with another seed or other cells"),
+        ("examples/station-14t.yaml", "examples/cells-alloying.yaml", "there is no 'sp' in it"),
+    ):
+        files = (folder / name for name in ("protocols/operando.yaml", station_file, cells_file))
+        with pytest.raises(UsageError, match=f"{said}; run these in another laboratory folder"):
+            run(RunRequest(folder, *files, simulate=True, accelerate=True))
 
 
 def ask(host: str, port: int, request: bytes) -> bytes:
