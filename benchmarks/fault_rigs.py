@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import csv
+from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -223,6 +225,30 @@ class BrukerRig(Started):
         return sum(entry.get("command") == "zg" for entry in self.laboratory.records("topspin"))
 
 
+class BrukerSeriesRig(BrukerRig):
+    """Two pulse lengths: the second acquisition is started by a look at the first."""
+
+    request = replace(BrukerRig.request, pulse_lengths=(5e-6, 7e-6))
+
+    async def before(self, phase: str) -> None:
+        await super().before(phase)
+        if phase == "poll":
+            # The first has come to its end, so that the look that meets the fault starts the second.
+            await asyncio.sleep(150.0)
+
+    def judge(self, fetched: Any) -> None:
+        for expno, _ in enumerate(self.request.pulse_lengths, 1):
+            true = next(self.simulator.folder.rglob(f"{self.token}/{expno}/fid")).read_bytes()
+            if (self.folder / "bundle" / self.token / str(expno) / "fid").read_bytes() != true:
+                self.doubts.append(f"the FID of EXPNO {expno} is not the one that was measured")
+        if fetched.summary["expnos"] != [1, 2]:
+            self.doubts.append(f"EXPNOs {fetched.summary['expnos']} in the summary")
+
+    def starts(self) -> int:
+        commands = [entry for entry in self.laboratory.records("topspin") if entry.get("command") == "zg"]
+        return max(Counter(entry["dataset"] for entry in commands).values(), default=0)
+
+
 class ScpiRig(Rig):
     phases = ("connect", "identify", "command", "poll")
     seconds = 1.2
@@ -297,6 +323,7 @@ RIGS: dict[str, type[Rig]] = {
     "zahner": ZahnerRig,
     "zahner-series": ZahnerSeriesRig,
     "bruker": BrukerRig,
+    "bruker-series": BrukerSeriesRig,
     "eclib-cycler": EclibCyclerRig,
     "eclib-eis": EclibPotentiostatRig,
     "eclib-series": EclibSeriesRig,

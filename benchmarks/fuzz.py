@@ -429,7 +429,8 @@ def fuzz_reader(name: str, messages: int, seed: int) -> Counts:
 
 TARGETS: dict[str, Callable[[str, int, int], Counts]] = {
     **{f"simulator/{name}": fuzz_simulator for name in REQUESTS},
-    **{f"driver/{name}": fuzz_driver for name in RIGS},
+    # A series of acquisitions has the answers of a single one.
+    **{f"driver/{name}": fuzz_driver for name in RIGS if name != "bruker-series"},
     **{f"reader/{name}": fuzz_reader for name in _READERS},
 }
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 from labctl.cli import plugins
 from labctl.cli.attached import FILE, made_of, read_file
 from labctl.engine import lock
-from labctl.errors import InvalidFile, LabctlError
+from labctl.errors import InvalidFile, LabctlError, UsageError
 from labctl.instruments import Clock, Log
 from labctl.results.bundle import write_json
 from labctl.station import Cells, Station, impossible, impossible_cells
@@ -114,9 +114,11 @@ class Simulation:
         ------
         InvalidFile
             A value under ``simulate`` is none that its simulator takes; nothing listens then.
+        UsageError
+            The saved state is that of other cells or instruments.
         """
         if saved is not None:
-            self.laboratory.restore(saved["laboratory"])
+            self._restore(saved)
         await self.laboratory.start()
         for name, entry in self._station.entries().items():
             try:
@@ -142,6 +144,19 @@ class Simulation:
             entries=self.entries,
             made_of=self._made_of,
         )
+
+    def _restore(self, saved: Mapping[str, Any]) -> None:
+        """Let the laboratory go on, where it is the saved one."""
+        missing = [name for name in self._station.entries() if name not in saved["instruments"]]
+        try:
+            if missing:
+                raise ValueError(f"there is no '{missing[0]}' in it")
+            self.laboratory.restore(saved["laboratory"])
+        except ValueError as error:
+            raise UsageError(
+                f"{self._folder / FILE}: the simulated laboratory that is kept here was made of other files: {error}",
+                hint="run these in another laboratory folder; 'labctl init FOLDER' makes one",
+            ) from error
 
     @property
     def born(self) -> str:

@@ -4,6 +4,7 @@ import csv
 import re
 from datetime import datetime
 
+import numpy as np
 import polars
 import pytest
 from shipped_runs import HOUR, MINUTE, run_shipped
@@ -149,6 +150,14 @@ def test_operando_alloying_at_14_tesla_has_the_papers_times(lab):
     assert long == pytest.approx([2 * HOUR + 19 * MINUTE + 5] * 7, abs=20)
     assert short == pytest.approx([30 * MINUTE] * len(short), abs=30)
     assert len(short) >= 24
+    # Of the instrument's own record, whatever its clock says in pauses.
+    table = ran.records(step)
+    times, current = table["Test Time / s"].to_numpy(), table["Current / A"].to_numpy()
+    charge = np.concatenate(([0.0], np.cumsum(np.diff(times) * (current[1:] + current[:-1]) / 2)))
+    for row in rows:
+        for moment, at in (("start", "started_s"), ("middle", "middle_s"), ("end", "ended_s")):
+            recorded = np.interp(float(row[at]), times, charge)
+            assert float(row[f"charge_{moment}_C"]) == pytest.approx(recorded, rel=1e-3, abs=1e-5)
     # The charge over its current: the instrument's own time counts pauses, too.
     assert ran.document(step)["summary"]["capacity_C"] / 0.2e-3 == pytest.approx(FIRST_CHARGE, rel=SPREAD)
 

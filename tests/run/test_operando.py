@@ -292,3 +292,20 @@ def test_a_potentiostat_charges_as_a_tester_does_and_is_taken_up_again_in_a_paus
 
     for script in (in_the_second_long_one, to_the_end):
         play(laboratory, script)
+
+
+def test_a_persons_abort_leaves_neither_current_nor_acquisition_though_the_line_is_down_at_first(laboratory):
+    with_a_potentiostat(laboratory)
+
+    async def script(scene: Scene) -> None:
+        await scene.until(lambda: of_sort(scene, "during", Status.RUNNING))
+        assert not scene.is_open()
+        scene.lab.inject("sp", "drop-before", count=30)
+        await scene.tell("abort")
+        await scene.until_state("aborted")
+        assert scene.row("operando-plating").status is Status.ABORTED
+        assert scene.is_open()
+        assert scene.log("topspin", "command")[-1]["command"] == "halt"
+        assert scene.lab.violations == []
+
+    play(laboratory, script)

@@ -4,8 +4,17 @@ import json
 import signal
 import socket
 import sys
+from contextlib import closing
 
 import pytest
+
+from labctl.cli import plugins
+from labctl.cli.logs import open_log
+from labctl.cli.running import RunRequest, run
+from labctl.cli.simulation import Simulation
+from labctl.engine.clock import LoopClock, run_virtual
+from labctl.errors import UsageError
+from labctl.station import load_cells, load_station
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is sent as a POSIX signal")
@@ -35,6 +44,28 @@ def test_one_line_says_where_everything_listens_and_each_answers_there(laborator
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "Traceback" not in output
+
+
+def test_a_folder_whose_simulated_laboratory_was_made_of_other_files_is_told_in_plain_words(laboratory):
+    folder = laboratory.folder
+    station = load_station(folder / "station.yaml", drivers=plugins.driver_names())
+    cells = load_cells(folder / "cells.yaml")
+
+    async def main(clock: LoopClock) -> None:
+        log, file = open_log(folder, clock)
+        with closing(file):
+            made = Simulation(station, cells, folder=folder, seed=1, clock=clock, log=log)
+            await made.start()
+            await made.stop()
+
+    run_virtual(main)
+    for station_file, cells_file, said in (
+        ("station.yaml", "cells-operando.yaml", "with another seed or other cells"),
+        ("examples/station-14t.yaml", "examples/cells-alloying.yaml", "there is no 'sp' in it"),
+    ):
+        files = (folder / name for name in ("protocols/operando.yaml", station_file, cells_file))
+        with pytest.raises(UsageError, match=f"{said}; run these in another laboratory folder"):
+            run(RunRequest(folder, *files, simulate=True, accelerate=True))
 
 
 def ask(host: str, port: int, request: bytes) -> bytes:
