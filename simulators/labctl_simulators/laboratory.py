@@ -6,7 +6,7 @@ All simulators of a run share one :class:`Laboratory`. It holds no wire protocol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,12 @@ import numpy as np
 from labctl_simulators.cell import VirtualCell
 from labctl_simulators.cell.parameters import generator
 from labctl_simulators.control import ControlPort
-from labctl_simulators.dialects import DIALECTS
-from labctl_simulators.faults import MEANT, FaultPlan, FaultProxy
 from labctl_simulators.glovebox import Glovebox, impossible_cells
 from labctl_simulators.places import BENCH, Place, read_place, read_slot, read_wiring
 from labctl_simulators.records import Records
 from labctl_simulators.samples import Cooling, Sample
 from labctl_simulators.thermal import ThermalPlant
+from labctl_simulators.wires import NotPossible, Wires
 
 AMBIENT_K = 293.15
 """Temperature of the room, unless the description says another; the paper's cells are cycled at 20 degC."""
@@ -30,11 +29,7 @@ AMBIENT_K = 293.15
 SAVED = "labctl.laboratory/1"
 
 
-class NotPossible(ValueError):
-    """Something that this laboratory cannot do, such as putting two cells on one slot."""
-
-
-class Laboratory:
+class Laboratory(Wires):
     """What all simulators of one run share. It is made inside a running event loop, whose time it keeps.
 
     Parameters
@@ -63,7 +58,8 @@ class Laboratory:
     def __init__(
         self, description: Mapping[str, Any], *, folder: Path, seed: int, clock: Any, log: Any, faults: bool = False
     ) -> None:
-        self.folder, self.seed, self.clock, self.log = folder, seed, clock, log
+        super().__init__(seed, clock, description.get("faults", {}), faults=faults)
+        self.folder, self.log = folder, log
         self.control_port: int | None = None
         self.violations: list[dict[str, Any]] = []
         self._offset = 0.0
@@ -81,6 +77,7 @@ class Laboratory:
         self._occupants: dict[str, str] = {}
         self._wiring = read_wiring(self._places.values())
         self._barcodes: dict[str, str] = {}
+        self._entries: dict[str, Mapping[str, Any]] = {}
         for entry in description.get("cells", ()):
             self._add(entry)
         self._relays: dict[str, set[int]] = {}
@@ -90,14 +87,6 @@ class Laboratory:
         self._records = Records(folder / "logs")
         self._tests: dict[str, Callable[[], list[dict[str, Any]]]] = {}
         self._breakdowns: dict[str, Callable[[str, Mapping[str, Any]], None]] = {}
-        self._faults = faults
-        self._plans: dict[str, FaultPlan] = {}
-        self._proxies: list[FaultProxy] = []
-        self._wires: list[tuple[str, str]] = []
-        self._planned: Mapping[str, Any] = description.get("faults", {})
-        self._to_come: list[asyncio.TimerHandle] = []
-        self._restarts: dict[str, Callable[[], Awaitable[None] | None]] = {}
-        self._restarting: set[asyncio.Future[None]] = set()
         self._control = ControlPort(self)
 
     def add(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -111,9 +100,14 @@ class Laboratory:
         cell_id = str(entry["id"])
         if cell_id in self.cells or cell_id in self._samples:
             raise NotPossible(f"there are two cells called {cell_id!r}")
-        self.cells[cell_id] = self.glovebox.build(entry, self.seed)
+        self._build(entry)
         self._put(cell_id, self._free(str(entry.get("place") or BENCH)))
+
+    def _build(self, entry: Mapping[str, Any]) -> None:
+        cell_id = str(entry["id"])
+        self.cells[cell_id] = self.glovebox.build(entry, self.seed)
         self._barcodes[cell_id] = str(entry.get("barcode", cell_id))
+        self._entries[cell_id] = entry
 
     impossible_cells = staticmethod(impossible_cells)
 
@@ -176,6 +170,15 @@ class Laboratory:
         other = self._occupants.get(position)
         if other is not None:
             raise NotPossible(f"{position} is taken by {other}")
+        return position
+
+    def _make_room(self, position: str) -> str:
+        position = read_slot(self._places, position)
+        other = self._occupants.get(position)
+        if other is not None:
+            if self._sources.get(other):
+                raise NotPossible(f"{position} is in use by {other}")
+            self._put(other, BENCH)
         return position
 
     def cell_on(self, instrument: str, lead: int | None = None) -> VirtualCell | None:
@@ -359,75 +362,7 @@ class Laboratory:
             self.bring_up_to_date(cell)
         return {"cells": {cell_id: cell.truth() for cell_id, cell in self.cells.items()}}
 
-    # Wires
-
-    async def expose(self, name: str, port: int, wire: str = "") -> int:
-        """Give the port at which clients find the server ``name`` that listens on loopback ``port``.
-
-        Several servers of one instrument are told apart as ``maccor/json`` and ``maccor/binary``; a fault for
-        ``maccor`` meets whichever speaks next. ``wire`` names its language among those of
-        :mod:`labctl_simulators.dialects`; without it no fault that has a meaning can be put on it.
-        """
-        instrument = name.partition("/")[0]
-        if not (self._faults or instrument in self._planned):
-            return port
-        self._wires.append((name, wire))
-        plans = [self._plan(key) for key in dict.fromkeys((name, instrument))]
-        proxy = FaultProxy(
-            port,
-            *plans,
-            noticed=lambda kind: self._met(instrument, kind),
-            dialect=DIALECTS[wire],
-            patience=self.clock.patience,
-            clients=lambda count: self.record("wires", "clients", server=name, count=count),
-        )
-        self._proxies.append(proxy)
-        return await proxy.start()
-
-    def _plan(self, key: str) -> FaultPlan:
-        """Give the plan of an instrument or of one of its ports; a new one begins with what the description says."""
-        if key not in self._plans:
-            plan = self._plans[key] = FaultPlan(f"{self.seed}/{key}")
-            for entry in self._planned.get(key, ()):
-                seconds = float(entry["seconds"])
-                if "share" in entry:
-                    plan.scatter((entry["kind"],), float(entry["share"]), seconds)
-                elif (wait := float(entry["after_s"]) - self.time()) >= 0 or not self._offset:
-                    # What was due before the laboratory was saved has happened.
-                    later = asyncio.get_running_loop().call_later
-                    self._to_come.append(later(max(wait, 0.0), plan.inject, entry["kind"], entry["count"], seconds))
-        return self._plans[key]
-
-    def register_restart(self, instrument: str, restart: Callable[[], Awaitable[None] | None]) -> None:
-        """Say what an instrument loses when it reboots; without, it only is away for a while."""
-        self._restarts[instrument] = restart
-
-    def _met(self, instrument: str, kind: str) -> None:
-        self.record(instrument, "fault", kind=kind)
-        if kind == "reboot" and instrument in self._restarts:
-            restarting = self._restarts[instrument]()
-            if restarting is not None:
-                task = asyncio.ensure_future(restarting)
-                self._restarting.add(task)
-                task.add_done_callback(self._restarting.discard)
-
-    def inject(self, instrument: str, kind: str, count: int = 1, seconds: float = 5.0) -> None:
-        """Spoil what an instrument says next; kinds as in :class:`labctl_simulators.faults.FaultProxy`.
-
-        Raises
-        ------
-        NotPossible, ValueError
-            Without a proxy in front of that instrument; for an unknown kind.
-        """
-        plan = self._plans.get(instrument)
-        if plan is None:
-            known = ", ".join(self._plans) or "none, this laboratory runs without fault proxies"
-            raise NotPossible(f"no fault can be put on {instrument!r}; instruments with a proxy: {known}")
-        if kind in MEANT and not any(
-            wire for name, wire in self._wires if instrument in (name, name.partition("/")[0])
-        ):
-            raise NotPossible(f"{kind} needs the language of the wire, which is not known for {instrument!r}")
-        plan.inject(kind, count, seconds)
+    # Beginning and end
 
     async def start(self) -> None:
         """Open the control port; its number is in ``control_port``."""
@@ -437,13 +372,7 @@ class Laboratory:
         """Close the control port and all proxies."""
         await self._control.stop()
         self._records.flush()
-        for timer in self._to_come:
-            timer.cancel()
-        self._to_come.clear()
-        await asyncio.gather(*self._restarting, return_exceptions=True)
-        for proxy in self._proxies:
-            await proxy.stop()
-        self._proxies.clear()
+        await self.close_wires()
         self.control_port = None
 
     # Between two runs
@@ -458,6 +387,7 @@ class Laboratory:
             "time": self.time(),
             "epoch": self._epoch.isoformat(),
             "cells": {cell_id: cell.save() for cell_id, cell in self.cells.items()},
+            "entries": dict(self._entries),
             "positions": dict(self._positions),
             "arrived": self.cooling.save(),
             "shelf": self.glovebox.save(),
@@ -471,15 +401,25 @@ class Laboratory:
     def restore(self, data: Mapping[str, Any]) -> None:
         """Take up a saved state; time goes on from where it was saved.
 
+        Cells that were saved and are not described any more are still there. One that is new has its place, and who
+        was left there goes to the bench: somebody has made room.
+
         Raises
         ------
         NotPossible
-            Where it was saved by a laboratory with another seed or other cells.
+            Where it was saved by a laboratory with another seed, or the place of a new cell is in use.
         """
         if data.get("schema") != SAVED:
             raise NotPossible(f"not a saved laboratory: schema {data.get('schema')!r}, expected {SAVED!r}")
-        if data["seed"] != self.seed or set(data["cells"]) != set(self.cells):
-            raise NotPossible("this state was saved by a laboratory with another seed or other cells")
+        if data["seed"] != self.seed:
+            raise NotPossible(f"it was saved by a laboratory with the seed {data['seed']}, not {self.seed}")
+        new = [entry for cell_id, entry in self._entries.items() if cell_id not in data["cells"]]
+        for cell_id in data["cells"]:
+            if cell_id not in self.cells:
+                if cell_id not in data.get("entries", ()):
+                    raise NotPossible(f"it has a cell {cell_id}, which these files do not describe")
+                self._build(data["entries"][cell_id])
+        self.resumed = True
         self._offset = data["time"]
         self._loop_start = asyncio.get_running_loop().time()
         self._epoch = datetime.fromisoformat(data["epoch"])
@@ -496,5 +436,8 @@ class Laboratory:
         for name, plant in data["chambers"].items():
             self.chamber(name).restore(plant)
         self._sources = {cell_id: list(on) for cell_id, on in data["sources"].items()}
+        for entry in new:
+            self._put(str(entry["id"]), self._make_room(str(entry.get("place") or BENCH)))
+            self.cells[str(entry["id"])].settle(self.time())
         self.violations[:] = data["violations"]
         self._records.go_on(data["logs"])

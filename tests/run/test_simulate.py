@@ -46,26 +46,43 @@ def test_one_line_says_where_everything_listens_and_each_answers_there(laborator
     assert "Traceback" not in output
 
 
-def test_a_folder_whose_simulated_laboratory_was_made_of_other_files_is_told_in_plain_words(laboratory):
-    folder = laboratory.folder
+def simulated_once(folder, cells_file: str, saved=None):
+    """Begin or go on with the simulated laboratory of a folder; gives what it says of itself, and its saved state."""
     station = load_station(folder / "station.yaml", drivers=plugins.driver_names())
-    cells = load_cells(folder / "cells.yaml")
+    cells = load_cells(folder / cells_file)
 
-    async def main(clock: LoopClock) -> None:
+    async def main(clock: LoopClock) -> tuple[dict, dict]:
         log, file = open_log(folder, clock)
         with closing(file):
             made = Simulation(station, cells, folder=folder, seed=1, clock=clock, log=log)
-            await made.start()
+            await made.start(saved)
+            truth = made.truth()["cells"]
             await made.stop()
+        return truth, json.loads((folder / "simulation.json").read_text(encoding="utf-8"))
 
-    run_virtual(main)
-    for station_file, cells_file, said in (
-        ("station.yaml", "cells-operando.yaml", "with another seed or other cells"),
-        ("examples/station-14t.yaml", "examples/cells-alloying.yaml", "there is no 'sp' in it"),
-    ):
-        files = (folder / name for name in ("protocols/operando.yaml", station_file, cells_file))
-        with pytest.raises(UsageError, match=f"{said}; run these in another laboratory folder"):
-            run(RunRequest(folder, *files, simulate=True, accelerate=True))
+    return run_virtual(main)
+
+
+def test_other_cells_find_the_laboratory_of_a_folder_as_it_was_left(laboratory):
+    folder = laboratory.folder
+    first, saved = simulated_once(folder, "cells.yaml")
+    second, saved = simulated_once(folder, "cells-operando.yaml", saved)
+    # What was on the place of the new cell has been taken off it, and is still there.
+    assert set(second) == {*first, "plated-01"}
+    positions = saved["laboratory"]["positions"]
+    assert positions["plated-01"] == "cabinet/1"
+    assert [cell for cell in first if positions[cell] == "bench"] == ["bare-01"]
+    again, _ = simulated_once(folder, "cells.yaml", saved)
+    assert again == second
+
+
+def test_a_folder_whose_simulated_laboratory_has_other_instruments_is_told_in_plain_words(laboratory):
+    folder = laboratory.folder
+    simulated_once(folder, "cells.yaml")
+    named = ("protocols/operando.yaml", "examples/station-14t.yaml", "examples/cells-alloying.yaml")
+    files = (folder / name for name in named)
+    with pytest.raises(UsageError, match="there is no 'sp' in it; run these in another laboratory folder"):
+        run(RunRequest(folder, *files, simulate=True, accelerate=True))
 
 
 def ask(host: str, port: int, request: bytes) -> bytes:
