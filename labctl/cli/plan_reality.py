@@ -30,6 +30,8 @@ _FACTORS: Final = (0.2, 5.0)
 #: Of an instrument that another campaign holds: seconds until it is free, where nobody knows.
 _SOME_TIME: Final = 3600.0
 
+#: Kinds whose length follows from the cell's capacity.
+_BY_CAPACITY: Final = ("charge", "discharge")
 _PREPARED: Final = frozenset({Status.LEASED, Status.INTENT})
 _RUNNING: Final = frozenset({Status.RUNNING, Status.FETCHED, Status.NEEDS_OPERATOR})
 
@@ -156,7 +158,7 @@ class Reality:
             start=self._start(cell, head) if head is None or head.status is Status.REQUESTED else 0.0,
             before=before.step if before is not None else "",
             known=self._campaign.cell(cell).capacity is not None
-            or any(row.kind in ("charge", "discharge") and row.status is Status.DONE for row in rows),
+            or any(row.kind in _BY_CAPACITY and row.status is Status.DONE for row in rows),
             priority=self._campaign.cell(cell).priority,
         )
         return self._now_doing(standing, head if tasks and head and tasks[0].path == head.step else None)
@@ -176,9 +178,13 @@ class Reality:
         if head.status in _PREPARED:
             return replace(cell, phase=Phase.PREPARED, asked=asked, passed=self._lies(head))
         if head.status in _RUNNING and Status.RUNNING in head.times:
+            passed, length = self._ran(head, self._now), cell.tasks[0].end_s - cell.tasks[0].start_s
             ends = self._ends.get(cell.cell)
+            if head.kind in _BY_CAPACITY and passed < length:
+                # The orchestrator counts by what the step before it passed; the plan knows how cycles differ.
+                ends = None
             left = (ends - self._now).total_seconds() if ends is not None else None
-            return replace(cell, phase=Phase.RUNNING, left=left, passed=self._ran(head, self._now))
+            return replace(cell, phase=Phase.RUNNING, left=left, passed=passed)
         return cell
 
     def _lies(self, head: OperationRow) -> float:

@@ -12,9 +12,10 @@ from labctl.cli.output import ago
 #: Seconds by which an end may be sooner or later than planned before its cell is named.
 _SLACK: Final = 1800.0
 _WIDTH: Final = 80
-#: How many cells, delays and actions are named.
+#: How many cells, delays, starts on an instrument and actions are named.
 _CELLS: Final = 4
 _LATE: Final = 2
+_STARTS: Final = 2
 _ACTIONS: Final = 4
 
 
@@ -52,7 +53,7 @@ def _said(found: Mapping[str, Any]) -> Iterator[str]:
         yield "next, in local time:"
     for instrument in dict.fromkeys(one["instrument"] for one in found["next"]):
         coming = [f"{_local(one['starts'])} {one['cell']}" for one in found["next"] if one["instrument"] == instrument]
-        yield f"  {instrument}: {', '.join(coming)}"
+        yield f"  {instrument}: {', '.join(coming[:_STARTS])}"
     for one in found["actions"][:_ACTIONS]:
         when = "asked for now" if one["asked"] else _local(one["at"])
         yield f"  {when}: {one['cell']} from {one['from']} to {one['to']}"

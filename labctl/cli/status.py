@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WELL, NOBODY, ALARMED = 0, 3, 7
 # From this age on (s) a value is shown as old; a running orchestrator looks far more often.
 OLD = 900.0
+#: States of a cell to which nothing more happens.
+ENDED = ("finished", "stopped", "aborted")
 #: Name of a plan that is kept in the laboratory folder.
 PLAN = "plan.json"
 
@@ -110,8 +112,8 @@ def print_status(report: Mapping[str, Any]) -> None:
 
         for line in lines(report["plan"]):
             out.print(line, highlight=False, markup=False)
-    elif live and report["campaign"]:
-        out.print("no plan of it is kept: 'labctl plan PROTOCOL --keep' lets this say when it ends", highlight=False)
+    elif live and any(cell["state"] not in ENDED for cell in report["cells"]):
+        out.print("when it will end: 'labctl plan PROTOCOL --keep' makes a plan for this", highlight=False)
     for alarm in report["alarms"]:
         where = alarm["cell"] or alarm["instrument"] or "laboratory"
         out.print(f"[red]! {alarm['severity']}[/red]  {where}  {alarm['message']}  (since {_clock(alarm['since'])})")
