@@ -85,15 +85,14 @@ def _against(
         except NeverEnds as never:
             why = str(never)
     cells = list(_cells(plan, reality, datetime.fromisoformat(row.started), now, found))
-    known = [one for one in cells if one["expected_end"] is not None]
     return {
         "campaign": campaign.name,
         "planned_for": plan.epoch.isoformat(),
         "cells": cells,
         "replanned": now.isoformat(timespec="seconds") if found is not None else None,
         "why_not": why,
-        "planned_end": max((one["planned_end"] for one in known), default=None),
-        "expected_end": max((one["expected_end"] for one in known), default=None),
+        "planned_end": max((one["planned_end"] for one in cells), default=None),
+        "expected_end": max((one["expected_end"] for one in cells), default=None),
         "held": [one["cell"] for one in cells if one["state"] == HELD],
         "unplanned": [cell for cell in reality.going_on() if cell not in plan.finish],
         **_coming(found, campaign, now),
