@@ -16,10 +16,9 @@ from labctl.cli.plan_hours import people_and_closed
 from labctl.cli.plan_reality import Reality
 from labctl.cli.status import PLAN as NAME
 from labctl.cli.taking_up import frozen
-from labctl.engine.campaign import Campaign
 from labctl.engine.clock import WallClock
 from labctl.engine.situation import HELD
-from labctl.errors import DataError, JournalError
+from labctl.errors import LabctlError
 from labctl.journal import FILE_NAME, CampaignRow, LastWord, OperationRow, Status
 from labctl.planning import Schedule
 from labctl.planning.chains import slots_of, walks_of
@@ -59,7 +58,8 @@ def against(lab: Path, report: Mapping[str, Any] | None = None) -> dict[str, Any
             if any((row.cell, row.step) in planned for row in rows):
                 return _against(plan, campaign, rows, journal, report)
         return None
-    except (OSError, ValueError, DataError, JournalError):
+    except (OSError, ValueError, LabctlError):
+        # Whatever is wrong with the plan, the status is told without it.
         return None
 
 
@@ -95,7 +95,7 @@ def _against(
         "expected_end": max((one["expected_end"] for one in cells), default=None),
         "held": [one["cell"] for one in cells if one["state"] == HELD],
         "unplanned": [cell for cell in reality.going_on() if cell not in plan.finish],
-        **_coming(found, campaign, now),
+        **_coming(found, plan, campaign.station, now),
     }
 
 
@@ -141,7 +141,7 @@ def _cells(
         }
 
 
-def _coming(found: Replanned | None, campaign: Campaign, now: datetime) -> dict[str, Any]:
+def _coming(found: Replanned | None, plan: Schedule, station: Station, now: datetime) -> dict[str, Any]:
     """Give what comes next on instruments that cells share and for people, and who will be late."""
     if found is None:
         return {"late": [], "next": [], "actions": []}
@@ -149,21 +149,22 @@ def _coming(found: Replanned | None, campaign: Campaign, now: datetime) -> dict[
     def at(seconds: float) -> str:
         return (now + timedelta(seconds=seconds)).isoformat(timespec="seconds")
 
+    # What only switches leads is not what a cell waits for.
+    worth = {name for name, equipment in plan.instruments.items() if equipment.role != "multiplexer"}
     late, coming, count = [], [], dict[str, int]()
     for start in found.starts:
         told = {"cell": start.cell, "step": start.path, "starts": at(start.at)}
-        instruments = [name for name in start.needs if name in campaign.station.instruments]
+        instruments = [name for name in start.needs if name in worth]
         if start.late > 0:
             late.append({"instrument": instruments[0] if instruments else None, **told, "late_s": start.late})
         for name in instruments:
-            # What only switches leads is not what a cell waits for.
-            if campaign.station.instruments[name].driver != "scpi-multiplexer" and count.get(name, 0) < _STARTS:
+            if count.get(name, 0) < _STARTS:
                 count[name] = count.get(name, 0) + 1
                 coming.append({"instrument": name, **told})
     return {
         "late": late,
         "next": coming,
-        "actions": [_action(move, campaign.station, at(move.at)) for move in found.moves[:_ACTIONS]],
+        "actions": [_action(move, station, at(move.at)) for move in found.moves[:_ACTIONS]],
     }
 
 

@@ -238,7 +238,7 @@ class Reality:
         """Give what the reference standard and the cells of other campaigns have, or will have before all others."""
         found, mine = [], set(self._homes)
         for row in self._journal.held():
-            needs = tuple(one for one in row.resources if ":" not in one and "=" not in one and "operator" not in one)
+            needs = tuple(one for one in row.resources if ":" not in one and "=" not in one)
             if row.cell in mine or row.kind in ("transfer", SPECTRUM) or not needs:
                 continue
             ends = self._ends.get(row.cell)

@@ -115,6 +115,27 @@ def test_a_step_that_takes_longer_puts_off_what_comes_after_it():
     assert [action.at_s for action in actions] == [15 * HOUR, 17 * HOUR]
 
 
+def test_a_chamber_that_is_warm_keeps_nobody_waiting_and_a_cold_one_all_until_it_is_warm():
+    def stripped(number: int, **more) -> Standing:
+        hold = Task(f"cell-{number}", "c001/03-hold", "hold", 1, None, ("oven@313.15",), f"oven/{number}",
+                    0, 0, 2 * HOUR, 3 * HOUR, 3 * HOUR)  # fmt: skip
+        home = f"cabinet/{number}"
+        way = Action(0, 0, WAY, hold.cell, "transfer", home, "oven/1", (), hold.path)
+        return replace(Standing(hold.cell, home, home, (hold,), (way,)), **more)
+
+    oven = replace(
+        HERE,
+        walks={("cabinet", "oven"): WAY},
+        capacity={"slots of oven": 8},
+        soaks={("oven@313.15", "hold", None): (HOUR, 2 * HOUR)},
+    )
+    both = replan([stripped(1), stripped(2)], oven)
+    assert both.finish["cell-2"] == pytest.approx(both.finish["cell-1"], abs=1)
+    assert both.finish["cell-1"] == pytest.approx(WAY + 3 * HOUR, abs=2)
+    warm = stripped(1, phase=Phase.RUNNING, place="oven/1", passed=0.0)
+    assert replan([warm, stripped(2)], oven).finish["cell-2"] == pytest.approx(WAY + 2 * HOUR, abs=2)
+
+
 STATION = """
 labctl: 1
 station: here
