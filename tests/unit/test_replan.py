@@ -244,6 +244,23 @@ def test_a_cell_that_was_ended_falls_away_and_one_that_is_stopped_ends_after_its
     assert left(lab, journal, "two") == pytest.approx(HOUR, abs=2)
 
 
+def test_what_is_asked_for_already_is_told_as_that():
+    leaving = replace(charging("cell-1", 0.0), phase=Phase.LEAVING, place="probe/1", asked=0.0)
+    move = replan([leaving], HERE).moves[0]
+    found = {
+        "cell": move.cell,
+        "from": move.source,
+        "to": move.target,
+        "asked": move.asked,
+        "at": "2026-11-23T08:00:00Z",
+    }
+    end = {"planned_end": "2026-11-23T08:00:00Z", "expected_end": "2026-11-23T08:00:00Z"}
+    report = {"campaign": "c-1", "cells": [{"cell": "cell-1", **end}], **end, "why_not": None, "actions": [found]}
+    said = lines({**report, **{key: [] for key in ("held", "unplanned", "late", "next")}})
+    assert said[0] == "plan: c-1 is expected to end 11-23 08:00 UTC, as planned"
+    assert said[-1] == "  asked for now: cell-1 from probe/1 to cabinet/1"
+
+
 def test_what_comes_never_is_said(campaign, monkeypatch):
     lab, journal, clock, (first, *_) = campaign
     done(journal, clock, "one", first.path, 1)
