@@ -48,7 +48,7 @@ def plan(
         list[str] | None, typer.Option("--set", help="Value of a parameter, NAME=VALUE; again for more.")
     ] = None,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep it beside the journal, for 'labctl status' to compare with.")
+        bool, typer.Option("--keep", help="Keep it beside the journal, for 'labctl status' to plan the rest anew.")
     ] = False,
     lab: Annotated[
         Path,

@@ -6,7 +6,6 @@ with other seeds make of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,16 +14,16 @@ from typing import Any, Final
 
 from labctl.cli.output import ago, put_json, say
 from labctl.cli.plan import PlanRequest, run_schedules
+from labctl.cli.plan_hours import people_and_closed
 from labctl.cli.plan_shown import days_shown
 from labctl.documents import load
-from labctl.engine.hours import Hours, parse
 from labctl.errors import LabctlError
 from labctl.planning import Schedule
 from labctl.planning.bound import LowerBound
 from labctl.planning.cells_file import with_starts
 from labctl.planning.chains import problem_of
 from labctl.planning.compare import Figures, figures
-from labctl.planning.problem import ALWAYS, NEVER, Problem, Windows
+from labctl.planning.problem import Problem
 from labctl.planning.solver import is_installed
 from labctl.planning.stagger import Method, Proposal, propose
 from labctl.station import Cells, Station, load_station, read_cells
@@ -32,9 +31,6 @@ from labctl.station import Cells, Station, load_station, read_cells
 SCHEMA: Final = "labctl.stagger/1"
 #: For so many seconds working hours are looked up.
 _AHEAD: Final = 400 * 86400.0
-#: Who leaves within so many seconds takes up nothing new, and nothing is begun on what is booked for less than this.
-_LAST_CALL: Final = 900.0
-_LAST_BEGIN: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,43 +130,8 @@ def stagger(request: StaggerRequest) -> Staggered:
 
 def problem_at(schedules: list[Schedule], station: Station, cells: Cells, begin: datetime) -> Problem:
     """Put working hours and bookings, which the runs do not tell, beside what they do."""
-    people = [
-        _windows(parse(one.hours), begin, _LAST_CALL) if one.hours is not None else ALWAYS for one in station.operators
-    ]
-    closed = {
-        place.instrument: _closed(_windows(parse(place.booked), begin, _LAST_BEGIN))
-        for place in station.places.values()
-        if place.instrument is not None and place.booked is not None
-    }
-    return problem_of(schedules, station, cells, people or [ALWAYS], closed)
-
-
-def _windows(hours: Hours, begin: datetime, before: float) -> Windows:
-    """When somebody is there who takes up nothing new shortly ``before`` (s) leaving."""
-    spans = [(first, last - before) for first, last in _spans(hours, begin) if last - before > first]
-    return Windows(tuple(spans))
-
-
-def _spans(hours: Hours, begin: datetime) -> Iterator[tuple[float, float]]:
-    at = begin.astimezone()
-    while (passed := (at - begin).total_seconds()) < _AHEAD:
-        following = hours.next_change(at)
-        until = (following - begin).total_seconds() if following is not None else NEVER
-        if hours.at(at):
-            yield passed, until
-        if following is None:
-            return
-        at = following
-
-
-def _closed(open_: Windows) -> Windows:
-    """The time between."""
-    found, at = [], 0.0
-    for first, last in open_.spans:
-        if first > at:
-            found.append((at, first))
-        at = last
-    return Windows((*found, (at, NEVER))) if at < NEVER else Windows(tuple(found))
+    people, closed = people_and_closed(station, begin, _AHEAD)
+    return problem_of(schedules, station, cells, people, closed)
 
 
 def _mean(name: str, schedules: list[Schedule]) -> Figures:

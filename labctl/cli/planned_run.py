@@ -39,7 +39,7 @@ _LONGEST_LOOK: Final = 7 * 86400.0
 _LONGEST: Final = 5 * 365 * 86400.0
 
 
-def planned_run(campaign: Campaign, seed: int, epoch: datetime) -> Schedule:
+def planned_run(campaign: Campaign, seed: int, epoch: datetime, journal: Path = Path(":memory:")) -> Schedule:
     """Run a campaign to its end in virtual time, or to where nothing goes on.
 
     Parameters
@@ -50,6 +50,8 @@ def planned_run(campaign: Campaign, seed: int, epoch: datetime) -> Schedule:
         Of the cells and instruments.
     epoch : datetime
         When it begins, UTC.
+    journal : Path
+        Where its journal is written, for who wants to look at it afterwards.
 
     Raises
     ------
@@ -59,7 +61,7 @@ def planned_run(campaign: Campaign, seed: int, epoch: datetime) -> Schedule:
 
     async def main(clock: LoopClock) -> Schedule:
         with tempfile.TemporaryDirectory(prefix="labctl-plan-") as folder:
-            return await _Run(replace(campaign, mode="simulated"), seed, clock, Path(folder)).go()
+            return await _Run(replace(campaign, mode="simulated"), seed, clock, Path(folder), journal).go()
 
     return run_virtual(main, epoch.astimezone(UTC))
 
@@ -67,11 +69,12 @@ def planned_run(campaign: Campaign, seed: int, epoch: datetime) -> Schedule:
 class _Run:
     """Puts everything together for one run."""
 
-    def __init__(self, campaign: Campaign, seed: int, clock: LoopClock, folder: Path) -> None:
+    def __init__(self, campaign: Campaign, seed: int, clock: LoopClock, folder: Path, journal: Path) -> None:
         self._campaign = campaign
         self._seed = seed
         self._clock = clock
         self._folder = folder
+        self._journal = journal
         self._log: Any = structlog.wrap_logger(
             structlog.ReturnLogger(), processors=[], wrapper_class=structlog.make_filtering_bound_logger(50)
         )
@@ -94,7 +97,7 @@ class _Run:
             secret=str,
             folder=self._folder,
         )
-        journal = Journal(Path(":memory:"), self._clock)
+        journal = Journal(self._journal, self._clock)
         lock = LaboratoryLock(self._folder)
         lock.take()
         try:

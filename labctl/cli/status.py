@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 WELL, NOBODY, ALARMED = 0, 3, 7
 # From this age on (s) a value is shown as old; a running orchestrator looks far more often.
 OLD = 900.0
+#: States of a cell to which nothing more happens.
+ENDED = ("finished", "stopped", "aborted")
 #: Name of a plan that is kept in the laboratory folder.
 PLAN = "plan.json"
 
@@ -52,12 +54,12 @@ def _from_journal(path: Path) -> dict[str, Any]:
 
 
 def _with_plan(report: dict[str, Any], lab: Path) -> dict[str, Any]:
-    """Add how far reality has come against the plan that is kept in the folder, if one is."""
+    """Add how far reality has come against the plan that is kept in the folder, and what follows, if one is."""
     if not (lab / PLAN).exists():
         return report
     from labctl.cli.plan_kept import against
 
-    return {**report, "plan": against(lab)}
+    return {**report, "plan": against(lab, report)}
 
 
 def exit_code(report: Mapping[str, Any]) -> int:
@@ -106,10 +108,12 @@ def print_status(report: Mapping[str, Any]) -> None:
     for line in outbox_lines(report.get("outbox", ())):
         out.print(line, highlight=False, markup=False)
     if report.get("plan"):
-        from labctl.cli.plan_kept import lines
+        from labctl.cli.plan_told import lines
 
         for line in lines(report["plan"]):
             out.print(line, highlight=False, markup=False)
+    elif live and any(cell["state"] not in ENDED for cell in report["cells"]):
+        out.print("when it will end: 'labctl plan PROTOCOL --keep' makes a plan for this", highlight=False)
     for alarm in report["alarms"]:
         where = alarm["cell"] or alarm["instrument"] or "laboratory"
         out.print(f"[red]! {alarm['severity']}[/red]  {where}  {alarm['message']}  (since {_clock(alarm['since'])})")

@@ -175,7 +175,7 @@ class Commands:
         answer = {"cell": cell, "state": decided.state or conductor.row.state, "will": decided.will}
         user, reason = str(request.get("user") or "somebody"), str(request.get("reason") or "no reason given")
         campaign = conductor.around.campaign.name
-        told = {} if barcode is None else {"barcode": barcode}
+        told = {**({} if barcode is None else {"barcode": barcode}), **({"now": True} if request.get("now") else {})}
         row = CommandRow(command, self._journal.now(), op, campaign, cell, user, reason, told, answer)
         change: dict[str, Any] = {}
         if decided.changes:

@@ -120,6 +120,12 @@ class LastWord:
         found = self._read("SELECT * FROM commands WHERE id = ?", (id,), _command)
         return found[0] if found else None
 
+    def commands(self, campaign: str) -> list[CommandRow]:
+        """What people have told labctl about a campaign, oldest first."""
+        if self.version < 2:
+            return []
+        return self._read("SELECT * FROM commands WHERE campaign = ? ORDER BY at", (campaign,), _command)
+
     def alarms(self, *, standing: bool = True) -> list[Alarm]:
         """Alarms, oldest first; only those that stand unless told otherwise."""
         text = " WHERE cleared IS NULL" if standing else ""

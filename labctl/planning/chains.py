@@ -38,15 +38,15 @@ def problem_of(
     for schedule in schedules:
         for unfinished, why in schedule.unfinished.items():
             raise LabctlError(f"{unfinished} does not come to its end, so no order of starts can be proposed: {why}")
-    walks = _walks(schedules)
+    walks = walks_of(schedules)
     by_kind: dict[tuple[object, ...], list[tuple[Visit, ...]]] = {}
     for schedule in schedules:
         of = _by_cell(schedule)
         for cell in cells.cells:
-            read = _visits(of[0].get(cell.id, []), of[1].get(cell.id, []), cell.place, walks)
+            read = visits_of(of[0].get(cell.id, []), of[1].get(cell.id, []), cell.place, walks)
             by_kind.setdefault(_alike(cell), []).append(read)
     by_hours = any(one != ALWAYS for one in people) or bool(closed)
-    means = {kind: _joined(_held_back(_mean(found), by_hours)) for kind, found in by_kind.items()}
+    means = {kind: joined(measured_held_back(_mean(found), by_hours)) for kind, found in by_kind.items()}
     chains = tuple(
         Chain(
             cell.id,
@@ -83,7 +83,7 @@ def _by_cell(schedule: Schedule) -> tuple[dict[str, list[Task]], dict[str, list[
     return tasks, actions
 
 
-def _walks(schedules: Sequence[Schedule]) -> dict[tuple[str, str], float]:
+def walks_of(schedules: Sequence[Schedule]) -> dict[tuple[str, str], float]:
     """Give how long a way takes from being asked for; the median, as some are asked for at night."""
     taken: dict[tuple[str, str], list[float]] = {}
     for schedule in schedules:
@@ -116,7 +116,7 @@ def _moved(task: Task, actions: Sequence[Action], walks: Mapping[tuple[str, str]
     return found
 
 
-def _visits(
+def visits_of(
     tasks: Sequence[Task], actions: Sequence[Action], home: str, walks: Mapping[tuple[str, str], float]
 ) -> tuple[Visit, ...]:
     """Read the visits of one cell in one run."""
@@ -171,7 +171,7 @@ def _mean(found: Sequence[tuple[Visit, ...]]) -> tuple[Visit, ...]:
     )
 
 
-def _held_back(visits: Sequence[Visit], by_hours: bool) -> tuple[Visit, ...]:
+def measured_held_back(visits: Sequence[Visit], by_hours: bool) -> tuple[Visit, ...]:
     """Have only those charges held back that are measured, and only where not everything can be had at any time."""
     following = [*visits[1:], None]
     return tuple(
@@ -180,7 +180,7 @@ def _held_back(visits: Sequence[Visit], by_hours: bool) -> tuple[Visit, ...]:
     )
 
 
-def _joined(visits: Sequence[Visit]) -> tuple[Visit, ...]:
+def joined(visits: Sequence[Visit]) -> tuple[Visit, ...]:
     """Make one of visits in a row that need nothing: nobody else notices where one ends."""
     found: list[Visit] = []
     for visit in visits:

@@ -28,6 +28,16 @@ class NeverEnds(LabctlError):
 
 
 @dataclass(frozen=True, slots=True)
+class Walk:
+    """A person brings a cell to its visit number ``visit``, or takes it away (``way`` is ``in`` or ``out``)."""
+
+    at: float
+    cell: str
+    visit: int
+    way: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a campaign went.
 
@@ -37,11 +47,14 @@ class Outcome:
         Of all cells, in the order of their beginnings.
     starts, finish : mapping of str to float
         By cell.
+    walks : tuple of Walk
+        What people do, in order.
     """
 
     stays: tuple[Stay, ...]
     starts: Mapping[str, float]
     finish: Mapping[str, float]
+    walks: tuple[Walk, ...] = ()
 
     @property
     def makespan(self) -> float:
@@ -108,6 +121,7 @@ class _Play:
         self._starts = {chain.cell: max(starts.get(chain.cell, 0.0), 0.0) for chain in problem.chains}
         self._held = dict.fromkeys(problem.resources, 0)
         self._settings: dict[str, list[float]] = {}
+        self._warming = dict(problem.warming)
         self._busy = [0.0] * len(problem.people)
         self._waiting: list[tuple[tuple[float, float, int], int]] = []
         self._called: list[tuple[tuple[float, int], int, str]] = []
@@ -115,11 +129,12 @@ class _Play:
         self._promised: dict[tuple[int, int], list[Span]] = {}
         self._order = 0
         self._finish: dict[str, float] = {}
+        self._walks: list[Walk] = []
 
     def run(self) -> Outcome:
         for number, cell in enumerate(self._cells):
             self._at(self._starts[cell.chain.cell], "ask", number)
-            cell.worked = self._starts[cell.chain.cell]
+            cell.worked = self._starts[cell.chain.cell] - cell.chain.since
         while self._events:
             now = self._events[0][0]
             while self._events and self._events[0][0] <= now:
@@ -137,7 +152,7 @@ class _Play:
             one = next(cell for cell in self._cells if cell.chain.cell == stuck[0])
             raise NeverEnds(f"{stuck[0]} waits for ever before {one.visit.path}")
         stays = sorted((stay for cell in self._cells for stay in cell.stays), key=lambda stay: stay.begun)
-        return Outcome(tuple(stays), self._starts, self._finish)
+        return Outcome(tuple(stays), self._starts, self._finish, tuple(self._walks))
 
     def _at(self, when: float, what: str, number: int = -1) -> None:
         if when < NEVER:
@@ -165,7 +180,8 @@ class _Play:
         visit = cell.visit
         due = cell.worked + visit.within if visit.within is not None else math.inf
         self._order += 1
-        level = math.floor(now / AGEING) - cell.chain.priority
+        waited = cell.chain.since if cell.index == 0 else 0.0
+        level = self._age(now - waited) - cell.chain.priority
         self._waiting.append(((level, due, self._order), number))
 
     def _step(self, what: str, number: int, now: float) -> None:
@@ -200,7 +216,7 @@ class _Play:
     def _work(self, number: int, now: float) -> None:
         cell = self._cells[number]
         visit = cell.visit
-        before, cell.started = cell.worked, now + visit.soak
+        before, cell.started = cell.worked, now + self._soak(visit, now)
         cell.worked = cell.started + visit.work
         delay = cell.started - before
         needed = visit.before_work + (cell.chain.visits[cell.index - 1].carry_out if cell.index else 0.0)
@@ -210,6 +226,12 @@ class _Play:
                  delay, max(delay - needed, 0.0), late if late > 1e-6 else 0.0)
         )  # fmt: skip
         self._at(cell.worked, "worked", number)
+
+    def _soak(self, visit: Visit, now: float) -> float:
+        """Seconds until a cell that has been brought can be worked with: at least until its chamber is warm."""
+        if visit.setting is None:
+            return visit.soak
+        return max(visit.soak, self._warming.setdefault(visit.setting[0], now) + visit.cold - now)
 
     def _leave(self, number: int, now: float) -> None:
         cell = self._cells[number]
@@ -221,6 +243,8 @@ class _Play:
         self._free(tuple(name for name in visit.needs if name not in visit.stays))
         if visit.setting is not None:
             self._settings[visit.setting[0]].remove(visit.setting[1])
+            if not self._settings[visit.setting[0]]:
+                self._warming.pop(visit.setting[0], None)
         cell.index += 1
         self._ask(number, now)
 
@@ -240,6 +264,9 @@ class _Play:
             else:
                 left.append(entry)
         self._waiting = left
+
+    def _age(self, at: float) -> int:
+        return math.floor((at + self._problem.past) / AGEING)
 
     def _fits(self, cell: _Cell, now: float) -> bool:
         visit = cell.visit
@@ -262,7 +289,7 @@ class _Play:
         """Ask for a person."""
         cell = self._cells[number]
         self._order += 1
-        self._called.append(((math.floor(now / AGEING) - cell.chain.priority, self._order), number, way))
+        self._called.append(((self._age(now) - cell.chain.priority, self._order), number, way))
 
     def _send(self, now: float) -> None:
         if not self._called:
@@ -273,8 +300,9 @@ class _Play:
         for entry in self._called:
             _, number, way = entry
             visit = self._cells[number].visit
+            taken = visit.carry_in if way == "in" else visit.carry_out
             if not self._problem.people:
-                self._at(now + (visit.carry_in if way == "in" else visit.carry_out), way, number)
+                self._walk(number, now, way, taken)
                 continue
             free = [
                 max(windows.first_in(max(busy, now)), now)
@@ -282,12 +310,16 @@ class _Play:
             ]
             person = min(range(len(free)), key=free.__getitem__)
             if free[person] <= now:
-                taken = visit.carry_in if way == "in" else visit.carry_out
                 self._busy[person] = now + taken
-                self._at(now + taken, way, number)
+                self._walk(number, now, way, taken)
             else:
                 following = min(following, free[person])
                 left.append(entry)
         self._called = left
         if left:
             self._at(following, "look")
+
+    def _walk(self, number: int, now: float, way: str, taken: float) -> None:
+        cell = self._cells[number]
+        self._walks.append(Walk(now, cell.chain.cell, cell.index, way))
+        self._at(now + taken, way, number)

@@ -69,6 +69,8 @@ class Visit:
         A chamber and its temperature in K, which all who use it at a time must share.
     held_back : bool
         Whether it is a measured charge that begins so that people are there when it ends.
+    cold : float
+        Seconds of soaking from when its chamber was first claimed for this temperature; ``soak`` where that is longer.
     """
 
     path: str
@@ -81,6 +83,7 @@ class Visit:
     stays: tuple[str, ...] = ()
     setting: tuple[str, float] | None = None
     held_back: bool = False
+    cold: float = 0.0
 
     @property
     def length(self) -> float:
@@ -109,6 +112,8 @@ class Chain:
         The cycles in which it is measured.
     priority : int
         Higher goes first.
+    since : float
+        Seconds at its start since the work before its first visit ended: what it has waited already.
     """
 
     cell: str
@@ -116,6 +121,7 @@ class Chain:
     visits: tuple[Visit, ...]
     measure_at: tuple[int, ...] = ()
     priority: int = 5
+    since: float = 0.0
 
     @property
     def length(self) -> float:
@@ -137,12 +143,18 @@ class Problem:
         When each of those who move cells is there; empty where nobody has to be.
     closed : mapping of str to Windows
         When a resource can't be had, such as a spectrometer that others have booked.
+    past : float
+        Seconds before its beginning at which needs have last risen by waiting.
+    warming : mapping of str to float
+        When the chambers that are in use at its beginning were claimed.
     """
 
     chains: tuple[Chain, ...]
     capacity: Mapping[str, int] = field(default_factory=dict)
     people: tuple[Windows, ...] = (ALWAYS,)
     closed: Mapping[str, Windows] = field(default_factory=dict)
+    past: float = 0.0
+    warming: Mapping[str, float] = field(default_factory=dict)
 
     def units(self, resource: str) -> int:
         """Say how many can hold a resource at once."""

@@ -11,7 +11,8 @@ import pytest
 
 from labctl.cli.app import run_app
 from labctl.cli.init import make_laboratory
-from labctl.cli.plan_kept import against, keep, lines
+from labctl.cli.plan_kept import against, keep
+from labctl.cli.plan_told import lines
 from labctl.cli.planned_run import planned_run
 from labctl.cli.running import RunRequest, run
 from labctl.cli.taking_up import check_files
