@@ -40,7 +40,7 @@ def test_a_cell_can_be_isolated_where_its_leads_pass_through_a_multiplexer() -> 
 
 
 def test_isolating_is_refused_where_the_step_is_done_even_if_it_would_do_at_home() -> None:
-    text = told("until: {current: 1 uA, for: 60 s}", "until: {current: 1 uA, for: 60 s}, on_failure: isolate")
+    text = told("soak: 1 h\n", "soak: 1 h\n                on_failure: isolate\n")
     switched = read_station(STATION.read_text().replace("leads: {maccor: 1-8, zahner", SWITCHED), "s.yaml")
     (mistake,) = check(read_protocol(text, "p.yaml"), switched, load_cells(CELLS), ROLES)
     assert "maccor's leads in 'oven'" in str(mistake)
