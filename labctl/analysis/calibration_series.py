@@ -1,7 +1,7 @@
 """The spectra of a calibration series: from datasets to the points that a factor follows from.
 
 Spectra of one series are compared with each other alone, so only within a series must pulse, power, recycle delay and
-spectral width be alike; scans and receiver gain scale.
+spectral width be alike; scans and receiver gain scale, and the pulse does where each cell's own nutation is known.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from labctl.analysis import calibration, nmr, phase, reference
+from labctl.analysis import calibration, nmr, nutation, phase, places, reference
 from labctl.analysis.bruker import Dataset
 from labctl.analysis.calibration import Calibration, Point
 from labctl.analysis.recipe import METAL, Apodisation, Phase, Recipe
@@ -25,11 +25,13 @@ from labctl.errors import AnalysisError
 
 #: What must be alike within a series: attribute, name for people, how it is shown, relative tolerance.
 _ALIKE: Final[tuple[tuple[str, str, Callable[[float], str], float], ...]] = (
-    ("pulse_s", "pulse length", lambda value: f"{value * 1e6:.4g} µs", 1e-3),
     ("power_W", "pulse power", "{:g} W".format, 1e-3),
     ("recycle_delay_s", "recycle delay", "{:g} s".format, 1e-6),
     ("sweep_width_Hz", "spectral width", "{:g} Hz".format, 1e-6),
 )
+
+#: The same, where a nutation does not tell what a pulse does in its cell.
+_PULSE: Final = ("pulse_s", "pulse length", lambda value: f"{value * 1e6:.4g} µs", 1e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Entry:
         Lithium in any unit that the series shares, such as mAh.
     reference : Path or None
         The session's LiCl spectrum; without it shifts rest on the dataset's own reference.
+    nutation : Path or None
+        Folder above the datasets of this cell's nutation; the integral is brought to a π/2 pulse by it.
     """
 
     path: Path
@@ -58,6 +62,7 @@ class Entry:
     soc: float | None
     amount: float = 1.0
     reference: Path | None = None
+    nutation: Path | None = None
 
 
 def evaluate(entries: Sequence[Entry], *, id: str, source: str, recipe: Recipe = METAL) -> Calibration:
@@ -79,13 +84,18 @@ def evaluate(entries: Sequence[Entry], *, id: str, source: str, recipe: Recipe =
     AnalysisError
         If spectra of one series cannot be compared, one shows no metal, or the series tells no factor.
     """
+    return calibration.evaluate(points(entries, recipe), id=id, source=source)
+
+
+def points(entries: Sequence[Entry], recipe: Recipe = METAL) -> list[Point]:
+    """Give what each spectrum of a series tells; arguments and errors as of :func:`evaluate`."""
     read = [(one, nmr.read_bruker(one.path)) for one in entries]
     series: dict[str, list[tuple[Entry, Dataset]]] = defaultdict(list)
     for one, data in read:
         series[one.series].append((one, data))
     for name, members in series.items():
         _refuse_unlike(name, members)
-    return calibration.evaluate([_point(one, data, recipe) for one, data in read], id=id, source=source)
+    return [_point(one, data, recipe) for one, data in read]
 
 
 def table(found: Calibration) -> Table:
@@ -117,7 +127,18 @@ def _point(one: Entry, data: Dataset, recipe: Recipe) -> Point:
     # No window: its width would be the line's.
     plain = replace(recipe, apodisation=Apodisation("none"), zero_Hz=zero, phase=Phase(turned.angle_rad))
     shift, width = _top(nmr.process(data, plain), recipe)
-    return Point(one.lithium, one.series, one.soc, integral.value, integral.sd, one.amount, shift, width)
+    signal, unsure = (1.0, 0.0) if one.nutation is None else _excited(data, one.nutation, zero, recipe)
+    value, sd = integral.value / signal, math.hypot(integral.sd, unsure * integral.value) / signal
+    return Point(one.lithium, one.series, one.soc, value, sd, one.amount, shift, width)
+
+
+def _excited(data: Dataset, folder: Path, zero: float, recipe: Recipe) -> tuple[float, float]:
+    """Give the signal that the pulse makes, of that which a π/2 pulse would, and its relative deviation."""
+    curve = nutation.evaluate(places.locate(folder), zero, recipe=recipe)
+    flip, relative = 0.5 * math.pi * data.pulse_s / curve.t90_s, curve.t90_sd_s / curve.t90_s
+    damping = 0.0 if curve.damping_s is None else (data.pulse_s - curve.t90_s) / curve.damping_s
+    slope = flip / math.tan(flip) * relative
+    return math.sin(flip) * math.exp(-damping), math.hypot(slope, (flip * relative) ** 2 / math.sqrt(2.0))
 
 
 def _top(spectrum: Spectrum, recipe: Recipe) -> tuple[float, float]:
@@ -154,7 +175,8 @@ def _crossings(values: Any, at: int, height: float) -> tuple[float, float]:
 
 
 def _refuse_unlike(name: str, members: Sequence[tuple[Entry, Dataset]]) -> None:
-    for attribute, what, show, tolerance in _ALIKE:
+    told = all(one.nutation is not None for one, _ in members)
+    for attribute, what, show, tolerance in _ALIKE if told else (_PULSE, *_ALIKE):
         values = [float(getattr(data, attribute)) for _, data in members]
         if max(values) - min(values) > tolerance * max(map(abs, values)):
             shown = ", ".join(f"{one.path} {show(value)}" for (one, _), value in zip(members, values, strict=True))

@@ -8,7 +8,8 @@ spectra:
 - {file: nmr/foil-1/1, lithium: foil, series: foil-1, soc: 1.0}
 - {file: nmr/foil-1/2, lithium: foil, series: foil-1, soc: 0.0}
 - {file: nmr/foil-1/3, lithium: foil, series: foil-1}            # beside no positive electrode
-- {file: nmr/deposit-1/1, lithium: deposited, series: deposit-1, soc: 1.0, amount: 2.4 mAh}
+- {file: nmr/deposit-1/1, lithium: deposited, series: deposit-1, soc: 1.0, amount: 2.4 mAh,
+   nutation: nmr/deposit-1/pulses, reference: nmr/licl/2}                # of this cell, and of its session
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class _Spectrum(Model):
     series: Name = Field(examples=["foil-1"])
     soc: Annotated[float, Field(ge=0, le=1)] | None = Field(default=None, examples=[1.0])
     amount: Annotated[float, Quantity("capacity", above=0)] | None = Field(default=None, examples=["2.4 mAh"])
+    nutation: _File | None = Field(default=None, examples=["nmr/foil-1/pulses"])
+    reference: _File | None = Field(default=None, examples=["nmr/licl/2"])
 
 
 class _Series(FileModel):
@@ -67,7 +70,10 @@ def read_series(document: Document, folder: Path) -> Series:
         With every mistake at its line and column.
     """
     read = validate(document, _Series)
-    reference = None if read.reference is None else folder / read.reference
+
+    def at(name: str | None) -> Path | None:
+        return None if name is None else folder / name
+
     return Series(
         read.calibration,
         read.source_,
@@ -78,7 +84,8 @@ def read_series(document: Document, folder: Path) -> Series:
                 one.series,
                 one.soc,
                 1.0 if one.amount is None else one.amount / _MAH,
-                reference,
+                at(one.reference or read.reference),
+                at(one.nutation),
             )
             for one in read.spectra
         ),

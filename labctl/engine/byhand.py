@@ -181,10 +181,15 @@ class HandJob:
         }
         await beside(partial(write_bundle, folder, (), operation, None))
         if isinstance(planned.parameters, Note):
-            around.journal.note(
-                "mark", f"{planned.path}: {planned.parameters.text}", cell=row.cell, operation=row.operation
-            )
+            self._mark(row, planned.parameters)
         return result
+
+    def _mark(self, row: OperationRow, task: Note) -> None:
+        """Write the line of a mark, unless who was killed right after that had written it."""
+        journal = self._around.journal
+        marked = journal.events(category="mark", cell=row.cell)
+        if all(line.operation != row.operation for line in marked):
+            journal.note("mark", f"{row.step}: {task.text}", cell=row.cell, operation=row.operation)
 
 
 def asked(planned: PlannedOperation) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterator, Mapping
 
 from labctl.documents import Path, in_order, suggest
 from labctl.errors import Mistake
-from labctl.protocol import Protocol, measure_problem, measured
+from labctl.protocol import Protocol, blocks, measure_problem, measured
+from labctl.protocol.handwork import Assemble, PartOf
 from labctl.safety.endless import check_people, check_slots
-from labctl.safety.reachable import check_abilities, check_envelopes, check_outcomes
+from labctl.safety.reachable import check_abilities, check_envelopes, check_lowest, check_outcomes
 from labctl.safety.sizes import check_currents, check_ends, check_sizes
 from labctl.safety.ways import OPERANDO, ROLE_OF, Ways, reaches, steps_of
 from labctl.station import Cells, Station
@@ -46,7 +47,7 @@ def check(
     wiring = list(_wiring(station, roles))
     homes = list(_homes(protocol, station, cells, roles))
     sizes = list(check_sizes(protocol, cells))
-    found = [*wiring, *homes, *_measured(protocol, cells), *sizes]
+    found = [*wiring, *homes, *_measured(protocol, cells), *_strangers(protocol, cells), *sizes]
     if not sizes:
         found += [*check_currents(protocol, cells), *check_ends(protocol, cells)]
     if wiring:
@@ -59,6 +60,7 @@ def check(
         found += check_people(protocol, station, cells, ways)
         found += check_slots(protocol, station, cells, ways, roles)
         found += check_outcomes(protocol, cells, ways, capabilities or {})
+        found += check_lowest(protocol, station, cells, ways)
         if capabilities is not None:
             found += check_abilities(protocol, cells, ways, capabilities)
         if not sizes:
@@ -122,6 +124,16 @@ def _measured(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
         wrong = next((at for at, cycle in enumerate(cell.measure_at) if cycle not in cycles), None)
         path: Path = ("cells", index) if wrong is None else ("cells", index, "measure_at", wrong)
         yield cells.document.mistake(path, *problem)
+
+
+def _strangers(protocol: Protocol, cells: Cells) -> Iterator[Mistake]:
+    """Find parts of cells that the cells file does not know."""
+    ids = [cell.id for cell in cells.cells]
+    for step in (step for block in blocks(protocol) for step in block.steps):
+        for index, one in enumerate(step.body.from_ if isinstance(step.body, Assemble) else ()):
+            if isinstance(one, PartOf) and one.of not in ids:
+                found = f"the cells file has no cell '{one.of}'"
+                yield protocol.document.mistake((*step.path, "from", index, "of"), found, suggest(one.of, ids))
 
 
 def _possible(protocol: Protocol, station: Station, roles: Mapping[str, str]) -> Iterator[Mistake]:

@@ -8,11 +8,13 @@ from labctl.documents import Level, Path
 from labctl.errors import Mistake
 from labctl.instruments import CHARGE_ENDS, ENDS_TOGETHER, SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
 from labctl.protocol import Placed, Protocol, each
+from labctl.protocol.bodies import Limited
 from labctl.protocol.combined import Deis, Operando
 from labctl.protocol.cycle_checks import values_of
 from labctl.protocol.models import Charge, Discharge, Eis, Hold
+from labctl.protocol.resolving import limits_of
 from labctl.safety.sizes import currents_of
-from labctl.safety.ways import Way, Ways, steps_of
+from labctl.safety.ways import OPERANDO, ROLE_OF, Way, Ways, steps_of
 from labctl.station import Cells, Station
 from labctl.units import show
 
@@ -113,6 +115,30 @@ def check_envelopes(protocol: Protocol, station: Station, cells: Cells, ways: Wa
                 yield document.mistake(path, found, "choose another voltage, or use another instrument")
         yield from _temperature(protocol, station, step, possible)
     yield from _powers(protocol, station)
+
+
+def check_lowest(protocol: Protocol, station: Station, cells: Cells, ways: Ways) -> Iterator[Mistake]:
+    """Find limits below the voltage that any tester on the way reaches; each place of the file once.
+
+    A tester holds the limits of every step itself, so it refuses those that it can't hold; cut-offs lie inside them.
+    """
+    document, told = protocol.document, set[Path]()
+    for step in steps_of(protocol):
+        if ROLE_OF[step.kind] not in ("cycler", OPERANDO):
+            continue
+        own = step.body.limits if isinstance(step.body, Limited) else None
+        path: Path = ("limits",) if own is None or own.voltage is None else (*step.path, "limits")
+        asked = limits_of(protocol.limits, step.body)[0]
+        reached = {way.instrument: station.lowest_voltage(way.instrument) for way in ways.from_homes(step, cells)}
+        lowest = [volts for volts in reached.values() if volts is not None]
+        if path in told or not lowest or len(lowest) < len(reached) or asked >= min(lowest):
+            continue
+        told.add(path)
+        names = " and ".join(reached)
+        found = f"the limit {show(asked, 'V')} lies below {show(min(lowest), 'V')}, the lowest that {names} can do"
+        key = "simulate: {lowest_voltage: -5}" if station.mode == "simulated" else "limits: {voltage: [-5 V, 5 V]}"
+        right = f"write a higher one, or, if its channels reach below that, '{key}' for {names} in the station file"
+        yield document.mistake((*path, "voltage", 0), found, right)
 
 
 def _powers(protocol: Protocol, station: Station) -> Iterator[Mistake]:

@@ -35,7 +35,7 @@ from labctl.documents import (
 from labctl.instruments import SwitchedLead
 from labctl.station.delivery import DeliveryEntry, ToCore
 from labctl.station.hours import WorkingHours
-from labctl.station.instruments import InstrumentEntry, ReferenceSpectrum, Settled
+from labctl.station.instruments import InstrumentEntry, Maccor, ReferenceSpectrum, Settled
 
 _Count = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 _Barcode = Annotated[
@@ -204,6 +204,21 @@ class Station(FileModel):
         """How the LiCl standard is measured at this spectrometer."""
         asked = getattr(self.instruments[instrument], "reference", None)
         return asked if isinstance(asked, ReferenceSpectrum) else ReferenceSpectrum()
+
+    def lowest_voltage(self, instrument: str) -> float | None:
+        """Give the lowest voltage in V that a tester reaches, as far as the file says; None where it does not matter.
+
+        Channels of a MACCOR, and of its simulator, reach down to 0 V unless something else is said.
+        """
+        entry = self.instruments[instrument]
+        said = entry.limits.voltage[0] if entry.limits is not None and entry.limits.voltage is not None else None
+        if not isinstance(entry, Maccor):
+            return said
+        if self.mode != "simulated":
+            return 0.0 if said is None else said
+        simulated = (entry.simulate.model_extra or {}).get("lowest_voltage", 0.0)
+        simulated = float(simulated) if isinstance(simulated, (int, float)) else 0.0
+        return simulated if said is None else max(said, simulated)
 
     def chamber_of(self, place: str) -> str | None:
         """Give the chamber that sets the temperature of a place, None where nothing does."""

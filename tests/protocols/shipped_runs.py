@@ -62,6 +62,7 @@ def run_shipped(
     cells: str = "cells.yaml",
     keep: Sequence[str] = (),
     values: Mapping[str, str] | None = None,
+    more_cells: str = "",
     seed: int = 3,
 ) -> Ran:
     """Run a shipped protocol, no word of it changed, in a laboratory as ``labctl init`` makes it.
@@ -72,12 +73,16 @@ def run_shipped(
         Cells of the cells file to run; none for all.
     values : mapping of str to str, optional
         Of the protocol's parameters, as ``--set`` gives them.
+    more_cells : str
+        Entries for the end of the cells file.
     """
     make_laboratory(folder, quiet=True)
+    with (folder / cells).open("a", encoding="utf-8") as file:
+        file.write(more_cells)
     if keep:
         path = folder / cells
         head, *entries = re.split(r"(?m)^  - ", path.read_text())
-        kept = [entry for entry in entries if any(f"id: {cell}," in entry for cell in keep)]
+        kept = [entry for entry in entries if any(re.search(rf"\bid: {cell}(,|\n)", entry) for cell in keep)]
         assert len(kept) == len(keep)
         path.write_text(head + "".join(f"  - {entry}" for entry in kept))
     simulations: list[Any] = []

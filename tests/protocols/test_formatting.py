@@ -13,7 +13,8 @@ from labctl.documents.layout import comments
 from labctl.protocol import load_protocol, shipped
 
 ROOT = Path(__file__).parents[2]
-FILES = [*shipped(), *sorted((ROOT / "labctl" / "cli" / "templates").glob("*.yaml")), ROOT / "tests/good/station.yaml"]
+TEMPLATES = ROOT / "labctl" / "cli" / "templates"
+FILES = [*shipped(), *sorted(TEMPLATES.glob("*.yaml")), ROOT / "tests/good/station.yaml"]
 UGLY = """
 # head
 labctl:   1   # version
@@ -70,6 +71,12 @@ def test_formatting_changes_no_word_and_is_done_after_once(path: Path) -> None:
     assert sorted(comments(text)) == sorted(comments(document.text))
     assert formatted(again) == text
     assert all(len(line.split("#")[0].rstrip()) <= 120 for line in text.splitlines())
+
+
+def test_every_shipped_protocol_and_example_is_in_the_normal_form() -> None:
+    files = [*shipped(), *sorted((TEMPLATES / "examples").glob("*.yaml"))]
+    assert len(files) > 40
+    assert [path.name for path in files if formatted(load(path)) != path.read_text(encoding="utf-8")] == []
 
 
 def test_what_was_written_anyhow_is_in_the_normal_form() -> None:

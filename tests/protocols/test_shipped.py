@@ -175,45 +175,6 @@ def test_deis_ends_the_30th_discharge_and_begins_the_31st_charge_of_copper_and_o
         assert times == pytest.approx([SWEEP] * 20, abs=10)
 
 
-def test_cells_of_the_calibration_are_charged_to_half_measured_and_taken_apart(lab):
-    cells = "examples/cells-soc-charge-50.yaml"
-    ran = run_shipped(lab, "soc-charge.yaml", cells=cells, values={"charged": "50 %"})
-    for cell in ("cal50-01", "cal50-02"):
-        assert ran.seconds(f"{cell}/c000/02-charge") == pytest.approx(6 * HOUR + 33 * MINUTE, rel=0.001)
-        assert ran.seconds(f"{cell}/c000/03-nmr-own") == pytest.approx(SPECTRUM, abs=10)
-        parts = ran.document(f"{cell}/c000/04-disassemble-apart")["summary"]["parts"]
-        assert parts == [f"{cell}-negative", f"{cell}-positive"]
-
-
-@pytest.mark.parametrize(("arm", "label", "samples"), [("foil", "foil", 8), ("deposit", "pristine-nmc", 4)])
-def test_both_arms_of_the_calibration_have_every_state_of_charge_twice_with_parents(lab, arm, label, samples):
-    ran = run_shipped(lab, f"soc-{arm}.yaml", cells=f"examples/cells-soc-{arm}.yaml")
-    found = ran.steps(f"*/c000/*-nmr-{label}")
-    assert len(found) == samples
-    assert all(ran.seconds(step) == pytest.approx(SPECTRUM, abs=10) for step in found)
-    side = "positive" if arm == "foil" else "negative"
-    for step in found:
-        number = step.split("/")[0].removeprefix("foil-nmc").removeprefix("deposit")
-        if number.startswith(("50", "100")):
-            assert ran.document(step)["sample"]["parents"] == [f"cal{number}-{side}"]
-
-
-def test_alloys_are_charged_for_two_hours_and_taken_apart(lab):
-    names = {"station": "examples/station-14t.yaml", "cells": "examples/cells-alloys.yaml"}
-    ran = run_shipped(lab, "alloy-charge.yaml", **names)
-    charges = ran.steps("*/c000/02-charge")
-    assert [ran.seconds(step) for step in charges] == pytest.approx([2 * HOUR] * 6, abs=5)
-    assert len(ran.steps("*/c000/03-disassemble-apart")) == 6
-
-
-def test_ex_situ_spectra_of_two_electrodes_take_2_h_25_min_at_14_tesla(lab):
-    names = {"station": "examples/station-14t.yaml", "cells": "examples/cells-alloy-samples.yaml"}
-    ran = run_shipped(lab, "alloy-spectrum.yaml", **names)
-    found = ran.steps("*/c000/01-nmr-alloy")
-    assert [ran.seconds(step) for step in found] == pytest.approx([2 * HOUR + 25 * MINUTE] * 3, abs=60)
-    assert all(len(ran.document(step)["sample"]["parents"]) == 2 for step in found)
-
-
 def test_lithium_against_lithium_is_cycled_until_a_cut_off_ends_its_life(lab):
     names = {"station": "examples/station-coins.yaml", "cells": "examples/cells-symmetric.yaml"}
     ran = run_shipped(lab, "symmetric-cycling.yaml", **names, keep=("li-bare-01",))
@@ -222,6 +183,23 @@ def test_lithium_against_lithium_is_cycled_until_a_cut_off_ends_its_life(lab):
         assert ran.seconds(f"li-bare-01/{step}") == pytest.approx(30 * MINUTE, abs=5)
     last = max(int(step.split("/")[1][1:]) for step in ran.steps("*/c*/01-charge"))
     assert last == pytest.approx(200, abs=10)
+
+
+@pytest.mark.parametrize(("density", "minutes"), [("0.5", 60), ("1", 30), ("2", 15)])
+def test_lithium_against_lithium_moves_half_a_mah_per_cm2_either_way_at_each_current_of_the_paper(
+    lab, density, minutes
+):
+    names = {"station": "examples/station-coins.yaml", "cells": "examples/cells-symmetric.yaml"}
+    values = {"current": f"{density} mA/cm2", "cycles": "3"}
+    ran = run_shipped(lab, "symmetric-cycling.yaml", **names, keep=("li-dual-01",), values=values)
+    halves = [*ran.steps("*/c*/01-charge"), *ran.steps("*/c*/02-discharge")]
+    assert len(halves) == 6
+    for step in halves:
+        summary = ran.document(step)["summary"]
+        assert summary["duration_s"] == pytest.approx(minutes * MINUTE, abs=5)
+        assert summary["capacity_C"] == pytest.approx(0.5 * 3.6 * 1.13, rel=0.002)
+        assert summary["end"] == "capacity"
+        assert ran.records(step)["Current / A"].abs().max() == pytest.approx(float(density) * 1.13e-3, rel=0.005)
 
 
 def test_lithium_against_lithium_has_its_spectra_three_times_fresh_and_after_the_cycles_of_the_paper(lab):
@@ -256,6 +234,7 @@ def test_nmc_against_lithium_ends_at_80_percent_and_must_be_told_its_rate(lab):
     assert len(given) == pytest.approx(70, abs=7)
 
 
-def test_every_shipped_protocol_is_run_in_this_file(request):
+def test_every_shipped_protocol_is_run_in_this_file_or_beside_it(request):
     here = request.path.read_text()
-    assert all(f'"{path.name}"' in here or path.stem.split("-")[0] in ("cycling", "soc") for path in shipped())
+    elsewhere = ("cycling", "soc", "alloy")
+    assert all(f'"{path.name}"' in here or path.stem.split("-")[0] in elsewhere for path in shipped())

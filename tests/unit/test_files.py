@@ -220,17 +220,17 @@ def test_the_examples_fit_together() -> None:
         (
             "temperature: oven",
             "temperature: ambient",
-            [f"{PROTOCOL}:35:51: no place of station 'example' with a cycler can be set to 40 degC"],
+            [f"{PROTOCOL}:37:30: no place of station 'example' with a cycler can be set to 40 degC"],
         ),
         (
             "settled: {tolerance",
             "limits: {temperature: [5 degC, 35 degC]}, settled: {tolerance",
-            [f"{PROTOCOL}:35:51: 40 degC lies outside of what oven can do"],
+            [f"{PROTOCOL}:37:30: 40 degC lies outside of what oven can do"],
         ),
         (
             "channels: 1-16",
             "channels: 1-16, limits: {current: 1 mA}",
-            [f"{PROTOCOL}:35:88: 'hold' asks for 3 mA, maccor can do 1 mA"],
+            [f"{PROTOCOL}:39:34: 'hold' asks for 3 mA, maccor can do 1 mA"],
         ),
         (
             "channels: 1-16",
@@ -240,7 +240,7 @@ def test_the_examples_fit_together() -> None:
         (
             'address: "192.0.2.12:260"',
             'limits: {current: 50 uA}, address: "192.0.2.12:260"',
-            [f"{PROTOCOL}:42:114: 'eis' asks for 0.1 mA, zahner can do 0.05 mA"],
+            [f"{PROTOCOL}:62:16: 'eis' asks for 0.1 mA, zahner can do 0.05 mA"],
         ),
     ],
     ids=[

@@ -239,8 +239,14 @@ def test_every_operation_carries_what_its_step_says_of_lateness_and_failure(dead
     assert (other.start_within, other.late, other.on_failure) == (7200, "continue", "open_circuit")
 
 
+LEAKING = """\
+limit: {current: 3 mA}
+                on_timeout: continue
+                on_failure: hold_voltage"""
+
+
 def test_a_step_whose_guard_time_may_end_it_says_so(dead_lithium: Protocol) -> None:
-    leaking = changed(dead_lithium, "at_most: 24 h}", "at_most: 24 h, on_timeout: continue, on_failure: hold_voltage}")
+    leaking = changed(dead_lithium, "limit: {current: 3 mA}", LEAKING)
     plan = by_path(expand(leaking, SomeCell()))
     assert (plan["c001/07-hold"].on_timeout, plan["c001/07-hold"].on_failure) == ("continue", "hold_voltage")
     assert plan["c001/04-discharge"].on_timeout == "hold"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from labctl.protocol import read_protocol
 from labctl.safety.preflight import check
 from labctl.station import Cells, load_cells, load_station, read_cells, read_station
@@ -40,7 +42,7 @@ def test_a_cell_can_be_isolated_where_its_leads_pass_through_a_multiplexer() -> 
 
 
 def test_isolating_is_refused_where_the_step_is_done_even_if_it_would_do_at_home() -> None:
-    text = told("until: {current: 1 uA, for: 60 s}", "until: {current: 1 uA, for: 60 s}, on_failure: isolate")
+    text = told("soak: 1 h\n", "soak: 1 h\n                on_failure: isolate\n")
     switched = read_station(STATION.read_text().replace("leads: {maccor: 1-8, zahner", SWITCHED), "s.yaml")
     (mistake,) = check(read_protocol(text, "p.yaml"), switched, load_cells(CELLS), ROLES)
     assert "maccor's leads in 'oven'" in str(mistake)
@@ -53,6 +55,39 @@ def test_stopping_without_labctl_is_for_instruments_whose_driver_has_a_watchdog(
     for nothing in (None, {}, {"maccor": frozenset()}, {"zahner": frozenset({"watchdog"})}):
         (mistake,) = check(*files, nothing)
         assert "maccor does not stop by itself when labctl is gone" in str(mistake)
+
+
+BELOW_ZERO = """\
+labctl: 1
+protocol: short
+limits: {voltage: [-1.6 V, 1.6 V], current: 5 mA}
+steps:
+  - discharge: {current: 1 mA, until: {duration: 1 h}LIMITS}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "own", "limits", "wanted"),
+    [
+        ("simulated", "", "", "'simulate: {lowest_voltage: -5}' for maccor"),
+        ("simulated", "simulate: {lowest_voltage: -1}, ", "", "lies below -1 V"),
+        ("simulated", "limits: {voltage: [-5 V, 5 V]}, ", "", "lies below 0 V"),
+        ("simulated", "simulate: {lowest_voltage: -5}, ", "", None),
+        ("live", "", "", "'limits: {voltage: [-5 V, 5 V]}' for maccor"),
+        ("live", "limits: {voltage: [-5 V, 5 V]}, ", "", None),
+        ("live", "", ", limits: {voltage: [0 V, 1.6 V]}", None),
+    ],
+)
+def test_limits_that_the_tester_cannot_hold_are_refused_and_it_is_said_where_its_reach_is_told(
+    mode: str, own: str, limits: str, wanted: str | None
+) -> None:
+    text = STATION.read_text().replace("mode: simulated", f"mode: {mode}").replace("channels:", f"{own}channels:")
+    one = "[{id: c, barcode: B, group: g, area: 1 cm2, chemistry: x, place: cabinet/1}]"
+    cells = read_cells(f"labctl: 1\ncells: {one}", "c.yaml")
+    protocol = read_protocol(BELOW_ZERO.replace("LIMITS", limits), "p.yaml")
+    found = [str(one) for one in check(protocol, read_station(text, "s.yaml"), cells, ROLES)]
+    assert len(found) == (0 if wanted is None else 1)
+    assert wanted is None or (found[0].startswith("p.yaml:3:20: the limit -1.6 V lies below") and wanted in found[0])
 
 
 def test_a_pulse_that_the_probe_does_not_bear_is_refused_before_anything_starts() -> None:

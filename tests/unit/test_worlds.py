@@ -202,6 +202,21 @@ def test_a_calibration_series_is_evaluated_from_its_spectra(tmp_path):
         calibration_series.evaluate([*entries, other], id="probe", source="test")
 
 
+def test_each_cells_own_nutation_makes_unlike_pulses_of_a_calibration_series_comparable(tmp_path):
+    entries = []
+    rng = np.random.default_rng(9)
+    for soc, f, t90, pulse in ((1.0, 1.0, 6.6, 6.6), (0.0, 1.08, 7.4, 5.5)):
+        folder = tmp_path / f"{soc:g}"
+        for number, length in enumerate((pulse, 2.0, 5.0, 8.0, 11.0, 14.0)):
+            metal = Line(246.7, 3.0 / f * math.sin(0.5 * math.pi * length / t90), 8.0, 3.0)
+            where = folder / (f"pulses/{number}" if number else "1")
+            write_dataset(where, Acquisition((metal, ELECTROLYTE), sigma=1.0, pulse_us=length), rng)
+        entries.append(calibration_series.Entry(folder / "1", "foil", "f1", soc, nutation=folder / "pulses"))
+    told = calibration_series.evaluate(entries, id="probe", source="test").curve
+    assert told.at(0.0) == pytest.approx(1.08, abs=4 * math.sqrt(told.covariance[0][0]))
+    assert math.sqrt(told.covariance[0][0]) < 0.02
+
+
 def test_repeats_that_scatter_widen_the_factor_and_agreeing_ones_do_not():
     calm = calibration.evaluate(series(np.random.default_rng(5)), id="a", source="test")
     wild = calibration.evaluate(series(np.random.default_rng(5), scatter=0.03), id="a", source="test")

@@ -58,7 +58,9 @@ class VirtualCell:
         #: Electrodes that lie in its place, where it is no whole cell.
         self.parts: tuple[Part, ...] = ()
         self._rebuilt = False
-        self.state = CellState(t=t, soc=made.soc, connected=made.metal, second=made.second)
+        # Metal is plated only onto a substrate that has alloyed all it can.
+        alloyed = made.alloy if made.metal > 0 else 0.0
+        self.state = CellState(t=t, soc=made.soc, connected=made.metal, second=made.second, alloy=alloyed)
         self._course: Course | None = None
 
     @property

@@ -14,6 +14,7 @@ KINDS = ("rest", "charge", "discharge", "hold", "nmr", "nutation", "reference", 
 TOGETHER = {
     "operando": ("rest", "operando", "spectrum", "discharge", "reference", "transfer"),
     "deis": ("rest", "charge", "discharge", "deis"),
+    "decisions": ("rest", "charge", "discharge", "pause", "mark", "measure", "disassemble", "assemble"),
 }
 STATUSES = ("requested", "leased", "intent", "running", "fetched", "done")
 OTHERS = ("insert laboratory", "insert campaigns", "insert confirmations", "update campaigns")
@@ -31,7 +32,8 @@ ALL = (*boundaries(), *(f"{other} {side}" for other in OTHERS for side in SIDES)
 
 def boundaries_of(campaign: str) -> tuple[str, ...]:
     """Every boundary of the kinds of operation that a campaign has."""
-    return tuple(boundaries(TOGETHER[campaign])) if campaign in TOGETHER else ALL
+    others = [f"insert commands {side}" for side in SIDES] if campaign == "decisions" else []
+    return (*boundaries(TOGETHER[campaign]), *others) if campaign in TOGETHER else ALL
 
 
 class Plan:

@@ -13,7 +13,7 @@ from typing import Any
 
 from labctl.engine.clock import real_seconds
 
-from . import checks, evidence, journal, orchestrator, together
+from . import checks, decided, evidence, journal, orchestrator, together
 from .boundaries import Plan
 from .files import make_files
 from .laboratory import COMMAND, SimulatedLaboratory
@@ -46,14 +46,18 @@ class Outcome:
         Each a sentence; all empty where all is well.
     lost : int
         Records that are missing or doubled in our bundles.
+    decisions : int
+        Made by conditions of the protocol.
     spectra : int
         Taken while current flowed, or between.
     wrong_spectra : list of str
         Those that are missing, there twice, or wrongly stamped.
     unfinished : list of str
         Cells that have not finished, and how.
+    twice : list of str
+        What was decided, asked, marked or done by hand more than once, or differently after a restart.
     differences : list of str
-        From the analysis of the undisturbed run.
+        From the analysis of the undisturbed run, and from what was decided and which samples were measured in it.
     delivered : bool
         Whether the analysis was written by the run itself.
     boundaries_left : list of str
@@ -74,6 +78,8 @@ class Outcome:
     spectra: int = 0
     wrong_spectra: list[str] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    decisions: int = 0
     differences: list[str] = field(default_factory=list)
     delivered: bool = False
     boundaries_left: list[str] = field(default_factory=list)
@@ -90,6 +96,7 @@ class Outcome:
             *([f"{self.lost} records are not in the bundles as they were made"] if self.lost else []),
             *self.wrong_spectra,
             *self.unfinished,
+            *self.twice,
             *self.differences,
             *([] if self.delivered else ["no analysis was delivered"]),
             *(f"nobody died at: {boundary}" for boundary in self.boundaries_left),
@@ -101,8 +108,9 @@ class Outcome:
             f"kills {self.kills}, restarts {self.restarts}, operations {self.operations}, records {self.records}, "
             f"double starts {len(self.double_starts)}, overlaps {len(self.overlaps)}, lost records {self.lost}, "
             f"spectra {self.spectra}, wrong {len(self.wrong_spectra)}, "
+            f"decisions {self.decisions}, twice {len(self.twice)}, "
             f"violations {len(self.violations)}, unknown {len(self.unknown)}, unfinished {len(self.unfinished)}, "
-            f"analysis equal {'no' if self.differences else 'yes'}, duration {self.seconds:.0f} s"
+            f"all equal {'no' if self.differences else 'yes'}, duration {self.seconds:.0f} s"
         )
 
 
@@ -131,6 +139,8 @@ class Undisturbed:
 
     analysis: dict[str, Any]
     operations: int
+    truths: dict[str, bool]
+    samples: dict[str, Any]
 
 
 def undisturbed(setting: Setting, folder: Path) -> Undisturbed:
@@ -148,14 +158,15 @@ def undisturbed(setting: Setting, folder: Path) -> Undisturbed:
         raise RuntimeError(f"the undisturbed run ended with {done.returncode}: {done.stderr[-2000:]}")
     campaign = journal.ended_campaigns(folder)[0]
     analysis = json.loads((folder / "results" / campaign / "analysis.json").read_text(encoding="utf-8"))
-    return Undisturbed(analysis, len(journal.operations(folder)))
+    operations = journal.operations(folder)
+    return Undisturbed(analysis, len(operations), decided.truths(operations), decided.samples(folder / "results"))
 
 
 def random_kills(setting: Setting, folder: Path, twin: Undisturbed, kills: int) -> Outcome:
     """Kill the orchestrator ``kills`` times at random instants while the laboratory goes on; fewer if it ends first."""
     chance = random.Random(setting.seed)
     protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles, campaign=setting.campaign)
-    outcome, began = Outcome(), real_seconds()
+    outcome, seen, began = Outcome(), decided.Seen(), real_seconds()
     life = FIRST_LIFE
     with SimulatedLaboratory(folder, speed=setting.speed, seed=setting.seed) as laboratory:
         while True:
@@ -167,10 +178,12 @@ def random_kills(setting: Setting, folder: Path, twin: Undisturbed, kills: int) 
                     seconds = chance.uniform(0.0, 2.0 * life)
                 ended = _live(folder, process, seconds, setting)
             outcome.kills += not ended
+            seen.look(folder)
             if _over(folder, process, setting, killed=not ended):
                 break
             outcome.restarts += 1
             life = _next_life(life, outcome.kills / kills if kills else 1.0, _progress(folder, twin))
+        outcome.twice = seen.changed
         _judge(outcome, setting, folder, laboratory, twin)
     outcome.seconds = real_seconds() - began
     return outcome
@@ -179,7 +192,7 @@ def random_kills(setting: Setting, folder: Path, twin: Undisturbed, kills: int) 
 def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries: Sequence[str]) -> Outcome:
     """Have the orchestrator die once at each of these commit boundaries."""
     protocol = make_files(folder, cells=setting.cells, cycles=setting.cycles, campaign=setting.campaign)
-    outcome, began = Outcome(), real_seconds()
+    outcome, seen, began = Outcome(), decided.Seen(), real_seconds()
     plan = Plan(folder / "boundaries.plan")
     plan.make(boundaries)
     with SimulatedLaboratory(folder, speed=setting.speed, seed=setting.seed) as laboratory:
@@ -187,12 +200,14 @@ def boundary_kills(setting: Setting, folder: Path, twin: Undisturbed, boundaries
             before = len(plan.done())
             with orchestrator.running(folder, protocol, plan=folder / "boundaries.plan") as process:
                 _live(folder, process, None, setting)
+            seen.look(folder)
             killed = len(plan.done()) > before
             outcome.kills += killed
             if _over(folder, process, setting, killed=killed):
                 break
             outcome.restarts += 1
         outcome.boundaries_left = sorted(plan.left())
+        outcome.twice = seen.changed
         _judge(outcome, setting, folder, laboratory, twin)
     outcome.seconds = real_seconds() - began
     return outcome
@@ -242,12 +257,18 @@ def _judge(
     acquired = evidence.of_spectrometer("topspin", laboratory.log("topspin"))
     swept = evidence.of_potentiostat("zahner", laboratory.log("zahner"))
     work = [*cycling, *acquired, *swept]
-    moves = evidence.moves(laboratory.log("laboratory"))
+    by_hand = laboratory.log("laboratory")
+    moves = evidence.moves(by_hand)
     campaign = operations[0].operation.split("/")[0]
     outcome.operations = len(operations)
     outcome.double_starts = [*checks.double_starts(work, operations), *checks.double_moves(moves, operations)]
     outcome.overlaps = checks.overlaps(work, operations)
     outcome.unknown = checks.never_started(work, operations)
+    outcome.decisions = len(decided.truths(operations))
+    outcome.twice += [
+        *decided.twice(operations, journal.told(folder), journal.marks(folder)),
+        *decided.reworked(by_hand, operations),
+    ]
     tests = laboratory.ask("tests", instrument="maccor")["tests"]
     outcome.records, outcome.lost = checks.lost_records(tests, operations, results)
     flowing = evidence.flowing(laboratory.log("maccor"))
@@ -265,4 +286,10 @@ def _judge(
     written = results / campaign / "analysis.json"
     outcome.delivered = written.is_file()
     analysis = json.loads(written.read_text(encoding="utf-8")) if outcome.delivered else {}
-    outcome.differences = list(checks.differences(analysis, twin.analysis)) if setting.campaign == "cycling" else []
+    if setting.campaign == "cycling":
+        outcome.differences = list(checks.differences(analysis, twin.analysis))
+    elif setting.campaign == "decisions":
+        outcome.differences = [
+            *decided.other_than(twin.truths, decided.truths(operations), "decided"),
+            *decided.other_than(twin.samples, decided.samples(results), "sample of"),
+        ]

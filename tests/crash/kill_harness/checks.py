@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .decided import BY_HAND
 from .evidence import Work
 from .journal import Operation
 
@@ -55,7 +56,7 @@ def never_started(work: Iterable[Work], operations: Iterable[Operation]) -> list
     known = {one.token for one in operations}
     return [
         *(f"{one.operation}: done, but nobody did it" for one in operations
-          if one.kind != "transfer" and one.status == "done" and one.token not in names),
+          if one.kind not in {"transfer", *BY_HAND} and one.status == "done" and one.token not in names),
         *(f"{name}: done by an instrument, unknown to the journal" for name in sorted(names - known)),
     ]  # fmt: skip
 

@@ -31,7 +31,8 @@ def make_files(folder: Path, *, cells: int = 8, cycles: int = 2, campaign: str =
     make_laboratory(folder, quiet=True)
     protocol = folder / "protocols" / f"{NAME}.yaml"
     measured = list(range(1, cycles + 1))
-    protocol.write_text(PROTOCOLS[campaign].format(name=NAME, cycles=cycles, measured=measured), encoding="utf-8")
+    values = {"name": NAME, "cycles": cycles, "measured": measured, "at_most": cycles + 2}
+    protocol.write_text(PROTOCOLS[campaign].format(**values), encoding="utf-8")
     (folder / "cells.yaml").write_text(
         "labctl: 1\ncells:\n" + "".join(_cell(number) for number in range(1, cells + 1)), encoding="utf-8"
     )

@@ -78,3 +78,20 @@ def cell_states(folder: Path, campaign: str) -> dict[str, str]:
     with _open(folder) as connection:
         rows = connection.execute("SELECT cell, state FROM cell_states WHERE campaign = ?", (campaign,))
         return {str(cell): str(state) for cell, state in rows}
+
+
+def told(folder: Path) -> dict[str, str]:
+    """What people have said to steps by hand, as ``token: what was said`` in JSON."""
+    if not (folder / FILE).is_file():
+        return {}
+    with _open(folder) as connection:
+        if not _has_table(connection, "commands"):
+            return {}
+        rows = connection.execute("SELECT id, data FROM commands WHERE op = 'confirm'")
+        return {str(row[0]): str(row[1]) for row in rows}
+
+
+def marks(folder: Path) -> list[str]:
+    """Operations of the history's marks, one for each line."""
+    with _open(folder) as connection:
+        return [str(row[0]) for row in connection.execute("SELECT operation FROM events WHERE category = 'mark'")]

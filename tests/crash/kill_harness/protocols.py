@@ -80,8 +80,49 @@ spectra:
             amplitude: 20 uA/cm2}}
 """
 
+#: Conditions on what was measured and answered, work by hand, samples that are taken apart: nothing of it twice.
+DECISIONS = """\
+labctl: 1
+protocol: {name}
+cutoffs: {{upper: 4.3 V, lower: 3.0 V}}
+limits: {{voltage: [2.8 V, 4.4 V], current: 5 mA}}
+steps:
+  - rest: {{duration: 10 min}}
+  - mark: {{as: begun, note: all are on their channels}}
+  - pause: {{as: sealed, ask: "Is the pouch sealed?", answers: {{"yes": continue, "no": end}}, at_most: 90 d}}
+  - measure: {{as: mass, what: mass of the pouch, kind: mass}}
+  - when:
+      if: "answer.sealed == 'yes' and measured.mass > 10 mg"
+      steps:
+        - repeat:
+            until: "voltage > 3.75 V"
+            at_most: 6
+            steps:
+              - charge: {{current: 1 mA/cm2, until: {{any: [{{duration: 8 min}}, {{voltage: upper}}]}}}}
+              - rest: {{duration: 10 min}}
+      else:
+        - mark: {{as: never}}
+  - cycle:
+      count: {at_most}
+      until: "cycle >= {cycles} and charge_capacity < 5 mAh"
+      steps:
+        - charge: {{current: 1 mA/cm2, until: {{voltage: upper}}, at_most: 3 h}}
+        - when:
+            if: "cycle >= 2"
+            steps:
+              - mark: {{as: later}}
+            else:
+              - pause: {{as: flat, ask: "Is the pouch flat?", answers: {{"yes": continue, "no": hold}}, at_most: 90 d}}
+        - discharge: {{current: 1 mA/cm2, until: {{voltage: lower}}, at_most: 3 h}}
+        - mark: {{as: turn, note: a cycle has ended}}
+  - disassemble: {{as: apart, gives: [negative, positive]}}
+  - measure: {{as: size, what: area of the negative electrode, kind: area}}
+  - assemble: {{as: rebuilt, from: [negative, positive]}}
+  - rest: {{duration: 10 min}}
+"""
+
 #: By the name of the campaign.
-PROTOCOLS = {"cycling": CYCLING, "operando": OPERANDO, "deis": DEIS}
+PROTOCOLS = {"cycling": CYCLING, "operando": OPERANDO, "deis": DEIS, "decisions": DECISIONS}
 
 #: Those in which a kill may have a cell held for a person, as a series under direct current that nobody has watched.
 HELD_FOR_PEOPLE = frozenset({"operando", "deis"})
