@@ -17,7 +17,6 @@ from labctl.cli.output import ago, put_json, say
 from labctl.cli.plan import PlanRequest, run_schedules
 from labctl.cli.plan_shown import days_shown
 from labctl.documents import load
-from labctl.engine.hours import Hours, parse
 from labctl.errors import LabctlError
 from labctl.planning import Schedule
 from labctl.planning.bound import LowerBound
@@ -27,7 +26,7 @@ from labctl.planning.compare import Figures, figures
 from labctl.planning.problem import ALWAYS, NEVER, Problem, Windows
 from labctl.planning.solver import is_installed
 from labctl.planning.stagger import Method, Proposal, propose
-from labctl.station import Cells, Station, load_station, read_cells
+from labctl.station import Cells, Hours, Station, load_station, parse_hours, read_cells
 
 SCHEMA: Final = "labctl.stagger/1"
 #: For so many seconds working hours are looked up.
@@ -135,10 +134,11 @@ def stagger(request: StaggerRequest) -> Staggered:
 def problem_at(schedules: list[Schedule], station: Station, cells: Cells, begin: datetime) -> Problem:
     """Put working hours and bookings, which the runs do not tell, beside what they do."""
     people = [
-        _windows(parse(one.hours), begin, _LAST_CALL) if one.hours is not None else ALWAYS for one in station.operators
+        _windows(parse_hours(one.hours), begin, _LAST_CALL) if one.hours is not None else ALWAYS
+        for one in station.operators
     ]
     closed = {
-        place.instrument: _closed(_windows(parse(place.booked), begin, _LAST_BEGIN))
+        place.instrument: _closed(_windows(parse_hours(place.booked), begin, _LAST_BEGIN))
         for place in station.places.values()
         if place.instrument is not None and place.booked is not None
     }

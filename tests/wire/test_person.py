@@ -58,7 +58,7 @@ def test_a_person_carries_what_is_asked_and_confirms_with_the_barcode(tmp_path: 
         # Something that only a real person can do comes first.
         orchestrator = Orchestrator({"instruction": "set the potentiostat", "cell": "bare-02"}, BACK)
         port = await orchestrator.start()
-        work = asyncio.create_task(ScriptedPerson("anna", lab, lambda: (port, "secret")).work())
+        work = asyncio.create_task(ScriptedPerson(lambda now: "anna", lab, lambda: (port, "secret")).work())
         await asyncio.sleep(1800)
         assert lab.where()["bare-01"]["place"] == "probe/1"
         (said,) = orchestrator.confirmed
@@ -74,7 +74,7 @@ def test_a_person_finds_the_next_orchestrator_when_one_dies_in_the_middle_of_a_c
     async def scene(lab: Laboratory) -> None:
         await lab.start()
         endpoint: list[tuple[int, str] | None] = [None]
-        work = asyncio.create_task(ScriptedPerson("anna", lab, lambda: endpoint[0]).work())
+        work = asyncio.create_task(ScriptedPerson(lambda now: "anna", lab, lambda: endpoint[0]).work())
         await asyncio.sleep(1000)
         first = Orchestrator(BACK, quits=True)
         endpoint[0] = (await first.start(), "secret")
