@@ -20,7 +20,7 @@ from labctl.cli import plugins
 from labctl.cli.attached import FILE, made_of, read_file
 from labctl.engine import lock
 from labctl.engine.shifts import on_duty
-from labctl.errors import InvalidFile, LabctlError
+from labctl.errors import InvalidFile, LabctlError, UsageError
 from labctl.instruments import Clock, Log
 from labctl.results.bundle import write_json
 from labctl.station import Cells, Station, impossible, impossible_cells
@@ -115,9 +115,16 @@ class Simulation:
         ------
         InvalidFile
             A value under ``simulate`` is none that its simulator takes; nothing listens then.
+        UsageError
+            The state was saved by a laboratory of other cells.
         """
         if saved is not None:
-            self.laboratory.restore(saved["laboratory"])
+            try:
+                self.laboratory.restore(saved["laboratory"])
+            except ValueError as error:
+                had = ", ".join(saved["laboratory"].get("cells", ()))
+                message = f"{self._folder / FILE}: {error}; it has {had}"
+                raise UsageError(message, hint="other cells begin in a laboratory folder of their own") from error
         await self.laboratory.start()
         for name, entry in self._station.entries().items():
             try:
