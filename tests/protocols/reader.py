@@ -10,9 +10,9 @@ A block of a page is done by its language:
 ``text``   lines that commands before it have printed.
 
 A comment right above a block, which no reader sees, says what is special: ``mistakes`` (a file that is wrong on
-purpose), ``exit 6`` (of commands), ``numbers differ`` (in output), ``needs an instrument`` (a command that is only looked
-at), ``a layout`` (no output: names in it must be the code's), ``typed for FILE`` (on another PC: its options are in that
-file), ``run by TEST``.
+purpose), ``exit 6`` (of commands), ``numbers differ`` (in output), ``needs an instrument`` (a command that is only
+looked at), ``a layout`` (no output: names in it must be the code's), ``typed for FILE`` (on another PC: its options are
+in that file), ``run by TEST``.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,25 @@ def test_a_person_carries_what_is_asked_and_confirms_with_the_barcode(tmp_path: 
         assert lab.where()["bare-01"]["place"] == "probe/1"
         (said,) = orchestrator.confirmed
         assert (said["cell"], said["barcode"], said["user"], len(said["id"])) == ("bare-01", "B0001", "anna", 32)
+        work.cancel()
+        await orchestrator.stop()
+        await lab.stop()
+
+    in_laboratory(tmp_path, scene)
+
+
+def test_nobody_carries_anything_before_somebody_is_there(tmp_path: Path) -> None:
+    async def scene(lab: Laboratory) -> None:
+        await lab.start()
+        orchestrator = Orchestrator(BACK)
+        port = await orchestrator.start()
+        begin = lab.now() + timedelta(hours=8)
+        who = ScriptedPerson(lambda now: "anna" if now >= begin else None, lab, lambda: (port, "secret"))
+        work = asyncio.create_task(who.work())
+        await asyncio.sleep(7.9 * 3600)
+        assert orchestrator.confirmed == []
+        await asyncio.sleep(1800)
+        assert [one["user"] for one in orchestrator.confirmed] == ["anna"]
         work.cancel()
         await orchestrator.stop()
         await lab.stop()
