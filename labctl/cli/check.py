@@ -31,17 +31,18 @@ def check_protocol(
     """
     try:
         loaded = load_protocol(protocol, values)
-        plans = _plans(loaded, station, cells)
+        plans, more = _plans(loaded, station, cells)
     except InvalidFile as error:
         if as_json:
             put_json({"schema": "labctl.check/1", "valid": False, "mistakes": _told(error.mistakes)})
         raise
+    told = (*loaded.document.remarks, *more)
     if as_json:
         put_json(
             {
                 "schema": "labctl.check/1",
                 "valid": True,
-                "remarks": _told(loaded.document.remarks),
+                "remarks": _told(told),
                 "plans": {
                     cell: [
                         {
@@ -64,7 +65,7 @@ def check_protocol(
             }
         )
         return
-    for remark in loaded.document.remarks:
+    for remark in told:
         say(f"remark: {remark}")
     _print(protocol, plans)
 
@@ -83,16 +84,20 @@ def _told(mistakes: Sequence[Mistake]) -> list[dict[str, Any]]:
     ]
 
 
-def _plans(loaded: Protocol, station: Path | None, cells: Path | None) -> dict[str, tuple[PlannedOperation, ...]]:
-    from labctl.safety.preflight import check
+def _plans(
+    loaded: Protocol, station: Path | None, cells: Path | None
+) -> tuple[dict[str, tuple[PlannedOperation, ...]], Sequence[Mistake]]:
+    """Give the plan of each cell, and what is worth knowing of all files together."""
+    from labctl.safety.preflight import check, remarks
 
+    told: Sequence[Mistake] = ()
     loaded_cells: Cells | None = load_cells(cells) if cells is not None else None
     if station is not None:
         loaded_station = load_station(station, drivers=plugins.driver_names())
         if loaded_cells is not None:
             entries = loaded_station.entries()
-            able = plugins.capabilities(entries)
-            mistakes = check(loaded, loaded_station, loaded_cells, plugins.roles(entries), able)
+            able, roles = plugins.capabilities(entries), plugins.roles(entries)
+            mistakes = check(loaded, loaded_station, loaded_cells, roles, able)
             if loaded_station.mode == "simulated":
                 laboratory = plugins.simulator("laboratory")
                 mistakes += impossible_cells(
@@ -100,9 +105,10 @@ def _plans(loaded: Protocol, station: Path | None, cells: Path | None) -> dict[s
                 )
             if mistakes:
                 raise InvalidFile(in_order(mistakes))
+            told = remarks(loaded, loaded_station, loaded_cells, roles)
     if loaded_cells is None:
-        return {}
-    return {cell.id: expand(loaded, cell) for cell in loaded_cells.cells}
+        return {}, told
+    return {cell.id: expand(loaded, cell) for cell in loaded_cells.cells}, told
 
 
 def _print(protocol: Path, plans: dict[str, tuple[PlannedOperation, ...]]) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from labctl.engine.hours import Hours, parse
 from labctl.planning.problem import ALWAYS, NEVER, Windows
-from labctl.station import Station
+from labctl.station import Hours, Station, parse_hours
 
 #: Who leaves within so many seconds takes up nothing new, and nothing is begun on what is booked for less than this.
 _LAST_CALL: Final = 900.0
@@ -20,11 +19,11 @@ def people_and_closed(
 ) -> tuple[tuple[Windows, ...], dict[str, Windows]]:
     """Give when everybody is there, and when each booked instrument can't be had, for ``ahead`` seconds."""
     people = [
-        _windows(parse(one.hours), begin, _LAST_CALL, ahead) if one.hours is not None else ALWAYS
+        _windows(parse_hours(one.hours), begin, _LAST_CALL, ahead) if one.hours is not None else ALWAYS
         for one in station.operators
     ]
     closed = {
-        place.instrument: _closed(_windows(parse(place.booked), begin, _LAST_BEGIN, ahead))
+        place.instrument: _closed(_windows(parse_hours(place.booked), begin, _LAST_BEGIN, ahead))
         for place in station.places.values()
         if place.instrument is not None and place.booked is not None
     }

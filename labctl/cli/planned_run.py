@@ -25,6 +25,7 @@ from labctl.engine.campaign import Campaign
 from labctl.engine.clock import LoopClock, run_virtual
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.orchestrator import Orchestrator
+from labctl.engine.shifts import Shifts, on_duty
 from labctl.errors import LabctlError
 from labctl.instruments import Hiccup
 from labctl.journal import Journal, OperationRow, Status
@@ -121,7 +122,7 @@ class _Run:
             mine = campaigns.begin(journal, named, {"seed": self._seed})
             orchestrator.add(mine)
             desk = Desk(orchestrator, self._clock)
-            person = laboratory.person(desk, desk.at_work(station), desk.name(station))
+            person = laboratory.person(desk, on_duty(station.operators))
             await self._drive(orchestrator, journal, person)
             return schedule_of(mine, journal, desk, self._waits, epoch=self._clock.epoch, seed=self._seed, bench=bench)
         finally:
@@ -153,11 +154,12 @@ class _Run:
     async def _drive(self, orchestrator: Orchestrator, journal: Journal, person: Any) -> None:
         """Run to the end, or until nothing happens any more."""
         working = asyncio.create_task(orchestrator.run(lambda port, token: [asyncio.create_task(person.work())]))
-        seen, since = -1, self._clock.now()
+        seen, since, shifts = -1, self._clock.now(), Shifts(self._campaign.station, self._clock)
         while not working.done():
             await asyncio.wait({working}, timeout=_LOOK)
             now, happened = self._clock.now(), self._steps
-            if happened != seen or any(_goes_on(row) for row in journal.held()):
+            goes_on = shifts.next_date() is not None or any(_goes_on(row) for row in journal.held())
+            if happened != seen or goes_on:
                 seen, since = happened, now
             too_long = (now - self._clock.epoch).total_seconds() > _LONGEST
             if (now - since).total_seconds() > _STUCK or too_long:

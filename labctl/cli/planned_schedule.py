@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from labctl.engine.bench import Bench
 from labctl.engine.campaign import REFERENCE, Campaign
 from labctl.engine.clock import LoopClock
-from labctl.engine.hours import parse as parse_hours
-from labctl.engine.movement import SOMEBODY
 from labctl.engine.needs import is_place
 from labctl.engine.orchestrator import Orchestrator
 from labctl.instruments import TransferRequest
@@ -50,20 +48,6 @@ class Desk:
     def confirm(self, request: TransferRequest, name: str) -> None:
         """Confirm it with its barcode."""
         self._movement.confirm(request.cell, request.barcode, name)
-
-    @staticmethod
-    def name(station: Station) -> str:
-        """Give the name under which is confirmed."""
-        return station.operators[0].name if station.operators else SOMEBODY
-
-    @staticmethod
-    def at_work(station: Station) -> Callable[[datetime], bool]:
-        """Give whether anybody of the station is there."""
-        everybody = [parse_hours(one.hours) if one.hours is not None else None for one in station.operators]
-        if not everybody or None in everybody:
-            return lambda now: True
-        hours = [one for one in everybody if one is not None]
-        return lambda now: any(one.at(now.astimezone()) for one in hours)
 
 
 def schedule_of(

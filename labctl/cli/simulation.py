@@ -19,6 +19,7 @@ from typing import Any, Final
 from labctl.cli import plugins
 from labctl.cli.attached import FILE, made_of, read_file
 from labctl.engine import lock
+from labctl.engine.shifts import on_duty
 from labctl.errors import InvalidFile, LabctlError, UsageError
 from labctl.instruments import Clock, Log
 from labctl.results.bundle import write_json
@@ -196,9 +197,9 @@ class Simulation:
             says, whatever orchestrator comes and goes.
         """
         person = plugins.simulator("person")
-        operators = [one for one in self._station.operators if one.simulate][:1]
+        operators = [one for one in self._station.operators if one.simulate]
         finder = endpoint or (lambda: found_in(self._folder))
-        return [asyncio.create_task(person(one.name, self.laboratory, finder, one.hours).work()) for one in operators]
+        return [asyncio.create_task(person(on_duty(operators), self.laboratory, finder).work())] if operators else []
 
     def truth(self) -> dict[str, Any]:
         """What no instrument can know; only the demo reads it, after the analysis has ended."""

@@ -464,7 +464,7 @@ class Conductor:
 
     # -- out of the way ----------------------------------------------------------------------------------------------
     async def _vacate(self, row: OperationRow | None) -> None:
-        """Clear the probe, or at its end a channel that others wait for, before waiting for anything else."""
+        """Clear the probe, or at its end a chamber or channel for others, before waiting for anything else."""
         if row is None or (row.kind not in IN_PROBE and not self._keeps_others_out()):
             return
         following = self._planned[self.machine.step] if self.machine.state == UNDER_WAY and self.machine.step else None
@@ -485,6 +485,9 @@ class Conductor:
         await attend_so_far(self._changed, way, listen)
 
     def _keeps_others_out(self) -> bool:
-        """Whether a cell at its end sits away from home, at leads that belong to whoever comes next."""
-        elsewhere = self._journal.place(self.cell) not in (self.around.campaign.cell(self.cell).place, BENCH, None)
-        return self.around.campaign.gives_back and self.machine.state in ENDED and elsewhere
+        """Whether a cell at its end sits away from home, in a chamber or at leads that belong to whoever comes next."""
+        around, place = self.around, self._journal.place(self.cell)
+        if self.machine.state not in ENDED or place in (around.campaign.cell(self.cell).place, BENCH, None):
+            return False
+        station = around.campaign.station
+        return around.campaign.gives_back or station.chamber_of(place.partition("/")[0]) is not None

@@ -17,7 +17,7 @@ from labctl.engine.routing import IN_PROBE
 from labctl.journal import OperationRow, Status
 from labctl.protocol import Acquisition, Cycling, Kind, PlannedOperation
 
-#: Seconds between the beginnings that are looked at, and how far ahead at most.
+#: Seconds between the beginnings that are looked at, and how far ahead at most, from the next date on if there is one.
 _GRID: Final = 900.0
 _AHEAD: Final = 7 * 86400.0
 #: Seconds that carrying a cell takes, request and walking included.
@@ -97,14 +97,16 @@ def earliest(
     wanted: Sequence[Wanted],
     somebody: Callable[[datetime], bool],
     promised: Sequence[Span] = (),
+    next_date: datetime | None = None,
 ) -> datetime:
     """Give the first beginning from ``now`` on after which somebody is there whenever that is wanted.
 
     The best is one after which nothing has to wait; then one after which everything is still in time, first where the
-    spectrometer is not ``promised`` to others. ``now`` itself where there is none within a week: waiting would bring
-    nothing.
+    spectrometer is not ``promised`` to others. ``now`` itself where there is none within a week, or within a week of
+    ``next_date``, on which a booking begins: waiting would bring nothing.
     """
-    begins = [now + timedelta(seconds=number * _GRID) for number in range(int(_AHEAD / _GRID))] if wanted else []
+    ahead = _AHEAD + max(((next_date or now) - now).total_seconds(), 0.0)
+    begins = [now + timedelta(seconds=number * _GRID) for number in range(int(ahead / _GRID))] if wanted else []
     for at_once, alone in ((True, True), (False, True), (False, False)):
         for begin in begins:
             spans = [one.span(begin) for one in wanted]

@@ -19,6 +19,7 @@ from labctl.engine.actions import LONGEST, Accompanied, Action, Suspendable, nex
 from labctl.engine.keeping import Bundles, Keeping
 from labctl.engine.kinds import SPECTRUM
 from labctl.engine.leases import Arbiter, Need
+from labctl.engine.obstruction import reasons
 from labctl.engine.outbox import Outbox
 from labctl.engine.recorder import Recorder
 from labctl.engine.rescue import Rescue
@@ -311,7 +312,9 @@ class LifeCycle:
                     async with asyncio.timeout(max(left, 0.0)):
                         resources = await self._arbiter.acquire(need)
                 except TimeoutError as error:
-                    raise TooLate(f"its instrument did not become free before {latest:%Y-%m-%d %H:%M} UTC") from error
+                    why = reasons(self._arbiter.obstacles(need), self._arbiter.held)
+                    late = f"its instrument did not become free before {latest:%Y-%m-%d %H:%M} UTC"
+                    raise TooLate(f"{late}: {why}" if why else late) from error
         finally:
             self.waiting.pop(row.operation, None)
             if resources is None and not self._arbiter.withdraw(row.operation):

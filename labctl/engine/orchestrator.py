@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +22,12 @@ from labctl.engine.direction import Direction
 from labctl.engine.endpoint import Endpoint
 from labctl.engine.explain import explain
 from labctl.engine.keeping import Bundles, Keeping
-from labctl.engine.leases import Arbiter, Need, Obstacle
+from labctl.engine.leases import Arbiter, Need
 from labctl.engine.ledgers import Ledgers
 from labctl.engine.lifecycle import LifeCycle
 from labctl.engine.lock import LaboratoryLock
 from labctl.engine.movement import Movement
+from labctl.engine.obstruction import is_closed, reasons
 from labctl.engine.outbox import Outbox
 from labctl.engine.references import References
 from labctl.engine.room import lacks_room, wait_for_room
@@ -53,14 +54,6 @@ _LOOK_EVERY: Final = 60.0
 #: Seconds, and real seconds, that pass at least between two looks at the records of a running operation.
 _RECORD_EVERY: Final = 300.0
 _RECORD_EVERY_REAL: Final = 2.0
-#: Why something can't be had, before the operation or cell that has it.
-_OBSTACLES: Final[Mapping[str, str]] = {
-    "held": "is held by ",
-    "reserved": "is kept for ",
-    "kept": "belongs to ",
-    "busy": "has to wait for ",
-    "closed": "is never there for long enough, or not booked for long enough",
-}
 #: Lines of progress kept for clients that follow a campaign.
 _LINES: Final = 10_000
 
@@ -223,11 +216,13 @@ class Orchestrator:
         What somebody who is not there keeps from going on is said with all who wait behind it.
         """
         needs = {need.cell: (need, self._arbiter.obstacles(need)) for need in self._life.waiting.values()}
-        roots = [_waits(need, found) for need, found in needs.values() if found and _is_closed(found)]
+        held = self._arbiter.held
+        said = {cell: _waits(need, reasons(found, held)) for cell, (need, found) in needs.items()}
+        roots = [said[cell] for cell, (_, found) in needs.items() if found and is_closed(found)]
         return {
             cell: f"{_step(need)} waits for ever, because {roots[0]}"
-            if roots and not _is_closed(found)
-            else f"{_waits(need, found)}, for ever"
+            if roots and not is_closed(found)
+            else f"{said[cell]}, for ever"
             for cell, (need, found) in needs.items()
         }
 
@@ -457,10 +452,5 @@ def _step(need: Need) -> str:
     return "/".join(need.operation.split("/")[1 if need.cell == REFERENCE else 2 : -1])
 
 
-def _is_closed(found: Sequence[Obstacle]) -> bool:
-    return all(one.why == "closed" for one in found)
-
-
-def _waits(need: Need, found: Sequence[Obstacle]) -> str:
-    reasons = [f"{one.resource.removeprefix('operator:')} {_OBSTACLES[one.why]}{one.by}" for one in found]
-    return f"{_step(need)} waits: {', '.join(reasons) or 'its turn does not come'}"
+def _waits(need: Need, why: str) -> str:
+    return f"{_step(need)} waits: {why or 'its turn does not come'}"

@@ -126,7 +126,8 @@ class StepJob:
         now = around.clock.now()
         if not wanted:
             return
-        begin = delays.earliest(now, wanted, around.shifts.somebody, self._promised(row.operation))
+        shifts = around.shifts
+        begin = delays.earliest(now, wanted, shifts.somebody, self._promised(row.operation), shifts.next_date())
         text = f"{planned.path} begins {begin:%Y-%m-%d %H:%M} UTC, so that people are there when it has ended"
         spans = [[instant.isoformat() for instant in one.span(begin)] for one in wanted]
         data = {"until": begin.isoformat(), "spectrometer": spans}

@@ -51,7 +51,8 @@ def earliest(problem: Problem, chain: Chain, index: int, now: float, promised: I
     spans = list(promised)
     if not needs:
         return now
-    most = int(AHEAD / GRID)
+    opens = (end - now for closed in problem.closed.values() for _, end in closed.spans if now < end < math.inf)
+    most = int((AHEAD + min(opens, default=0.0)) / GRID)
     for at_once, alone in ((True, True), (False, True), (False, False)):
         number = 0
         while number < most:

@@ -9,8 +9,9 @@ from labctl.station.files import (
     read_station,
     station_schema,
 )
+from labctl.station.hours import Hours, parse_hours
 from labctl.station.instruments import KNOWN_DRIVERS, Settled
-from labctl.station.models import AMBIENT, Cell, Cells, Place, SocFactor, Station, SwitchedLeads
+from labctl.station.models import AMBIENT, Cell, Cells, Operator, Place, SocFactor, Station, SwitchedLeads
 from labctl.station.simulated import impossible, impossible_cells
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "KNOWN_DRIVERS",
     "Cell",
     "Cells",
+    "Hours",
+    "Operator",
     "Place",
     "Settled",
     "SocFactor",
@@ -32,6 +35,7 @@ __all__ = [
     "impossible_cells",
     "load_cells",
     "load_station",
+    "parse_hours",
     "read_cells",
     "read_station",
     "station_schema",

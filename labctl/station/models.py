@@ -100,7 +100,7 @@ class Operator(Model):
     hours: Annotated[str, WorkingHours()] | None = Field(
         default=None,
         description="When they are there, in local time; several ranges with ';'. Nothing: always.",
-        examples=["Mo-Fr 08:00-19:00"],
+        examples=["Mo-Fr 08:00-19:00; not 2026-12-24 - 2027-01-03"],
     )
     simulate: bool = Field(
         default=True, description="In a simulated laboratory: whether a scripted person acts for them.", examples=[True]
@@ -125,7 +125,7 @@ class Place(Model):
     booked: Annotated[str, WorkingHours()] | None = Field(
         default=None,
         description="When the place's instrument is ours, in local time; several ranges with ';'. Nothing: always.",
-        examples=["Mo-Fr 08:00-20:00"],
+        examples=["Tu,Th 08:00-20:00; 2026-12-03 08:00 - 2026-12-05 12:00"],
     )
     checklist: tuple[Text, ...] = Field(
         default=(), description="What a person does on the way in or out.", examples=["[disconnect, unclamp]"]

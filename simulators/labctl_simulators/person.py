@@ -13,7 +13,7 @@ import contextlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from datetime import datetime, time
+from datetime import datetime
 from typing import Any
 
 LOOKS_EVERY = 300.0
@@ -39,36 +39,6 @@ READINGS = {
 }
 """What this person reads, by the kind of quantity."""
 
-_DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
-
-
-class Hours:
-    """When a person works: ``"Mo-Fr 08:00-19:00"`` in UTC, or always.
-
-    Raises
-    ------
-    ValueError
-        The text is not of that form.
-    """
-
-    def __init__(self, text: str | None) -> None:
-        self._days = range(7)
-        self._from, self._to = time.min, time.max
-        if text is None:
-            return
-        try:
-            days, hours = text.split()
-            first, _, last = days.partition("-")
-            begin, _, end = hours.partition("-")
-            self._days = range(_DAYS.index(first), _DAYS.index(last or first) + 1)
-            self._from, self._to = time.fromisoformat(begin), time.fromisoformat(end)
-        except ValueError as error:
-            raise ValueError(f"working hours {text!r} are not of the form 'Mo-Fr 08:00-19:00'") from error
-
-    def at_work(self, instant: datetime) -> bool:
-        """Whether the person is there."""
-        return instant.weekday() in self._days and self._from <= instant.time() < self._to
-
 
 def _said(request: Mapping[str, Any]) -> dict[str, str] | None:
     """Give what this person says to a request; None where it is none of theirs."""
@@ -87,27 +57,23 @@ class ScriptedPerson:
 
     Parameters
     ----------
-    name : str
-        Under which to confirm.
+    on_duty : callable
+        Gives the name under which to confirm at a UTC instant, None where nobody is there.
     laboratory
         Gives the time and the control port, and by ``clock.patience`` how long a wire may take.
     endpoint : callable
         Gives the orchestrator's port and token, or None where there is none. What it gives may be out of date.
-    hours : str or None
-        Working hours; None for always.
     """
 
     def __init__(
         self,
-        name: str,
+        on_duty: Callable[[datetime], str | None],
         laboratory: Any,
         endpoint: Callable[[], tuple[int, str] | None],
-        hours: str | None = None,
     ) -> None:
-        self._name = name
+        self._on_duty = on_duty
         self._laboratory = laboratory
         self._endpoint = endpoint
-        self._hours = Hours(hours)
         #: What was taken apart or put together: nobody does it again where the confirmation did not arrive.
         self._reworked: set[str] = set()
 
@@ -127,19 +93,25 @@ class ScriptedPerson:
         try:
             while True:
                 done = 0
-                if self._hours.at_work(self._laboratory.now()):
+                name = self._on_duty(self._laboratory.now())
+                if name is not None:
                     asked = await self._ask(reader, writer, {"op": "requests", "token": token})
                     if not asked.get("ok"):
                         return
                     for request in asked["requests"]:
-                        done += await self._carry_out(request, reader, writer, token)
+                        done += await self._carry_out(name, request, reader, writer, token)
                 if not done:
                     await asyncio.sleep(LOOKS_EVERY)
         finally:
             writer.close()
 
     async def _carry_out(
-        self, request: Mapping[str, Any], reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str
+        self,
+        name: str,
+        request: Mapping[str, Any],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        token: str,
     ) -> bool:
         """Move what is asked to be moved or answer, and say so; False for what this person can't do."""
         said = _said(request)
@@ -148,7 +120,7 @@ class ScriptedPerson:
         await asyncio.sleep(TAKES)
         if not await self._by_hand(request):
             return False
-        confirm = {"op": "confirm", "cell": request["cell"], **said, "user": self._name}
+        confirm = {"op": "confirm", "cell": request["cell"], **said, "user": name}
         answer = await self._ask(reader, writer, {**confirm, "token": token, "id": uuid.uuid4().hex})
         return bool(answer.get("ok"))
 

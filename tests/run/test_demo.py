@@ -2,12 +2,14 @@
 
 import io
 import json
+import re
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 from scipy import stats
 
+from labctl.cli.analyze_shown import print_shares
 from labctl.cli.app import run_app
 
 SHARES = ("reversible", "excess", "dead", "interphase")
@@ -89,3 +91,20 @@ def test_efficiencies_and_health_are_fractions_and_nothing_is_nan(shown):
         for cycle in cell["cycles"]:
             assert 0.8 < cycle["coulombic_efficiency"] < 1.01
             assert 0.7 < cycle["state_of_health"] <= 1.01
+
+
+def loose(text):
+    """Lines without their numbers and blanks."""
+    return [" ".join(re.sub(r"[+-]?\d+(?:\.\d+)?", "0", line).split()) for line in text.splitlines()]
+
+
+def test_the_readme_shows_what_the_demo_prints(shown, capsys, monkeypatch):
+    _, data, said = shown
+    monkeypatch.setenv("COLUMNS", "80")
+    print_shares(data)
+    printed = [*loose(capsys.readouterr().out), *(re.sub(r"/.*/report/", "PATH", line) for line in loose(said))]
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```\w*\n(SIMULATED.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    for line in loose(block):
+        wanted = re.sub(r"/.*/report/", "PATH", line)
+        assert wanted in ("...", *printed), f"the demo does not print '{line}'"

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labctl.engine.hours import Hours, parse
+from labctl.engine.shifts import on_duty
+from labctl.station import Hours, Operator
+from labctl.station import parse_hours as parse
 
 BERLIN = ZoneInfo("Europe/Berlin")
 OFFICE = parse("Mo-Fr 08:00-19:00; Sa 09:00-12:00")
@@ -123,7 +125,15 @@ STARTS = st.datetimes(datetime(2026, 3, 20), datetime(2026, 11, 5), timezones=st
 
 @given(
     STARTS,
-    st.sampled_from(["Mo-Fr 08:00-19:00", "Su 01:00-02:30", "Sa-Su 22:00-03:00", "We 00:00-24:00; Su 02:15-02:45"]),
+    st.sampled_from(
+        [
+            "Mo-Fr 08:00-19:00",
+            "Su 01:00-02:30",
+            "Sa-Su 22:00-03:00",
+            "We 00:00-24:00; Su 02:15-02:45",
+            "Mo-Fr 08:00-19:00; not 2026-04-01 - 2026-10-25 02:30; 2026-06-14 10:00 - 2026-06-21 11:00",
+        ]
+    ),
     st.integers(0, 99).map(lambda percent: percent / 100),
 )
 def test_nothing_changes_before_the_next_change_and_it_does_then(start, text, share):
@@ -136,18 +146,74 @@ def test_nothing_changes_before_the_next_change_and_it_does_then(start, text, sh
     assert hours.at(change) != hours.at(start)
 
 
+@pytest.mark.usefixtures("pc_in_berlin")
+def test_whoever_stands_in_for_people_keeps_the_hours_of_the_clock_on_the_wall():
+    early, late = Operator(name="anna", hours="Mo-Fr 08:00-12:00"), Operator(name="ben", hours="Mo-Fr 12:00-19:00")
+    who = on_duty([early, late])
+    seen = [who(datetime(2026, 7, 6, hour, 30, tzinfo=UTC)) for hour in (5, 6, 9, 10, 16, 17)]
+    assert seen == [None, "anna", "anna", "ben", "ben", None]
+    assert on_duty([])(datetime(2026, 7, 5, 3, tzinfo=UTC)) is not None, "nobody is named: somebody is always there"
+
+
+BOOKED = parse("2026-12-03 08:00 - 2026-12-05 12:00; 2026-12-09; 2026-12-11 22:00-06:00")
+
+
+@pytest.mark.parametrize(
+    ("moment", "ours"),
+    [
+        ("2026-12-03 07:59", False),
+        ("2026-12-03 08:00", True),
+        ("2026-12-04 03:00", True),
+        ("2026-12-05 12:00", False),
+        ("2026-12-09 00:00", True),
+        ("2026-12-09 23:59", True),
+        ("2026-12-10 00:00", False),
+        ("2026-12-12 05:59", True),
+        ("2026-12-12 06:00", False),
+    ],
+)
+def test_what_is_booked_by_date_is_ours_from_the_first_minute_to_the_last(moment, ours):
+    assert BOOKED.at(local(moment)) is ours
+
+
+def test_bookings_by_date_begin_and_end_however_far_ahead_they_are():
+    assert BOOKED.next_change(local("2026-08-01 10:00")) == local("2026-12-03 08:00")
+    assert BOOKED.next_change(local("2026-12-11 23:00")) == local("2026-12-12 06:00")
+    assert BOOKED.next_change(local("2026-12-12 06:00")) is None
+    assert BOOKED.next_date(local("2026-12-03 08:00")) == local("2026-12-09 00:00")
+    assert BOOKED.next_date(local("2026-12-12 00:00")) is None
+
+
+def test_somebody_on_leave_comes_back_when_the_next_shift_begins():
+    hours = parse("Mo-Fr 08:00-19:00; not 2026-12-01 - 2027-01-03; not 2027-01-05 12:00-19:00")
+    assert not hours.at(local("2026-12-02 10:00"))
+    assert hours.next_change(local("2026-12-01 00:00")) == local("2027-01-04 08:00")
+    assert hours.next_change(local("2027-01-05 09:00")) == local("2027-01-05 12:00")
+    assert hours.next_date(local("2026-11-01 00:00")) == local("2027-01-04 00:00")
+    assert parse("always; not 2026-12-24").next_change(local("2026-12-01 00:00")) == local("2026-12-24 00:00")
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("", "no days with times"),
-        ("Mo-Fr", "no days with times"),
-        ("Mo-Fr 8-19", "'8-19' are no times"),
-        ("Xx 08:00-19:00", "'Xx' is no day"),
-        ("Mo-We-Fr 08:00-19:00", "no range of days"),
-        ("Mo 08:00-25:00", "outside 00:00-24:00"),
-        ("Mo 08:75-19:00", "outside 00:00-24:00"),
-        ("Mo 08:00-08:00", "no time at all"),
-        ("Mo-Fr 08:00-19:00;", "no days with times"),
+        ("", "'' are no working hours; write for example"),
+        ("Mo-Fr", "'Mo-Fr' are no working hours"),
+        ("Mo-Fr 8-19", "'Mo-Fr 8-19' are no working hours"),
+        ("Xx 08:00-19:00", "'Xx 08:00-19:00' are no working hours"),
+        ("Mo-We-Fr 08:00-19:00", "are no working hours"),
+        ("Mo 08:00-25:00", "are no working hours"),
+        ("Mo 08:75-19:00", "are no working hours"),
+        ("Mo 08:00-08:00", "the hours '08:00-08:00' never come"),
+        ("Mo-Fr 08:00-19:00;", "'' are no working hours"),
+        (
+            "Mo-Fr 08:00-19:00; 3.12.2026",
+            "'3.12.2026' are no working hours; .*2026-12-03 08:00 -",
+        ),
+        ("2026-02-30", "there is no day '2026-02-30'"),
+        ("2026-12-05 08:00 - 2026-12-03 12:00", "ends before it begins; write the earlier date first"),
+        ("2026-12-03 08:00-08:00", "the hours '08:00-08:00' never come"),
+        ("not 2026-12-24", "says only when not; write 'always; not 2026-12-24'"),
+        ("not Mo 08:00-12:00", "are no working hours"),
     ],
 )
 def test_hours_that_cannot_be_read_are_refused_with_what_would_be_right(text, found):

@@ -14,7 +14,6 @@ from labctl.cli.plan_page import page_of
 from labctl.cli.plan_sheet import sheet_of
 from labctl.cli.plan_shown import print_plan
 from labctl.engine.delays import CARRYING, Wanted, chain, earliest, takes
-from labctl.engine.hours import parse
 from labctl.engine.shifts import Shifts
 from labctl.errors import DataError
 from labctl.journal import Status
@@ -29,6 +28,7 @@ from labctl.planning import (
     lower_bound,
 )
 from labctl.protocol import expand, load_protocol, shipped
+from labctl.station import parse_hours
 
 MONDAY = datetime(2026, 11, 23, 8).astimezone()
 HOUR = 3600.0
@@ -143,7 +143,7 @@ def test_page_and_figures_are_whole_and_fetch_nothing(schedule):
 
 # -- when measured charges begin ---------------------------------------------------------------------------------------
 def hours(text):
-    parsed = parse(text)
+    parsed = parse_hours(text)
     return lambda instant: parsed.at(instant)
 
 

@@ -384,3 +384,17 @@ def test_an_advanced_start_with_c_rates_says_what_they_refer_to(tmp_path: Path) 
         assert (await driver.reading(1)).current == pytest.approx(2e-4)
 
     tell(tmp_path, story)
+
+
+def test_the_page_shows_what_a_script_can_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "drivers" / "maccor.md").read_text(encoding="utf-8")
+    lines = page.partition("```python\n")[2].partition("```")[0].splitlines()
+    known: dict[str, Any] = {"ManualControl": ManualControl, "Output": Output, "Mode": Mode, "safety": SAFETY}
+    exec("async def shown(context):\n" + "\n".join(f"    {line}" for line in lines), known)
+
+    async def story(b: Bench) -> None:
+        await known["shown"](b.context(**CONFIRMED))
+        assert [entry["mode"] for entry in seen(b, "output")] == ["D", "R"]
+
+    tell(tmp_path, story, **WATCHED)
+    assert "voltage=" in capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def test_a_person_carries_what_is_asked_and_confirms_with_the_barcode(tmp_path: 
         # Something that only a real person can do comes first.
         orchestrator = Orchestrator({"instruction": "set the potentiostat", "cell": "bare-02"}, BACK)
         port = await orchestrator.start()
-        work = asyncio.create_task(ScriptedPerson("anna", lab, lambda: (port, "secret")).work())
+        work = asyncio.create_task(ScriptedPerson(lambda now: "anna", lab, lambda: (port, "secret")).work())
         await asyncio.sleep(1800)
         assert lab.where()["bare-01"]["place"] == "probe/1"
         (said,) = orchestrator.confirmed
@@ -70,11 +71,30 @@ def test_a_person_carries_what_is_asked_and_confirms_with_the_barcode(tmp_path: 
     in_laboratory(tmp_path, scene)
 
 
+def test_nobody_carries_anything_before_somebody_is_there(tmp_path: Path) -> None:
+    async def scene(lab: Laboratory) -> None:
+        await lab.start()
+        orchestrator = Orchestrator(BACK)
+        port = await orchestrator.start()
+        begin = lab.now() + timedelta(hours=8)
+        who = ScriptedPerson(lambda now: "anna" if now >= begin else None, lab, lambda: (port, "secret"))
+        work = asyncio.create_task(who.work())
+        await asyncio.sleep(7.9 * 3600)
+        assert orchestrator.confirmed == []
+        await asyncio.sleep(1800)
+        assert [one["user"] for one in orchestrator.confirmed] == ["anna"]
+        work.cancel()
+        await orchestrator.stop()
+        await lab.stop()
+
+    in_laboratory(tmp_path, scene)
+
+
 def test_a_person_finds_the_next_orchestrator_when_one_dies_in_the_middle_of_a_confirmation(tmp_path: Path) -> None:
     async def scene(lab: Laboratory) -> None:
         await lab.start()
         endpoint: list[tuple[int, str] | None] = [None]
-        work = asyncio.create_task(ScriptedPerson("anna", lab, lambda: endpoint[0]).work())
+        work = asyncio.create_task(ScriptedPerson(lambda now: "anna", lab, lambda: endpoint[0]).work())
         await asyncio.sleep(1000)
         first = Orchestrator(BACK, quits=True)
         endpoint[0] = (await first.start(), "secret")

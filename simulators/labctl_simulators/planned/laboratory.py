@@ -41,9 +41,9 @@ class PlanningLaboratory(Laboratory):
             raise ValueError(f"nothing is planned with a {role}; roles are {', '.join(_DEVICES)}, multiplexer")
         return _DEVICES[role](name, entry, self)
 
-    def person(self, desk: Any, at_work: Callable[[datetime], bool], name: str) -> PlannedPerson:
+    def person(self, desk: Any, on_duty: Callable[[datetime], str | None]) -> PlannedPerson:
         """Give a person who works on what ``desk`` asks for; see :class:`PlannedPerson`."""
-        return PlannedPerson(self, desk, at_work, name)
+        return PlannedPerson(self, desk, on_duty)
 
     def record(self, instrument: str, event: str, **data: Any) -> None:
         """Write nothing down."""

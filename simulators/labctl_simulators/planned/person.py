@@ -20,28 +20,26 @@ class PlannedPerson:
     desk
         ``requests()`` gives what is asked, each with ``cell``, ``barcode`` and ``target``; ``began(request, t)`` and
         ``confirm(request, name)`` take notice.
-    at_work : callable
-        Whether the person is there at a UTC instant.
-    name : str
-        Under which to confirm.
+    on_duty : callable
+        Gives the name under which to confirm at a UTC instant, None where nobody is there.
     """
 
-    def __init__(self, laboratory: Any, desk: Any, at_work: Callable[[datetime], bool], name: str) -> None:
+    def __init__(self, laboratory: Any, desk: Any, on_duty: Callable[[datetime], str | None]) -> None:
         self._laboratory = laboratory
         self._desk = desk
-        self._at_work = at_work
-        self._name = name
+        self._on_duty = on_duty
 
     async def work(self) -> None:
         """Work until cancelled."""
         while True:
             done = 0
-            if self._at_work(self._laboratory.now()):
+            name = self._on_duty(self._laboratory.now())
+            if name is not None:
                 for request in self._desk.requests():
                     self._desk.began(request)
                     await asyncio.sleep(TAKES)
                     self._laboratory.move(request.cell, request.target)
-                    self._desk.confirm(request, self._name)
+                    self._desk.confirm(request, name)
                     done += 1
             if not done:
                 await asyncio.sleep(LOOKS_EVERY)
