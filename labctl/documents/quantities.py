@@ -91,10 +91,13 @@ def _json(
     with_units = tuple(kind for kind in kinds if kind != C_RATE)
     alternatives = "".join(f"|{word}" for word in words)
     alternatives += rf"|\s*{_RATE}\s*" if C_RATE in kinds else ""
+    sign = " above zero" if above_zero else "" if negative else " of zero or more"
+    examples = [*(_EXAMPLES[kind] for kind in kinds), *words]
     return {
         "type": "string",
         "pattern": f"^(?:{quantity(with_units, above_zero=above_zero, negative=negative)}{alternatives})$",
-        "examples": [*(_EXAMPLES[kind] for kind in kinds), *words],
+        "examples": examples,
+        "errorMessage": f"write {' or '.join(map(_article, kinds))}{sign}, such as {', '.join(examples)}",
     }
 
 

@@ -76,6 +76,7 @@ Secret = Annotated[
     Annotated[EnvironmentSecret, Tag("env")] | Annotated[KeyringSecret, Tag("keyring")],
     Discriminator(lambda value: next(iter(value), None) if isinstance(value, dict) else type(value).__name__),
     BeforeValidator(_is_reference),
+    Field(json_schema_extra={"errorMessage": "write '{env: NAME}' or '{keyring: NAME}' and keep the credential there"}),
 ]
 
 
