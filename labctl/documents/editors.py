@@ -27,6 +27,9 @@ def for_editors(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
     form = _Form(definitions)
     made = {_word(one): form.node(definition) for one, definition in definitions.items()}
     made |= {name: form.node(root), **form.steps}
+    for one in form.bodies:
+        # A parameter can stand for the whole of a step.
+        made[one] |= {"type": ["object", "string"], "pattern": form.parameter}
     used = _reached(made, name)
     return {
         "$schema": schema["$schema"],
@@ -69,14 +72,19 @@ class _Form:
         self._names: dict[tuple[str, ...], str] = {}
         #: Definitions of its own: mappings of which one key is written.
         self.steps: dict[str, _Node] = {}
+        #: Definitions of what stands under such a key.
+        self.bodies: set[str] = set()
+        self.parameter: str = definitions.get("Parameter", {}).get("pattern", "")
 
     def node(self, node: Mapping[str, Any]) -> _Node:
         """Bring a schema and all within it into form."""
         # Titles stand above what is shown for a key, as the heading of something else.
         made = {key: self._inner(key, value) for key, value in node.items() if key not in ("title", "$ref")}
         if "$ref" in node:
-            made["$ref"] = _REF + _word(node["$ref"].removeprefix(_REF))
-        if made.get("default", "") is None:
+            reference = {"$ref": _REF + _word(node["$ref"].removeprefix(_REF))}
+            # What a definition holds is not seen by all where something stands beside the reference.
+            made |= {"anyOf": [reference]} if made else reference
+        if made.get("default", "") in (None, [], {}):
             del made["default"]
         if "description" in made:
             made["description"] = made["description"].replace("``", "'")
@@ -91,18 +99,19 @@ class _Form:
 
     def _chosen(self, made: _Node, node: Mapping[str, Any]) -> _Node:
         """Bring a choice into form, where the schema is one."""
-        key = next((key for key in ("oneOf", "anyOf") if key in made and "properties" not in made), None)
+        key = next((key for key in ("oneOf", "anyOf") if key in node and "properties" not in made), None)
         if key is None:
             return made
         parts = list(_flat(made[key]))
         named = [self._definitions.get(one.get("$ref", "").removeprefix(_REF), {}) for one in _flat(node[key])]
         rest = {name: value for name, value in made.items() if name != key}
         if len(named) > 1 and all(_is_step(one) for one in named):
-            return {"$ref": f"{_REF}{self._step(named)}", **rest}
+            step = {"$ref": f"{_REF}{self._step(named)}"}
+            return {"anyOf": [step], **rest} if rest else step
         by = _kind_key(named)
         if by is not None:
             return {**_kinds(by, parts, named), **rest}
-        return _merged(parts, rest, self._definitions.get("Parameter", {}).get("pattern", ""))
+        return _merged(parts, rest, self.parameter)
 
     def _step(self, kinds: Sequence[_Node]) -> str:
         """Name the one mapping that stands for several with one key each."""
@@ -113,10 +122,20 @@ class _Form:
             # Before what is within it: steps stand within steps.
             self.steps[known] = {"type": "object", "minProperties": 1, "maxProperties": 1}
             self.steps[known] |= {
-                "properties": {key: self.node(value) for key, value in properties.items()},
+                "properties": {key: self._body(value) for key, value in properties.items()},
                 "additionalProperties": False,
             }
         return known
+
+    def _body(self, value: _Node) -> _Node:
+        """Give what stands under the key of a step: its kind and nothing beside it, so that all see what it holds."""
+        whole = value.get("anyOf", [value])[0]
+        if "$ref" not in whole:
+            return self.node(value)
+        name = whole["$ref"].removeprefix(_REF)
+        if self.parameter:
+            self.bodies.add(_word(name))
+        return {"$ref": _REF + _word(name)}
 
 
 def _flat(parts: Sequence[Any]) -> Iterator[_Node]:
@@ -196,21 +215,17 @@ def _merged(parts: Sequence[_Node], rest: _Node, parameter: str) -> _Node:
 
 def _take_in(parts: list[_Node], parameter: str) -> bool:
     """Let text or a number be a parameter's name as well; whether there was one to do so."""
-    for at, part in enumerate(parts):
-        kind = part.get("type")
-        if kind == "string" and "enum" not in part and "const" not in part:
-            if "pattern" in part:
-                parts[at] = {**part, "pattern": f"{part['pattern']}|{parameter}"}
-            return True
-        if kind in _PLAIN:
-            parts[at] = {
-                **part,
-                "type": [kind, "string"],
-                "pattern": parameter,
-                "errorMessage": f"write {_PLAIN[kind]}",
-            }
-            return True
-    return False
+    free = {one.get("type"): at for at, one in reversed(list(enumerate(parts))) if not {"enum", "const"} & set(one)}
+    if "string" in free:
+        part = parts[free["string"]]
+        if "pattern" in part:
+            parts[free["string"]] = {**part, "pattern": f"{part['pattern']}|{parameter}"}
+        return True
+    kind = next((kind for kind in _PLAIN if kind in free), None)
+    if kind is not None:
+        named = {"type": [kind, "string"], "pattern": parameter, "errorMessage": f"write {_PLAIN[kind]}"}
+        parts[free[kind]] = {**parts[free[kind]], **named}
+    return kind is not None
 
 
 def _plain_first(parts: Sequence[_Node]) -> list[_Node]:
