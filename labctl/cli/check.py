@@ -11,6 +11,7 @@ from labctl.cli.output import ago, console, put_json, say
 from labctl.documents import in_order
 from labctl.errors import InvalidFile, Mistake
 from labctl.protocol import PlannedOperation, Protocol, expand, load_protocol
+from labctl.safety.remarks import uncounted, unreferenced
 from labctl.station import Cells, impossible_cells, load_cells, load_station
 
 
@@ -31,7 +32,8 @@ def check_protocol(
     """
     try:
         loaded = load_protocol(protocol, values)
-        plans = _plans(loaded, station, cells)
+        remarks = [*loaded.document.remarks, *uncounted(loaded)]
+        plans = _plans(loaded, station, cells, remarks)
     except InvalidFile as error:
         if as_json:
             put_json({"schema": "labctl.check/1", "valid": False, "mistakes": _told(error.mistakes)})
@@ -41,7 +43,7 @@ def check_protocol(
             {
                 "schema": "labctl.check/1",
                 "valid": True,
-                "remarks": _told(loaded.document.remarks),
+                "remarks": _told(remarks),
                 "plans": {
                     cell: [
                         {
@@ -64,7 +66,7 @@ def check_protocol(
             }
         )
         return
-    for remark in loaded.document.remarks:
+    for remark in remarks:
         say(f"remark: {remark}")
     _print(protocol, plans)
 
@@ -83,16 +85,19 @@ def _told(mistakes: Sequence[Mistake]) -> list[dict[str, Any]]:
     ]
 
 
-def _plans(loaded: Protocol, station: Path | None, cells: Path | None) -> dict[str, tuple[PlannedOperation, ...]]:
+def _plans(
+    loaded: Protocol, station: Path | None, cells: Path | None, remarks: list[Mistake]
+) -> dict[str, tuple[PlannedOperation, ...]]:
     from labctl.safety.preflight import check
 
     loaded_cells: Cells | None = load_cells(cells) if cells is not None else None
     if station is not None:
         loaded_station = load_station(station, drivers=plugins.driver_names())
+        entries = loaded_station.entries()
+        roles = plugins.roles(entries)
+        remarks += unreferenced(loaded, loaded_station, roles)
         if loaded_cells is not None:
-            entries = loaded_station.entries()
-            able = plugins.capabilities(entries)
-            mistakes = check(loaded, loaded_station, loaded_cells, plugins.roles(entries), able)
+            mistakes = check(loaded, loaded_station, loaded_cells, roles, plugins.capabilities(entries))
             if loaded_station.mode == "simulated":
                 laboratory = plugins.simulator("laboratory")
                 mistakes += impossible_cells(

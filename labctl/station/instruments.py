@@ -439,26 +439,6 @@ ASSISTED_VENDORS = {
 }
 
 
-class OtherInstrument(Entry):
-    """An instrument of a driver that does not ship with labctl; its settings are the driver's business."""
-
-    model_config = ConfigDict(extra="allow")
-
-    driver: str = Field(
-        description="Which driver speaks to it.",
-        examples=["gamry"],
-        json_schema_extra={
-            "not": {
-                "enum": [
-                    *("maccor", "bruker", "zahner", "biologic", "julabo", "binder", "espec", "scpi-multiplexer"),
-                    "assisted",
-                ]
-            },
-        },
-    )
-    settled: Settled | None = Field(default=None, description="When a chamber counts as settled.")
-
-
 _KNOWN = {
     "maccor": Maccor,
     "bruker": Bruker,
@@ -473,6 +453,19 @@ _KNOWN = {
 
 #: Names of the drivers whose settings are known here.
 KNOWN_DRIVERS = tuple(_KNOWN)
+
+
+class OtherInstrument(Entry):
+    """An instrument of a driver that does not ship with labctl; its settings are the driver's business."""
+
+    model_config = ConfigDict(extra="allow")
+
+    driver: str = Field(
+        description="Which driver speaks to it.",
+        examples=["gamry"],
+        json_schema_extra={"not": {"enum": [*KNOWN_DRIVERS]}},
+    )
+    settled: Settled | None = Field(default=None, description="When a chamber counts as settled.")
 
 
 def _driver(value: Any) -> str:
