@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -30,6 +30,8 @@ class Model(BaseModel):
     """Base of everything that files hold: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    #: Keys that may stand beside those of the fields, and are gone when the model is made.
+    beside: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -229,7 +231,7 @@ def _locate(data: Any, loc: Sequence[str | int]) -> tuple[Path, str | int | None
 
 def _fields(document: Document, path: Path, models: Mapping[int, type[Model]]) -> list[str]:
     model = _model(document, path, models)
-    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+    return [*(field.alias or name for name, field in model.model_fields.items()), *model.beside] if model else []
 
 
 def _model(document: Document, path: Path, models: Mapping[int, type[Model]]) -> type[Model] | None:

@@ -22,6 +22,7 @@ from labctl.documents import (
     Voltage,
     describe,
     expected,
+    nearest,
 )
 from labctl.station.envelope import Envelope
 
@@ -476,6 +477,10 @@ def _driver(value: Any) -> str:
 def _is_mapping(value: Any) -> Any:
     if not isinstance(value, dict):
         raise expected(f"{describe(value, None)}, not an instrument", "write '{driver: ..., address: ...}'")
+    if "driver" not in value:
+        meant = nearest("driver", value)
+        found = f"unknown key '{meant}'" if meant else "'driver' is missing"
+        raise expected(found, "did you mean 'driver'?" if meant else "add for example 'driver: maccor'")
     return value
 
 
