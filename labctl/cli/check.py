@@ -11,6 +11,9 @@ from labctl.cli.output import ago, console, put_json, say
 from labctl.documents import in_order
 from labctl.errors import InvalidFile, Mistake
 from labctl.protocol import PlannedOperation, Protocol, expand, load_protocol
+from labctl.safety.remarks import uncounted, unreferenced
+from labctl.safety.shared import shared_chambers
+from labctl.safety.ways import Ways
 from labctl.station import Cells, impossible_cells, load_cells, load_station
 
 
@@ -31,18 +34,18 @@ def check_protocol(
     """
     try:
         loaded = load_protocol(protocol, values)
-        plans, more = _plans(loaded, station, cells)
+        remarks = [*loaded.document.remarks, *uncounted(loaded)]
+        plans = _plans(loaded, station, cells, remarks)
     except InvalidFile as error:
         if as_json:
             put_json({"schema": "labctl.check/1", "valid": False, "mistakes": _told(error.mistakes)})
         raise
-    told = (*loaded.document.remarks, *more)
     if as_json:
         put_json(
             {
                 "schema": "labctl.check/1",
                 "valid": True,
-                "remarks": _told(told),
+                "remarks": _told(remarks),
                 "plans": {
                     cell: [
                         {
@@ -65,7 +68,7 @@ def check_protocol(
             }
         )
         return
-    for remark in told:
+    for remark in remarks:
         say(f"remark: {remark}")
     _print(protocol, plans)
 
@@ -85,19 +88,18 @@ def _told(mistakes: Sequence[Mistake]) -> list[dict[str, Any]]:
 
 
 def _plans(
-    loaded: Protocol, station: Path | None, cells: Path | None
-) -> tuple[dict[str, tuple[PlannedOperation, ...]], Sequence[Mistake]]:
-    """Give the plan of each cell, and what is worth knowing of all files together."""
-    from labctl.safety.preflight import check, remarks
+    loaded: Protocol, station: Path | None, cells: Path | None, remarks: list[Mistake]
+) -> dict[str, tuple[PlannedOperation, ...]]:
+    from labctl.safety.preflight import check
 
-    told: Sequence[Mistake] = ()
     loaded_cells: Cells | None = load_cells(cells) if cells is not None else None
     if station is not None:
         loaded_station = load_station(station, drivers=plugins.driver_names())
+        entries = loaded_station.entries()
+        roles = plugins.roles(entries)
+        remarks += unreferenced(loaded, loaded_station, roles)
         if loaded_cells is not None:
-            entries = loaded_station.entries()
-            able, roles = plugins.capabilities(entries), plugins.roles(entries)
-            mistakes = check(loaded, loaded_station, loaded_cells, roles, able)
+            mistakes = check(loaded, loaded_station, loaded_cells, roles, plugins.capabilities(entries))
             if loaded_station.mode == "simulated":
                 laboratory = plugins.simulator("laboratory")
                 mistakes += impossible_cells(
@@ -105,10 +107,10 @@ def _plans(
                 )
             if mistakes:
                 raise InvalidFile(in_order(mistakes))
-            told = remarks(loaded, loaded_station, loaded_cells, roles)
+            remarks += shared_chambers(loaded, loaded_station, loaded_cells, Ways(loaded_station, roles))
     if loaded_cells is None:
-        return {}, told
-    return {cell.id: expand(loaded, cell) for cell in loaded_cells.cells}, told
+        return {}
+    return {cell.id: expand(loaded, cell) for cell in loaded_cells.cells}
 
 
 def _print(protocol: Path, plans: dict[str, tuple[PlannedOperation, ...]]) -> None:

@@ -5,6 +5,7 @@ the document into a model, and whatever is wrong on the way becomes :class:`~lab
 place, all of them in one :class:`~labctl.errors.InvalidFile`. What the files mean is not known here.
 """
 
+from labctl.documents.editors import for_editors
 from labctl.documents.loading import Document, Path, known, load, read
 from labctl.documents.numbers import Numbers
 from labctl.documents.quantities import (
@@ -74,6 +75,7 @@ __all__ = [
     "Word",
     "describe",
     "expected",
+    "for_editors",
     "in_order",
     "known",
     "load",

@@ -54,7 +54,11 @@ class Numbers:
         return {
             "anyOf": [
                 {"type": "integer", "minimum": 1},
-                {"type": "string", "pattern": r"^\s*\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*\s*$"},
+                {
+                    "type": "string",
+                    "pattern": r"^\s*\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*\s*$",
+                    "errorMessage": _RIGHT,
+                },
                 {"type": "array", "items": {"type": ["integer", "string"]}, "minItems": 1},
             ],
             "examples": ["1-8", [1, 2, 5]],

@@ -59,10 +59,14 @@ def _article(kind: str) -> str:
 
 
 def _refuse(value: Any, kinds: tuple[str, ...], reason: str, words: tuple[str, ...] = ()) -> Exception:
-    example = _EXAMPLES[kinds[0]]
+    written = str(value).lower().split()[-1:]
+    # A unit in small letters is that unit.
+    alike = (one for kind in kinds if (one := _EXAMPLES[kind]).lower().split()[1:] == written != [])
+    example = next(alike, _EXAMPLES[kinds[0]])
     number = str(value).split()[0] if isinstance(value, (str, int, float)) and str(value).strip() else ""
-    if number and units.fits(f"{number} {example.split()[1]}", kinds[0]):
-        example = f"{number} {example.split()[1]}"
+    unit = example.split()[1]
+    if number and any(units.fits(f"{number} {unit}", kind) for kind in kinds if kind != C_RATE):
+        example = f"{number} {unit}"
     right = f"write for example '{example}'" + "".join(f" or '{word}'" for word in words)
     return expected(reason, right)
 
@@ -91,10 +95,13 @@ def _json(
     with_units = tuple(kind for kind in kinds if kind != C_RATE)
     alternatives = "".join(f"|{word}" for word in words)
     alternatives += rf"|\s*{_RATE}\s*" if C_RATE in kinds else ""
+    sign = " above zero" if above_zero else "" if negative else " of zero or more"
+    examples = [*(_EXAMPLES[kind] for kind in kinds), *words]
     return {
         "type": "string",
         "pattern": f"^(?:{quantity(with_units, above_zero=above_zero, negative=negative)}{alternatives})$",
-        "examples": [*(_EXAMPLES[kind] for kind in kinds), *words],
+        "examples": examples,
+        "errorMessage": f"write {' or '.join(map(_article, kinds))}{sign}, such as {', '.join(examples)}",
     }
 
 

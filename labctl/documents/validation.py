@@ -5,9 +5,17 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from labctl.documents.loading import Document, Path
@@ -22,6 +30,8 @@ class Model(BaseModel):
     """Base of everything that files hold: frozen, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
+    #: Keys that may stand beside those of the fields, and are gone when the model is made.
+    beside: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -30,6 +40,17 @@ class Model(BaseModel):
         if isinstance(data, dict) and isinstance(info.context, dict):
             info.context[id(data)] = cls
         return data
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _something(cls, value: Any, info: ValidationInfo) -> Any:
+        # What may be left out is left out: a key with nothing behind it is one that somebody has not finished.
+        if value is None and isinstance(info.context, dict):
+            field = cls.model_fields[info.field_name or ""]
+            if not field.is_required():
+                such_as = f"write for example '{field.examples[0]}', or " if field.examples else ""
+                raise expected("nothing stands here", f"{such_as}leave '{field.alias or info.field_name}' out")
+        return value
 
 
 class FileModel(Model):
@@ -132,10 +153,10 @@ def _some(notes: tuple[str, ...]) -> tuple[str, ...]:
     return notes if len(notes) <= _MOST_NOTES + 1 else (*notes[:_MOST_NOTES], f"and {len(notes) - _MOST_NOTES} more")
 
 
-def schema(model: type[Model], title: str) -> dict[str, Any]:
-    """Give the JSON Schema of a file, for editors."""
+def schema(model: type[Model]) -> dict[str, Any]:
+    """Give the JSON Schema of a file."""
     generated: dict[str, Any] = _exact(model.model_json_schema(by_alias=True))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated, "title": title}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **generated}
 
 
 def _exact(node: Any) -> Any:
@@ -210,7 +231,7 @@ def _locate(data: Any, loc: Sequence[str | int]) -> tuple[Path, str | int | None
 
 def _fields(document: Document, path: Path, models: Mapping[int, type[Model]]) -> list[str]:
     model = _model(document, path, models)
-    return [field.alias or name for name, field in model.model_fields.items()] if model else []
+    return [*(field.alias or name for name, field in model.model_fields.items()), *model.beside] if model else []
 
 
 def _model(document: Document, path: Path, models: Mapping[int, type[Model]]) -> type[Model] | None:

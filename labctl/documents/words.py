@@ -32,7 +32,7 @@ class Word:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer text of the pattern."""
-        return {"type": "string", "pattern": f"^(?:{self.pattern})$"}
+        return {"type": "string", "pattern": f"^(?:{self.pattern})$", "errorMessage": self.right}
 
 
 #: What names things in ids, tokens and folders.

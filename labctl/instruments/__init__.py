@@ -1,6 +1,16 @@
 """What an instrument can do: role contracts, their data types, and the kinds of fault. No I/O."""
 
-from labctl.instruments.abilities import CHARGE_ENDS, ENDS_TOGETHER, SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
+from labctl.instruments.abilities import (
+    CHARGE_ENDS,
+    ENDS_TOGETHER,
+    LONG_STEPS,
+    LONGEST_STEP,
+    SERIES,
+    SUSPENDS,
+    SWEEPS,
+    TEST_CLOCK,
+    WATCHDOG,
+)
 from labctl.instruments.chamber import Chamber, ChamberReading
 from labctl.instruments.common import (
     Clock,
@@ -37,6 +47,8 @@ from labctl.instruments.spectrometer import AcquisitionRequest, SampleThermomete
 __all__ = [
     "CHARGE_ENDS",
     "ENDS_TOGETHER",
+    "LONGEST_STEP",
+    "LONG_STEPS",
     "SERIES",
     "SUSPENDS",
     "SWEEPS",

@@ -17,6 +17,10 @@ SUSPENDS: Final = "suspend"
 TEST_CLOCK: Final = "test clock"
 #: A cycler: a hold ends by the charge that has passed; of a step at constant current every cycler can tell.
 CHARGE_ENDS: Final = "charge ends"
+#: A cycler: one step at constant current or voltage lasts longer than :data:`LONGEST_STEP`.
+LONG_STEPS: Final = "long steps"
+#: So long, in s, can a step last on any cycler.
+LONGEST_STEP: Final = 99 * 3600.0
 #: A cycler: several ends of which all must be true (``not_before`` of a step).
 ENDS_TOGETHER: Final = "ends together"
 #: A potentiostat: spectra in a row while a direct current flows (:class:`DynamicPotentiostat`).

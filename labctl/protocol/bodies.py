@@ -98,7 +98,8 @@ _BY_DURATION: Final[dict[str, Any]] = {
 
 def guarded(schema: dict[str, Any]) -> None:
     """Say in the schema that a guard time is needed unless a duration ends the step."""
-    schema["anyOf"] = [{"required": ["at_most"]}, {"properties": {"until": _BY_DURATION}}]
+    schema["if"] = {"properties": {"until": _BY_DURATION}}
+    schema["else"] = {"required": ["at_most"]}
 
 
 class Guarded(Limited):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from labctl.documents import Duration, Model, Name
 from labctl.protocol.bodies import Guarded, UntilVoltage
@@ -50,6 +50,9 @@ class Operando(Guarded):
 
 class Deis(Guarded):
     """Impedance spectra in a row while a direct current charges or discharges the cell (dynamic EIS)."""
+
+    # Its guard time is needed in any case.
+    model_config = ConfigDict(json_schema_extra={})
 
     as_: Name = Field(alias="as", description="Label of the results.", examples=["end-of-discharge"])
     direction: _Direction = Field(description="Which way the direct current flows.", examples=["discharge"])

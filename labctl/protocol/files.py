@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from labctl.documents import Document, in_order, known, load, read, require_kind, schema, validate
+from labctl.documents import Document, for_editors, in_order, known, load, read, require_kind, schema, validate
 from labctl.errors import InvalidFile
 from labctl.protocol.checks import check_meaning
 from labctl.protocol.expansion import expand_document
@@ -107,9 +107,13 @@ def shipped_pieces() -> tuple[Path, ...]:
 
 def protocol_schema() -> dict[str, Any]:
     """Give the JSON Schema of protocol files."""
-    return as_written(schema(Protocol, "labctl protocol"))
+    return for_editors(_schema(), "protocol")
 
 
 def piece_schema() -> dict[str, Any]:
     """Give the JSON Schema of files that protocols include."""
-    return piece(protocol_schema())
+    return for_editors(piece(_schema()), "piece")
+
+
+def _schema() -> dict[str, Any]:
+    return as_written(schema(Protocol))

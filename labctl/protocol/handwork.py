@@ -142,19 +142,26 @@ class Measurement(_Aside):
 class TemperatureStep(Model):
     """Temperature."""
 
-    temperature: TemperatureTo = Field(description="The cell at open circuit at a temperature.")
+    temperature: TemperatureTo = Field(
+        description="The cell at open circuit at a temperature.", examples=["{to: 40 degC, soak: 2 h}"]
+    )
 
 
 class PauseStep(Model):
     """Pause."""
 
-    pause: Pause = Field(description="A question to the operator.")
+    pause: Pause = Field(
+        description="A question to the operator.",
+        examples=['{as: ready, ask: "Ready?", answers: {"yes": continue}, at_most: 3 d}'],
+    )
 
 
 class MarkStep(Model):
     """Mark."""
 
-    mark: Mark = Field(description="A line in the history and a result without data.")
+    mark: Mark = Field(
+        description="A line in the history and a result without data.", examples=["{as: formation-done}"]
+    )
 
 
 class DisassembleStep(Model):
@@ -172,7 +179,10 @@ class AssembleStep(Model):
 class MeasureStep(Model):
     """Measurement by hand."""
 
-    measure: Measurement = Field(description="The operator measures something.")
+    measure: Measurement = Field(
+        description="The operator measures something.",
+        examples=["{as: weight, what: mass of the negative electrode, kind: mass}"],
+    )
 
 
 #: Bodies that a person, or nobody, carries out.

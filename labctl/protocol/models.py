@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
@@ -135,40 +135,46 @@ class Eis(Limited):
     spectrum: str = Field(description="Name under 'spectra'.", examples=["standard"])
 
 
+_FLOW: Final = "{current: 0.2 mA/cm2, until: {voltage: upper}, at_most: 16 h}"
+
+
 class RestStep(Model):
     """Rest."""
 
-    rest: Rest = Field(description="Open circuit for a while.")
+    rest: Rest = Field(description="Open circuit for a while.", examples=["{duration: 12 h}"])
 
 
 class ChargeStep(Model):
     """Charge."""
 
-    charge: Charge = Field(description="Constant-current charge.")
+    charge: Charge = Field(description="Constant-current charge.", examples=[_FLOW])
 
 
 class DischargeStep(Model):
     """Discharge."""
 
-    discharge: Discharge = Field(description="Constant-current discharge.")
+    discharge: Discharge = Field(description="Constant-current discharge.", examples=[_FLOW.replace("upper", "lower")])
 
 
 class HoldStep(Model):
     """Hold."""
 
-    hold: Hold = Field(description="Constant voltage until the current has died away.")
+    hold: Hold = Field(
+        description="Constant voltage until the current has died away.",
+        examples=["{voltage: lower, limit: {current: 3 mA}, until: {current: 1 uA}, at_most: 24 h}"],
+    )
 
 
 class NmrStep(Model):
     """NMR."""
 
-    nmr: Nmr = Field(description="One NMR spectrum.")
+    nmr: Nmr = Field(description="One NMR spectrum.", examples=["{as: charged, experiment: metal}"])
 
 
 class EisStep(Model):
     """Impedance."""
 
-    eis: Eis = Field(description="One impedance spectrum.")
+    eis: Eis = Field(description="One impedance spectrum.", examples=["{as: charged, spectrum: standard}"])
 
 
 def _step_name(value: Any) -> str | None:
@@ -197,7 +203,7 @@ class _OneKey:
             inside = "'cycle'" if unknown[0] == "when_measured" else "the top level of 'steps'"
             raise expected(f"'{unknown[0]}' cannot stand here", f"it belongs into {inside}")
         if unknown:
-            raise expected(f"unknown step '{unknown[0]}'", suggest(str(unknown[0]), self.known))
+            raise expected(f"unknown step '{unknown[0]}'", suggest(str(unknown[0]), (*self.known, "use")))
         return value
 
 
@@ -257,7 +263,9 @@ class Repeat(Model):
         default=None, description="Ends after the turn in which this has become true.", examples=["voltage < 3.2 V"]
     )
     at_most: _Whole | None = Field(default=None, description="How often at most, with 'until'.", examples=[50])
-    steps: Annotated[tuple[InnerStep, ...], Field(min_length=1)] = Field(description="What is repeated.")
+    steps: Annotated[tuple[InnerStep, ...], Field(min_length=1)] = Field(
+        description="What is repeated.", examples=["[{rest: {duration: 12 h}}]"]
+    )
 
     @model_validator(mode="after")
     def _bounded(self) -> Repeat:
@@ -288,7 +296,9 @@ class When(Model):
     if_: _Condition = Field(
         alias="if", description="Decided once, when the first step is due.", examples=["soh < 80 % and cycle >= 10"]
     )
-    steps: Annotated[tuple[InnerStep, ...], Field(min_length=1)] = Field(description="Done if it holds.")
+    steps: Annotated[tuple[InnerStep, ...], Field(min_length=1)] = Field(
+        description="Done if it holds.", examples=["[{rest: {duration: 12 h}}]"]
+    )
     else_: tuple[InnerStep, ...] = Field(default=(), alias="else", description="Done if it does not.")
 
 
@@ -320,7 +330,9 @@ class Cycle(Model):
     until: _Condition | None = Field(
         default=None, description="Ends after the cycle in which this has become true.", examples=["soh < 80 %"]
     )
-    steps: Annotated[tuple[InnerStep, ...], Field(min_length=1)] = Field(description="What one cycle consists of.")
+    steps: Annotated[tuple[InnerStep, ...], Field(min_length=1)] = Field(
+        description="What one cycle consists of.", examples=["[{rest: {duration: 12 h}}]"]
+    )
 
 
 class CycleStep(Model):
@@ -377,6 +389,8 @@ class Spectrum(Model):
 
 class Protocol(FileModel):
     """A protocol: what is done with each cell."""
+
+    beside: ClassVar[tuple[str, ...]] = ("parameters", "include", "define")
 
     labctl: Literal[1] = Field(description="Version of the file format.", examples=[1])
     protocol: Name = Field(description="Name of the protocol.", examples=["dead-lithium"])

@@ -12,7 +12,6 @@ _NAME: Final = "[A-Za-z_][A-Za-z0-9_]{0,39}"
 _REFERENCE: Final[dict[str, Any]] = {
     "type": "string",
     "pattern": rf"^\${_NAME}$",
-    "description": "Value of a parameter; it stands alone.",
 }
 _VALUE: Final[dict[str, Any]] = {
     "description": "Any value: text, a number, a quantity; null must be said by 'labctl run --set NAME=VALUE'.",
@@ -50,7 +49,6 @@ def piece(schema: dict[str, Any]) -> dict[str, Any]:
     kept = ("labctl", "parameters", "include", "define", "experiments", "spectra")
     return {
         **schema,
-        "title": "labctl piece",
         "description": "What protocols include: parameters, defines, experiments and spectra.",
         "properties": {key: properties[key] for key in kept},
         "required": ["labctl"],

@@ -207,8 +207,9 @@ class SelectionOf:
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer all forms."""
         if self.key:
-            return {"type": "string", "pattern": f"^(?:{_ALL}|{OTHERS})$"}
-        text = {"type": "string", "pattern": f"^{_ALL}$", "examples": ["1-10, then every 5", "every 5", "last", "3-"]}
+            return {"type": "string", "pattern": f"^(?:{_ALL}|{OTHERS})$", "errorMessage": f"{_RIGHT}, or '{OTHERS}'"}
+        examples = ["1-10, then every 5", "every 5", "last", "3-"]
+        text = {"type": "string", "pattern": f"^{_ALL}$", "examples": examples, "errorMessage": _RIGHT}
         number = {"type": "integer", "minimum": 1, "maximum": 999_999}
         part = {"type": "string", "pattern": rf"^\s*(?:then\s+)?{_ONE}\s*$"}
         return {"anyOf": [number, text, {"type": "array", "items": {"anyOf": [number, part]}, "minItems": 1}]}

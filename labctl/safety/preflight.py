@@ -14,7 +14,7 @@ from labctl.protocol import Protocol, blocks, measure_problem, measured
 from labctl.protocol.handwork import Assemble, PartOf
 from labctl.safety.endless import check_people, check_slots
 from labctl.safety.reachable import check_abilities, check_envelopes, check_lowest, check_outcomes
-from labctl.safety.shared import check_settling, shared_chambers
+from labctl.safety.shared import check_settling
 from labctl.safety.sizes import check_currents, check_ends, check_sizes
 from labctl.safety.ways import OPERANDO, ROLE_OF, Ways, reaches, steps_of
 from labctl.station import Cells, Station
@@ -68,11 +68,6 @@ def check(
         if not sizes:
             found += check_envelopes(protocol, station, cells, ways)
     return in_order(found)
-
-
-def remarks(protocol: Protocol, station: Station, cells: Cells, roles: Mapping[str, str]) -> list[Mistake]:
-    """List what is no mistake, but worth knowing before the start; of files without mistakes."""
-    return list(shared_chambers(protocol, station, cells, Ways(station, roles)))
 
 
 def _wiring(station: Station, roles: Mapping[str, str]) -> Iterator[Mistake]:

@@ -6,7 +6,17 @@ from collections.abc import Collection, Iterator, Mapping
 
 from labctl.documents import Level, Path
 from labctl.errors import Mistake
-from labctl.instruments import CHARGE_ENDS, ENDS_TOGETHER, SERIES, SUSPENDS, SWEEPS, TEST_CLOCK, WATCHDOG
+from labctl.instruments import (
+    CHARGE_ENDS,
+    ENDS_TOGETHER,
+    LONG_STEPS,
+    LONGEST_STEP,
+    SERIES,
+    SUSPENDS,
+    SWEEPS,
+    TEST_CLOCK,
+    WATCHDOG,
+)
 from labctl.protocol import Placed, Protocol, each
 from labctl.protocol.bodies import Limited
 from labctl.protocol.combined import Deis, Operando
@@ -16,6 +26,7 @@ from labctl.protocol.resolving import limits_of
 from labctl.safety.sizes import currents_of
 from labctl.safety.ways import OPERANDO, ROLE_OF, Way, Ways, steps_of
 from labctl.station import Cells, Station
+from labctl.station.envelope import hertz
 from labctl.units import show
 
 
@@ -64,6 +75,10 @@ def _needs(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, str, str, s
             yield (*step.path, "pauses"), SUSPENDS, cannot, right
     if isinstance(step.body, (Charge, Discharge, Hold, Operando)):
         until, where = step.body.until, (*step.path, "until")
+        for long in _long(step):
+            cannot = f"ends a step after {show(LONGEST_STEP, 'h')} at the latest"
+            right = f"write at most {show(LONGEST_STEP, 'h')}, or use a cycler that can (biologic)"
+            yield (*step.path, *long), LONG_STEPS, cannot, right
         if until.combined == "all":
             cannot = "can't wait until all of several ends are true"
             yield (*where, "all"), ENDS_TOGETHER, cannot, "write 'any', or use a cycler that can (maccor, biologic)"
@@ -87,6 +102,13 @@ def _needs(protocol: Protocol, step: Placed) -> Iterator[tuple[Path, str, str, s
         for key in (key for key, wanted in asked.items() if wanted):
             cannot, right = f"knows no '{key}' such as this", "use one that does, such as with 'driver: zahner'"
             yield ("spectra", step.body.spectrum, key), SWEEPS, cannot, right
+
+
+def _long(step: Placed) -> Iterator[Path]:
+    """Give where a step says a time that is too long for some cyclers."""
+    for path, value, _, _ in values_of(step):
+        if path[-1] in ("at_most", "duration"):
+            yield from ((*path, *key) for key, seconds in each(value) if seconds > LONGEST_STEP)
 
 
 def _not_isolated(way: Way) -> str:
@@ -114,6 +136,7 @@ def check_envelopes(protocol: Protocol, station: Station, cells: Cells, ways: Wa
                 found = f"'{step.kind}' asks for {show(volts, 'V')}, outside of what {' and '.join(names)} can do"
                 yield document.mistake(path, found, "choose another voltage, or use another instrument")
         yield from _temperature(protocol, station, step, possible)
+        yield from _band(protocol, station, step, names)
     yield from _powers(protocol, station)
 
 
@@ -157,6 +180,20 @@ def _powers(protocol: Protocol, station: Station) -> Iterator[Mistake]:
                 found = f"a pulse of {show(power, 'W')}, {' and '.join(names)} can bear {show(most, 'W')}"
                 right = f"write at most {show(most, 'W')}"
                 yield protocol.document.mistake(("experiments", name, *path), found, right)
+
+
+def _band(protocol: Protocol, station: Station, step: Placed, names: list[str]) -> Iterator[Mistake]:
+    """Find spectra that leave the band of every potentiostat that could take them."""
+    if not isinstance(step.body, (Eis, Deis)):
+        return
+    high, low = protocol.spectra[step.body.spectrum].frequency
+    bands = [limits.frequency if (limits := station.instruments[name].limits) else None for name in names]
+    known = [band for band in bands if band is not None]
+    if known and len(known) == len(bands) and all(low < band[0] or high > band[1] for band in known):
+        path: Path = ("spectra", step.body.spectrum, "frequency")
+        lowest, highest = known[0]
+        found = f"{hertz(high)} to {hertz(low)} lie outside of what {' and '.join(names)} can do"
+        yield protocol.document.mistake(path, found, f"stay within {hertz(highest)} to {hertz(lowest)}")
 
 
 def _temperature(protocol: Protocol, station: Station, step: Placed, possible: list[Way]) -> Iterator[Mistake]:

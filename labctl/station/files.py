@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from labctl.documents import Document, in_order, known, load, read, require_kind, schema, validate
+from labctl.documents import Document, for_editors, in_order, known, load, read, require_kind, schema, validate
 from labctl.errors import InvalidFile
 from labctl.station.checks import check_cells, check_station
 from labctl.station.models import Cells, Station
@@ -75,9 +75,9 @@ def _cells(document: Document) -> Cells:
 
 def station_schema() -> dict[str, Any]:
     """Give the JSON Schema of station files."""
-    return schema(Station, "labctl station")
+    return for_editors(schema(Station), "station")
 
 
 def cells_schema() -> dict[str, Any]:
     """Give the JSON Schema of cells files."""
-    return schema(Cells, "labctl cells")
+    return for_editors(schema(Cells), "cells")

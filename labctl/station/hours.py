@@ -142,7 +142,8 @@ class WorkingHours:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         """Offer text of the pattern."""
-        return {"type": "string", "pattern": f"^{_PART}(;{_PART})*$", "examples": ["Mo-Fr 08:00-19:00"]}
+        pattern = f"^{_PART}(;{_PART})*$"
+        return {"type": "string", "pattern": pattern, "examples": ["Mo-Fr 08:00-19:00"], "errorMessage": _RIGHT}
 
 
 def parse_hours(text: str) -> Hours:

@@ -22,6 +22,7 @@ from labctl.documents import (
     Voltage,
     describe,
     expected,
+    nearest,
 )
 from labctl.station.envelope import Envelope
 
@@ -76,6 +77,7 @@ Secret = Annotated[
     Annotated[EnvironmentSecret, Tag("env")] | Annotated[KeyringSecret, Tag("keyring")],
     Discriminator(lambda value: next(iter(value), None) if isinstance(value, dict) else type(value).__name__),
     BeforeValidator(_is_reference),
+    Field(json_schema_extra={"errorMessage": "write '{env: NAME}' or '{keyring: NAME}' and keep the credential there"}),
 ]
 
 
@@ -438,26 +440,6 @@ ASSISTED_VENDORS = {
 }
 
 
-class OtherInstrument(Entry):
-    """An instrument of a driver that does not ship with labctl; its settings are the driver's business."""
-
-    model_config = ConfigDict(extra="allow")
-
-    driver: str = Field(
-        description="Which driver speaks to it.",
-        examples=["gamry"],
-        json_schema_extra={
-            "not": {
-                "enum": [
-                    *("maccor", "bruker", "zahner", "biologic", "julabo", "binder", "espec", "scpi-multiplexer"),
-                    "assisted",
-                ]
-            },
-        },
-    )
-    settled: Settled | None = Field(default=None, description="When a chamber counts as settled.")
-
-
 _KNOWN = {
     "maccor": Maccor,
     "bruker": Bruker,
@@ -474,6 +456,19 @@ _KNOWN = {
 KNOWN_DRIVERS = tuple(_KNOWN)
 
 
+class OtherInstrument(Entry):
+    """An instrument of a driver that does not ship with labctl; its settings are the driver's business."""
+
+    model_config = ConfigDict(extra="allow")
+
+    driver: str = Field(
+        description="Which driver speaks to it.",
+        examples=["gamry"],
+        json_schema_extra={"not": {"enum": [*KNOWN_DRIVERS]}},
+    )
+    settled: Settled | None = Field(default=None, description="When a chamber counts as settled.")
+
+
 def _driver(value: Any) -> str:
     driver = value.get("driver") if isinstance(value, dict) else getattr(value, "driver", None)
     return driver if driver in KNOWN_DRIVERS else "other"
@@ -482,6 +477,10 @@ def _driver(value: Any) -> str:
 def _is_mapping(value: Any) -> Any:
     if not isinstance(value, dict):
         raise expected(f"{describe(value, None)}, not an instrument", "write '{driver: ..., address: ...}'")
+    if "driver" not in value:
+        meant = nearest("driver", value)
+        found = f"unknown key '{meant}'" if meant else "'driver' is missing"
+        raise expected(found, "did you mean 'driver'?" if meant else "add for example 'driver: maccor'")
     return value
 
 

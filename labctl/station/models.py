@@ -143,7 +143,7 @@ class Station(FileModel):
     capacity_accuracy: Ratio = Field(
         description="Relative accuracy of the cycler's capacities; enters the error budget.", examples=["0.1 %"]
     )
-    operators: tuple[Operator, ...] = Field(default=(), description="Who moves cells.")
+    operators: tuple[Operator, ...] = Field(default=(), description="Who moves cells.", examples=["[{name: operator}]"])
     channels: Literal["keep", "give_back"] = Field(
         default="keep",
         description="Whether a cell keeps its channel while it is elsewhere; a protocol may say otherwise.",

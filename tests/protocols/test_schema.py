@@ -77,13 +77,15 @@ def test_what_a_parameter_or_a_define_stands_for_is_valid_for_editors() -> None:
     data = {
         "labctl": 1,
         "protocol": "short",
-        "parameters": {"wait": "1 h", "count": 3, "said": None},
+        "parameters": {"wait": "1 h", "count": 3, "said": None, "whole": {"duration": "1 h"}},
         "include": ["pieces/formation.yaml"],
         "define": {"rests": {"parameters": {"time": None}, "steps": [{"rest": {"duration": "$time"}}]}},
         "limits": {"voltage": ["2.8 V", "$upper"], "current": "5 mA"},
         "steps": [
             {"use": {"rests": {"time": "$wait"}}},
             {"use": "formation"},
+            {"rest": "$whole"},
+            {"nmr": "$whole"},
             {"cycle": {"count": "$count", "steps": [{"use": "rests"}, {"rest": {"duration": "$wait"}}]}},
         ],
     }

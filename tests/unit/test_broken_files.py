@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from labctl.cli import plugins
 from labctl.errors import InvalidFile, Mistake
 from labctl.protocol import Protocol, load_protocol, shipped
 from labctl.safety.preflight import check
-from labctl.station import KNOWN_DRIVERS, Cells, Station, load_cells, load_station
+from labctl.station import KNOWN_DRIVERS, Cells, Station, load_cells, load_station, read_station
 
 TESTS = Path(__file__).parent.parent
 BROKEN = sorted((TESTS / "broken").glob("*.yaml"))
@@ -23,6 +24,11 @@ ROLES = {
     "zahner": "potentiostat",
     "oven": "chamber",
     "mux": "multiplexer",
+}
+# What the drivers of that station say of themselves.
+ABILITIES = {
+    name: frozenset(getattr(plugins.driver(driver), "capabilities", ()))
+    for name, driver in (("maccor", "maccor"), ("topspin", "bruker"), ("zahner", "zahner"))
 }
 # Another file than this one has the mistake where its name stands first: 'pieces/one.yaml:2:11: ...'.
 EXPECTATION = re.compile(r"# expect: (?:(\S+\.yaml):)?(\d+:\d+: .+)")
@@ -58,7 +64,13 @@ BARE_FILES = [
 @cache
 def good() -> tuple[Protocol, Station, Cells]:
     dead_lithium = next(path for path in shipped() if path.stem == "dead-lithium")
-    return load_protocol(dead_lithium), load_station(GOOD_STATION, KNOWN_DRIVERS), load_cells(GOOD_CELLS)
+    text = GOOD_STATION.read_text()
+    for entry, limits in (
+        ("maccor-export", "{current: 100 mA}"),
+        (r"'c:\thales\labctl'", "{frequency: [10 uHz, 4 MHz]}"),
+    ):
+        text = text.replace(f"{entry}}}", f"{entry}, limits: {limits}}}")
+    return load_protocol(dead_lithium), read_station(text, str(GOOD_STATION), KNOWN_DRIVERS), load_cells(GOOD_CELLS)
 
 
 def mistakes_of(path: Path) -> list[Mistake]:
@@ -75,7 +87,7 @@ def mistakes_of(path: Path) -> list[Mistake]:
     except InvalidFile as error:
         assert error.exit_code == 6
         return error.mistakes
-    return check(protocol, station, cells, ROLES)
+    return check(protocol, station, cells, ROLES, ABILITIES)
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=lambda path: path.stem)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from labctl.instruments import ENDS_TOGETHER, SERIES, SUSPENDS, TEST_CLOCK, DriverContext, DynamicPotentiostat
+from labctl.instruments import (
+    ENDS_TOGETHER,
+    LONG_STEPS,
+    SERIES,
+    SUSPENDS,
+    TEST_CLOCK,
+    DriverContext,
+    DynamicPotentiostat,
+)
 from labctl_drivers.biologic.cycling import BiologicCycler
 from labctl_drivers.biologic.measuring import BiologicPotentiostat
 from labctl_drivers.biologic.station import Settings, role_of
@@ -23,7 +31,8 @@ class BiologicDriver:
         if role_of(entry) == "potentiostat":
             return frozenset({SERIES} if issubclass(BiologicPotentiostat, DynamicPotentiostat) else ())
         return frozenset(
-            {TEST_CLOCK, ENDS_TOGETHER} | ({SUSPENDS} if entry.get("backend", "eclib") == "eclib" else set())
+            {TEST_CLOCK, ENDS_TOGETHER, LONG_STEPS}
+            | ({SUSPENDS} if entry.get("backend", "eclib") == "eclib" else set())
         )
 
     def __call__(self, context: DriverContext) -> BiologicCycler | BiologicPotentiostat:

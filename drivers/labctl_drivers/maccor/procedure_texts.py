@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from labctl.instruments import LONGEST_STEP
 from labctl.instruments.faults import OutOfRange
 
-_LONGEST: Final = 99 * 3600.0
 #: Half of the last decimal.
 _SMALLEST: Final = 0.5e-10
 #: Kelvin at 0 degC.
@@ -23,7 +23,7 @@ def clock_text(seconds: float) -> str:
         Beyond 99 h.
     """
     whole = max(1, math.ceil(seconds - 1e-6))
-    if whole > _LONGEST:
+    if whole > LONGEST_STEP:
         raise OutOfRange(f"a step of {seconds / 3600:.1f} h is longer than the tester's 99 h; split it")
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}"
 
