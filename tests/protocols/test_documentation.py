@@ -12,6 +12,7 @@ import pytest
 from reader import ROOT, Block, Reader, blocks
 
 from labctl.cli.init import make_laboratory
+from labctl.errors import InvalidFile
 
 DOCS = ROOT / "docs"
 #: In this order: the README's laboratory has results that later pages evaluate.
@@ -121,6 +122,26 @@ def test_what_a_page_shows_is_what_happens(reader: Reader, page: Path) -> None:
     read(reader, page)
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        Block("", "labctl --help\n", "", 1),
+        Block("ruby", "puts 1\n", "", 1),
+        Block("yaml", "labctl: 1\n", "", 1),
+        Block("yaml", "# in station.yaml, under places\nprobe: {cuont: 1}\n", "", 1),
+        Block("shell", "labctl plan --nonsense\n", "", 1),
+        Block("shell", 'python -m pip install -e ".[no-such-extra]"\n', "", 1),
+        Block("shell", "labctl instruments manual maccor 1 --amperes 1\n", "needs an instrument", 1),
+        Block("text", "what nobody prints\n", "", 1),
+        Block("text", "Labctl-Unknown: 1\n", "a layout", 1),
+    ],
+    ids=lambda block: f"{block.kind}-{block.text.split()[-1]}",
+)
+def test_a_block_that_is_wrong_or_that_nobody_tries_is_noticed(block: Block, fresh: Path) -> None:
+    with pytest.raises((AssertionError, InvalidFile)):
+        Reader(fresh).does(block)
+
+
 def test_the_documentation_is_built_without_a_warning_and_opens_offline(tmp_path: Path) -> None:
     out = tmp_path / "pages"
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-d", str(tmp_path / "trees")]
@@ -128,8 +149,9 @@ def test_the_documentation_is_built_without_a_warning_and_opens_offline(tmp_path
     assert done.returncode == 0, done.stderr
     pages = list(out.rglob("*.html"))
     assert {"index.html", "tutorial.html"} <= {page.name for page in pages}
-    built = {str(page.relative_to(out).with_suffix(".md")) for page in pages} - {"genindex.md", "search.md"}
-    assert built - {str(page.relative_to(ROOT / "docs")) for page in PAGES} <= {"reference/language.md"}
+    built = {str(page.relative_to(out).with_suffix("")) for page in pages} - {"genindex", "search"}
+    read_here = {str(page.relative_to(DOCS).with_suffix("")) for page in PAGES if DOCS in page.parents}
+    assert built == read_here | {"reference/language"}
     assert not blocks(DOCS / "reference" / "language.md"), "made from the models, and never read here"
     assert "whole number, at least 1 and at most 1000000" in (out / "reference" / "language.html").read_text("utf-8")
     for page in pages:
