@@ -69,6 +69,9 @@ class Visit:
         A chamber and its temperature in K, which all who use it at a time must share.
     held_back : bool
         Whether it is a measured charge that begins so that people are there when it ends.
+    untried : bool
+        Whether it is the first of its cell, so that its length is known only once another cell has done the same:
+        before, it is not held back.
     """
 
     path: str
@@ -81,6 +84,7 @@ class Visit:
     stays: tuple[str, ...] = ()
     setting: tuple[str, float] | None = None
     held_back: bool = False
+    untried: bool = False
 
     @property
     def length(self) -> float:
@@ -137,12 +141,16 @@ class Problem:
         When each of those who move cells is there; empty where nobody has to be.
     closed : mapping of str to Windows
         When a resource can't be had, such as a spectrometer that others have booked.
+    instead : mapping of str to tuple of str
+        By resource, those of which any may serve, itself included: whoever finds one busy may be carried to another.
+        Nobody knows before who will be; the lower bound takes them together.
     """
 
     chains: tuple[Chain, ...]
     capacity: Mapping[str, int] = field(default_factory=dict)
     people: tuple[Windows, ...] = (ALWAYS,)
     closed: Mapping[str, Windows] = field(default_factory=dict)
+    instead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def units(self, resource: str) -> int:
         """Say how many can hold a resource at once."""
