@@ -5,8 +5,9 @@
 
 The shipped dead-lithium protocol; a third of the cells each is measured, and ends, at cycles 1, 15 and 30. Every
 campaign is planned with all cells started at once and with the proposed starts, the latter with seeds that the proposal
-has not seen. Bounds, checked where somebody is always there: makespan within 5 % of the lower bound, and fresh cells
-wait at most half as long. With working hours the figures are printed with what limits them.
+has not seen. Bounds: fresh cells wait at most half as long, and the makespan is within 5 % of the lower bound. With
+working hours it may be longer where the best that was found near the bound, run by the engine as well, does not halve
+the waiting; that is printed, and where the time goes.
 
 Exit 1 where a bound is broken.
 """
@@ -24,7 +25,8 @@ from benchmarks.dry_run import cells_file, station
 from labctl.cli.demo import PROTOCOL
 from labctl.cli.init import make_laboratory
 from labctl.cli.plan import PlanRequest
-from labctl.cli.plan_stagger import StaggerRequest, stagger, tell
+from labctl.cli.plan_stagger import StaggerRequest, stagger
+from labctl.cli.plan_staggered import tell
 
 #: A Monday, 08:00.
 BEGIN = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -57,11 +59,16 @@ def measure(cells: int, hours: str | None, runs: int, effort: float, method: str
     for line in tell(found):
         print(line)
     near = found.after.makespan_s / found.bound.seconds
-    half = found.after.fresh_s / found.before.fresh_s if found.before.fresh_s else 0.0
-    good = near <= NEAR and half <= HALF
+    waits = found.before.fresh_s or 1.0
+    half = found.after.fresh_s / waits
+    short = found.near.fresh_s / waits if found.near is not None else None
+    explained = hours is not None and short is not None and short > HALF
+    good = half <= HALF and (near <= NEAR or explained)
     print(f"   {near:.3f} x the lower bound (at most {NEAR:g}), fresh cells wait {half:.2f} x (at most {HALF:g}): "
-          f"{'kept' if good else 'BROKEN' if hours is None else 'not reached, see above'}")  # fmt: skip
-    return good or hours is not None
+          f"{'kept' if near <= NEAR and good else 'longer, and shown why' if good else 'BROKEN'}")  # fmt: skip
+    if short is not None:
+        print(f"   near the bound fresh cells would wait {short:.2f} x")
+    return good
 
 
 def main() -> int:

@@ -7,7 +7,7 @@ with the median end, and the spread is that of all.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,23 +76,26 @@ def run_plan(request: PlanRequest) -> Forecast:
 
 def run_schedules(request: PlanRequest) -> list[Schedule]:
     """Give the runs one by one, in the order of their seeds."""
+    seeds = range(request.seed, request.seed + request.runs)
+    return run_each([replace(request, seed=seed, runs=1) for seed in seeds])
+
+
+def run_each(requests: Sequence[PlanRequest]) -> list[Schedule]:
+    """Run each of some plans once, on all cores."""
     from labctl.analysis.parallel import Workers, cores
 
-    campaign = check_files(request.protocol, request.station, request.cells, values=request.values)
-    operations = sum(map(len, campaign.plans.values()))
+    operations: dict[Path, int] = {}
+    for one in requests:
+        if one.cells not in operations:
+            campaign = check_files(one.protocol, one.station, one.cells, values=one.values)
+            operations[one.cells] = sum(map(len, campaign.plans.values()))
     asked = [
-        (
-            str(request.protocol),
-            str(request.station),
-            str(request.cells),
-            seed,
-            request.begin.isoformat(),
-            dict(request.values),
-        )
-        for seed in range(request.seed, request.seed + request.runs)
+        (str(one.protocol), str(one.station), str(one.cells), one.seed, one.begin.isoformat(), dict(one.values))
+        for one in requests
     ]
-    with Workers(min(cores(), request.runs)) as workers:
-        found = workers.mapped(_one, asked, seconds=_EACH * operations * request.runs)
+    seconds = _EACH * sum(operations[one.cells] for one in requests)
+    with Workers(min(cores(), len(requests))) as workers:
+        found = workers.mapped(_one, asked, seconds=seconds)
     return [Schedule.from_json(one) for one in found]
 
 

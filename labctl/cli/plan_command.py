@@ -18,7 +18,10 @@ def plan(
     cells: Annotated[
         Path | None, typer.Option("--cells", help="Cells file.", show_default="cells.yaml in the laboratory folder")
     ] = None,
-    runs: Annotated[int, typer.Option(min=1, max=200, help="How often, each time with another seed.")] = 5,
+    runs: Annotated[
+        int | None,
+        typer.Option(min=1, max=200, help="How often, each time with another seed.", show_default="5, --stagger: 2"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the first run.")] = 0,
     begin: Annotated[
         str | None, typer.Option("--begin", help="When it begins, local time.", show_default="now")
@@ -30,7 +33,7 @@ def plan(
         Path | None, typer.Option("--day-sheet", help="Write what people do when, for print: .md or .html.")
     ] = None,
     stagger: Annotated[
-        bool, typer.Option("--stagger", help="Propose starts that shorten the campaign and the waiting.")
+        bool, typer.Option("--stagger", help="Propose starts and homes that shorten the campaign and the waiting.")
     ] = False,
     assign_cycles: Annotated[
         bool, typer.Option("--assign-cycles", help="--stagger: cells of a group may exchange their measured cycles.")
@@ -39,7 +42,7 @@ def plan(
         Literal["auto", "cp-sat", "heuristic"], typer.Option(help="--stagger: what looks for starts.")
     ] = "auto",
     write: Annotated[
-        Path | None, typer.Option("--write", help="--stagger: write the cells file with the starts here.")
+        Path | None, typer.Option("--write", help="--stagger: write the cells file with the proposal here.")
     ] = None,
     compare: Annotated[
         Path | None, typer.Option("--compare", help="Another protocol, station or cells file: both side by side.")
@@ -64,15 +67,17 @@ def plan(
     from labctl.cli.protocol_files import values_of
 
     files = protocol, station or lab / "station.yaml", cells or lab / "cells.yaml"
-    asked = PlanRequest(*files, seed=seed, runs=runs, begin=begin_at(begin), values=values_of(said))
+    often = runs or (2 if stagger else 5)
+    asked = PlanRequest(*files, seed=seed, runs=often, begin=begin_at(begin), values=values_of(said))
     if compare is not None:
         from labctl.cli.plan_compare import show_comparison
 
         raise typer.Exit(show_comparison(asked, compare, as_json=json))
     if stagger:
-        from labctl.cli.plan_stagger import StaggerRequest, show_staggered
+        from labctl.cli.plan_stagger import StaggerRequest
+        from labctl.cli.plan_staggered import show_staggered
 
-        wanted = StaggerRequest(asked, runs=min(runs, 2), method=method, assign_cycles=assign_cycles)
+        wanted = StaggerRequest(asked, runs=often, method=method, assign_cycles=assign_cycles, lab=lab)
         raise typer.Exit(show_staggered(wanted, write, asked.begin, as_json_=json))
     code = show_plan(
         asked,

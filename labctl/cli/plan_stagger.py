@@ -1,4 +1,4 @@
-"""``labctl plan --stagger``: starts that shorten a campaign and the waiting of its fresh cells, verified by runs.
+"""``labctl plan --stagger``: starts and homes that shorten a campaign and the waiting of its fresh cells, verified.
 
 Durations are taken from runs with all cells started at once; what is told of the proposal is what runs of the engine
 with other seeds make of it.
@@ -6,29 +6,36 @@ with other seeds make of it.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Final
 
-from labctl.cli.output import ago, put_json, say
+from labctl.cli import plugins
+from labctl.cli.output import say
 from labctl.cli.plan import PlanRequest, run_schedules
+from labctl.cli.plan_choices import choices, learn_choices
 from labctl.cli.plan_hours import people_and_closed
 from labctl.cli.plan_shown import days_shown
+from labctl.cli.taking_up import check_files
 from labctl.documents import load
+from labctl.engine.campaign import Campaign
 from labctl.errors import LabctlError
 from labctl.planning import Schedule
+from labctl.planning.account import Account, Shifts, account, shifts
 from labctl.planning.bound import LowerBound
 from labctl.planning.cells_file import with_starts
-from labctl.planning.chains import problem_of
+from labctl.planning.chains import learn, problem_of, slots_of
 from labctl.planning.compare import Figures, figures
-from labctl.planning.problem import Problem
+from labctl.planning.placing import place
+from labctl.planning.problem import ALWAYS, Problem
 from labctl.planning.solver import is_installed
 from labctl.planning.stagger import Method, Proposal, propose
-from labctl.station import Cells, Station, load_station, read_cells
+from labctl.station import Cell, Cells
 
-SCHEMA: Final = "labctl.stagger/1"
 #: For so many seconds working hours are looked up.
 _AHEAD: Final = 400 * 86400.0
 
@@ -49,6 +56,8 @@ class StaggerRequest:
         ``auto``, ``cp-sat`` or ``heuristic``.
     assign_cycles : bool
         Whether cells of a group may exchange the cycles in which they are measured.
+    lab : Path, optional
+        The laboratory folder: cells that sit in its places keep their homes.
     """
 
     plan: PlanRequest
@@ -56,6 +65,7 @@ class StaggerRequest:
     effort: float = 6.0
     method: Method = "auto"
     assign_cycles: bool = False
+    lab: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -66,26 +76,41 @@ class Staggered:
     ----------
     proposal : Proposal
         With the figures of the one who proposes.
+    homes : mapping of str to (str, str)
+        Of cells that get another home: the one of the file, and the proposed one.
+    measure_at : mapping of str to (tuple of int, tuple of int)
+        The same of cells that are measured in other cycles.
+    remarks : tuple of str
+        Why homes or cycles stay as they are.
     text : str
         The cells file with it.
     before, after : Figures
         Of runs with all cells started at once, and with the proposal, both with seeds that it has not seen; means.
+    near : Figures or None
+        Of runs with the best starts near the bound, where a longer campaign is proposed.
     bound : LowerBound
         Of the makespan.
-    assigned : bool
-        Whether cycles could be exchanged.
+    account : Account
+        Where the time of the last cell goes.
+    shifts : Shifts or None
+        What the busiest instrument can do in the shifts of those who carry cells to it.
     """
 
     proposal: Proposal
+    homes: Mapping[str, tuple[str, str]]
+    measure_at: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    remarks: tuple[str, ...]
     text: str
     before: Figures
     after: Figures
+    near: Figures | None
     bound: LowerBound
-    assigned: bool
+    account: Account
+    shifts: Shifts | None
 
 
 def stagger(request: StaggerRequest) -> Staggered:
-    """Propose starts and have them verified.
+    """Propose homes, measured cycles and starts, and have them verified.
 
     Raises
     ------
@@ -96,42 +121,120 @@ def stagger(request: StaggerRequest) -> Staggered:
     """
     if request.method == "cp-sat" and not is_installed():
         raise LabctlError("CP-SAT is not installed", hint="pip install 'labctl-cells[stagger]', or --method heuristic")
-    plan = request.plan
-    text = load(plan.cells).text
-    station = load_station(plan.station)
-    at_once = with_starts(text, {cell.id: 0.0 for cell in read_cells(text, str(plan.cells)).cells})
-    cells = read_cells(at_once, str(plan.cells))
-    unseen = replace(plan, seed=plan.seed + request.runs, runs=request.runs)
+    plan, runs = request.plan, request.runs
+    campaign = check_files(plan.protocol, plan.station, plan.cells, values=plan.values)
+    open_ = choices(campaign, request.lab, exchange=request.assign_cycles)
     with TemporaryDirectory(prefix="labctl-plan-") as made:
-        once = Path(made) / "at-once.yaml"
-        once.write_text(at_once)
-        seen = run_schedules(replace(plan, cells=once, runs=2 * request.runs))
-        problem = problem_at(seen[: request.runs], station, cells, plan.begin)
-        proposal = propose(
-            problem,
-            method=request.method,
-            effort=request.effort,
-            seed=plan.seed,
-            assign=request.assign_cycles,
+        trials = _Trials(plan, Path(made))
+        at_once = {cell.id: 0.0 for cell in campaign.cells.cells}
+        seen = trials.run(at_once, plan.seed, 2 * runs)
+        learned = [(one, campaign.cells) for one in seen[:runs]]
+        laboratory = _Laboratory(campaign, plan.begin, [*learn_choices(plan, campaign, open_, Path(made)), *learned])
+        cells = campaign.cells.cells
+        placed = place(
+            *(cells, laboratory.problem, laboratory.known),
+            free=open_.free,
+            fixed=open_.fixed,
+            homes=open_.homes,
+            cycles=open_.cycles,
         )
-        proposed = with_starts(text, proposal.starts, proposal.measure_at)
-        written = Path(made) / "staggered.yaml"
-        written.write_text(proposed)
-        runs = run_schedules(replace(unseen, cells=written))
+        trials.change(cells, placed.cells)
+        fresh = _mean("all at once", seen[:runs]).fresh_s
+        judged: list[Figures] = []
+
+        def waiting(starts: Mapping[str, float]) -> float:
+            judged.append(_mean("near the bound", trials.run(starts, plan.seed, runs)))
+            part = judged[-1].fresh_s / fresh if fresh else 0.0
+            say(
+                f"tried: all cells end after {days_shown(judged[-1].makespan_s)}, fresh cells wait {part:.2f} x as long"
+            )
+            return part
+
+        problem = laboratory.problem(placed.cells)
+        proposal = propose(problem, method=request.method, effort=request.effort, seed=plan.seed, waiting=waiting)
+        after = trials.run(proposal.starts, plan.seed + runs, runs)
+    remarks = list(open_.remarks)
+    if (open_.homes or open_.cycles) and not (trials.homes or trials.measure_at):
+        what = " and ".join(["homes"] * open_.homes + ["measured cycles"] * open_.cycles).capitalize()
+        remarks.append(f"{what} stay as they are: {placed.tried} exchanges were tried, and none is worth it")
     return Staggered(
         proposal,
-        proposed,
-        _mean("all at once", seen[request.runs :]),
-        _mean("staggered", runs),
+        trials.homes,
+        trials.measure_at,
+        tuple(remarks),
+        trials.text(proposal.starts),
+        _mean("all at once", seen[runs:]),
+        _mean("staggered", after),
+        judged[0] if proposal.near is not None else None,
         proposal.bound,
-        request.assign_cycles,
+        account(after[0]),
+        shifts(problem, proposal.bound.busiest, after[0].makespan_s),
     )
 
 
-def problem_at(schedules: list[Schedule], station: Station, cells: Cells, begin: datetime) -> Problem:
-    """Put working hours and bookings, which the runs do not tell, beside what they do."""
-    people, closed = people_and_closed(station, begin, _AHEAD)
-    return problem_of(schedules, station, cells, people, closed)
+class _Trials:
+    """Runs the campaign of a cells file with other starts, homes and measured cycles."""
+
+    def __init__(self, plan: PlanRequest, folder: Path) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._text = load(plan.cells).text
+        self.homes: dict[str, tuple[str, str]] = {}
+        self.measure_at: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+
+    def change(self, before: Sequence[Cell], after: Sequence[Cell]) -> None:
+        """Have homes and measured cycles changed in all that is run from now on."""
+        pairs = list(zip(before, after, strict=True))
+        self.homes = {one.id: (one.place, now.place) for one, now in pairs if one.place != now.place}
+        self.measure_at = {
+            one.id: (one.measure_at, now.measure_at) for one, now in pairs if one.measure_at != now.measure_at
+        }
+
+    def text(self, starts: Mapping[str, float]) -> str:
+        """Give the cells file with these starts."""
+        measure_at = {cell: now for cell, (_, now) in self.measure_at.items()}
+        return with_starts(self._text, starts, measure_at, {cell: now for cell, (_, now) in self.homes.items()})
+
+    def run(self, starts: Mapping[str, float], seed: int, runs: int) -> list[Schedule]:
+        """Run it with these starts."""
+        path = self._folder / "cells.yaml"
+        path.write_text(self.text(starts), encoding="utf-8")
+        return run_schedules(replace(self._plan, cells=path, seed=seed, runs=runs))
+
+
+class _Laboratory:
+    """Puts working hours and bookings, which runs do not tell, beside what they do."""
+
+    def __init__(self, campaign: Campaign, begin: datetime, runs: Sequence[tuple[Schedule, Cells]]) -> None:
+        station = campaign.station
+        self._station = station
+        self._keep = not campaign.gives_back
+        self._people, self._closed = people_and_closed(station, begin, _AHEAD)
+        by_hours = any(one != ALWAYS for one in self._people) or bool(self._closed)
+        self.known = learn(runs, by_hours=by_hours)
+        self._roles = plugins.roles(station.entries())
+
+    def _instead(self, cells: Sequence[Cell]) -> dict[str, tuple[str, ...]]:
+        """Group what may serve a cell elsewhere, where a slot is free for it: whatever has the same role."""
+        homes = Counter(cell.place.partition("/")[0] for cell in cells) if self._keep else Counter[str]()
+        groups: dict[tuple[object, ...], set[str]] = {}
+        open_: set[str] = set()
+        for name, found in self._station.places.items():
+            inside = self._roles.get(found.instrument or "")
+            groups.setdefault(("slots", inside, self._station.chamber_of(name) is not None), set()).add(slots_of(name))
+            wired = {found.instrument, *found.leads, *(wiring.through for wiring in found.leads.values())}
+            for instrument in filter(None, wired):
+                groups.setdefault((self._roles.get(instrument),), set()).add(instrument)
+            if homes[name] < found.count:
+                open_ |= {slots_of(name), *filter(None, wired)}
+        grouped = [tuple(sorted(group)) for group in groups.values() if len(group) > 1 and group & open_]
+        return {name: group for group in grouped for name in group}
+
+    def problem(self, cells: Sequence[Cell]) -> Problem:
+        """Say what is to be put in order with these cells, whose kinds are known."""
+        return problem_of(
+            self.known, self._station, cells, self._people, self._closed, keep=self._keep, instead=self._instead(cells)
+        )
 
 
 def _mean(name: str, schedules: list[Schedule]) -> Figures:
@@ -148,95 +251,3 @@ def _mean(name: str, schedules: list[Schedule]) -> Figures:
         waited_s=sum(one.waited_s for one in found) / count,
         unfinished=max(one.unfinished for one in found),
     )
-
-
-def tell(found: Staggered) -> list[str]:
-    """Say it in sentences."""
-    proposal, bound, before, after = found.proposal, found.bound, found.before, found.after
-    how = "CP-SAT" if proposal.method == "cp-sat" else "the heuristic"
-    if proposal.method == "heuristic" and not is_installed():
-        how += " (CP-SAT is not installed: pip install 'labctl-cells[stagger]')"
-    beyond = 100 * (after.makespan_s / bound.seconds - 1) if bound.seconds else 0.0
-    said = [
-        f"Starts proposed by {how}, run by the engine with other seeds:",
-        f"  all cells end after {days_shown(after.makespan_s)}; started at once, after {days_shown(before.makespan_s)}",
-        f"  fresh cells wait {ago(after.fresh_median_s)} (median), {ago(after.fresh_longest_s)} at most, "
-        f"{_hours(after.fresh_s)} together; started at once {_hours(before.fresh_s)}",
-        f"  {after.late} of {after.fresh} spectra later than the protocol asks; started at once {before.late}",
-        f"  no order is shorter than {days_shown(bound.seconds)} ({bound.why}): {beyond:.1f} % longer than that",
-    ]
-    if beyond > 5.0:
-        said.append(_why_not(found))
-    if proposal.late_if_near is not None:
-        said.append(
-            f"  Within 5 % of the bound {proposal.late_if_near} spectra would be late, so a longer campaign is proposed"
-        )
-    if found.assigned and not proposal.measure_at:
-        said.append("  Which cell of a group is measured when stays as it is: other assignments bring nothing")
-    return said
-
-
-def _why_not(found: Staggered) -> str:
-    waits = found.after.waited_s / 3600
-    return (
-        "  The bound serves one resource at a time and lets its work be interrupted. In this plan cells wait "
-        f"{waits:.0f} h for each other and for people, who are needed at both ends of every spectrum"
-    )
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.0f} h"
-
-
-def as_json(found: Staggered) -> dict[str, Any]:
-    """Give ``labctl.stagger/1``."""
-    from dataclasses import asdict
-
-    proposal, bound = found.proposal, found.bound
-    return {
-        "schema": SCHEMA,
-        "method": proposal.method,
-        "starts_s": dict(proposal.starts),
-        "measure_at": {cell: list(at) for cell, at in proposal.measure_at.items()},
-        "lower_bound": {**asdict(bound), "why": bound.why},
-        "beyond_bound": found.after.makespan_s / bound.seconds - 1 if bound.seconds else 0.0,
-        "late_within_5_percent": proposal.late_if_near,
-        "at_once": asdict(found.before),
-        "staggered": asdict(found.after),
-    }
-
-
-def show_staggered(request: StaggerRequest, write: Path | None, begin: datetime, *, as_json_: bool) -> int:
-    """Propose, tell and write; 1 where a cell does not come to its end."""
-    found = stagger(request)
-    if as_json_:
-        put_json(as_json(found))
-    else:
-        _print(found, begin)
-    if write is not None:
-        try:
-            write.write_text(found.text)
-        except OSError as error:
-            raise LabctlError(f"{write}: can't be written ({error.strerror})") from error
-        say(f"wrote {write}")
-    return 1 if found.after.unfinished else 0
-
-
-def _print(found: Staggered, begin: datetime) -> None:
-    from rich import box
-    from rich.table import Table
-
-    from labctl.cli.output import console
-    from labctl.cli.plan_shown import date_shown
-
-    out = console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in ("cell", "start_after", "starts", "ends"):
-        table.add_column(head, no_wrap=True, justify="left" if head == "cell" else "right")
-    for cell, start in sorted(found.proposal.starts.items(), key=lambda item: (item[1], item[0])):
-        end = found.after.finish_s.get(cell)
-        ends = date_shown(begin + timedelta(seconds=end)) if end is not None else "not"
-        table.add_row(cell, f"{start / 3600:.2f} h", date_shown(begin + timedelta(seconds=start)), ends)
-    out.print(table)
-    for line in tell(found):
-        out.print(line, markup=False)

@@ -3,7 +3,8 @@
 For a resource, every visit is taken as a job of one machine: it can't begin before its cell could reach it alone
 (head), and after it the cell needs what is left of its chain (tail). Served preemptively, the longest tail first, such
 a machine is finished as early as it can be (J. R. Jackson, 1955; J. Carlier, Eur. J. Oper. Res. 11, 42, 1982). A
-resource of several units counts as one machine that is as many times faster, and people as one that works only while
+resource of several units, or several that serve instead of each other, count as one machine that is as many times
+faster, and people as one that works only while
 they are there; an instrument to which cells are carried works at night only as long as the one that was carried there
 last. None of it makes the figure larger than the true optimum.
 """
@@ -66,7 +67,7 @@ def lower_bound(problem: Problem) -> LowerBound:
         A cell could not even come to its end alone.
     """
     alone: dict[str, float] = {}
-    jobs: dict[str, list[Job]] = {}
+    jobs: dict[tuple[str, ...], list[Job]] = {}
     for given in problem.chains:
         # Whoever is held back could have begun at once.
         chain = replace(given, visits=tuple(replace(visit, held_back=False) for visit in given.visits))
@@ -76,20 +77,21 @@ def lower_bound(problem: Problem) -> LowerBound:
         for visit, stay in zip(chain.visits, played.stays, strict=True):
             left -= visit.length
             for name in visit.needs:
-                jobs.setdefault(name, []).append(Job(stay.begun, visit.length, left))
+                jobs.setdefault(problem.instead.get(name, (name,)), []).append(Job(stay.begun, visit.length, left))
             if visit.carry_in > 0:
                 after = visit.soak + visit.work + visit.carry_out + left
-                jobs.setdefault(PEOPLE, []).append(Job(stay.begun, visit.carry_in, after))
+                jobs.setdefault((PEOPLE,), []).append(Job(stay.begun, visit.carry_in, after))
             if visit.carry_out > 0:
-                jobs.setdefault(PEOPLE, []).append(Job(stay.worked, visit.carry_out, left))
+                jobs.setdefault((PEOPLE,), []).append(Job(stay.worked, visit.carry_out, left))
     cell = max(alone, key=alone.__getitem__, default="")
-    found = {name: _finished(problem, name, found) for name, found in jobs.items()}
+    found = {" and ".join(names): _finished(problem, names, found) for names, found in jobs.items()}
     busiest = max(found, key=found.__getitem__, default="")
     cell_s, busiest_s = alone.get(cell, 0.0), found.get(busiest, 0.0)
     return LowerBound(max(cell_s, busiest_s), cell, cell_s, busiest, busiest_s)
 
 
-def _finished(problem: Problem, name: str, jobs: Sequence[Job]) -> float:
+def _finished(problem: Problem, names: tuple[str, ...], jobs: Sequence[Job]) -> float:
+    name = names[0]
     if name == PEOPLE:
         if not problem.people:
             return 0.0
@@ -97,7 +99,7 @@ def _finished(problem: Problem, name: str, jobs: Sequence[Job]) -> float:
         longest = max(job.work for job in jobs)
         windows = [_longer(one, longest) for one in problem.people]
         return preemptive(jobs, _speeds(windows))
-    units = problem.units(name)
+    units = sum(map(problem.units, names))
     if units == 1 and problem.people and ALWAYS not in problem.people:
         carried = [visit for chain in problem.chains for visit in chain.visits if name in visit.needs]
         if all(visit.carry_in > 0 and visit.carry_out > 0 for visit in carried):

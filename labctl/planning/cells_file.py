@@ -1,4 +1,4 @@
-"""Writes proposed starts into the text of a cells file: nothing but the values that change is touched. Text alone."""
+"""Writes a proposal into the text of a cells file: nothing but the values that change is touched. Text alone."""
 
 from __future__ import annotations
 
@@ -18,8 +18,13 @@ class _Edit(NamedTuple):
     text: str
 
 
-def with_starts(text: str, starts: Mapping[str, float], measure_at: Mapping[str, tuple[int, ...]] | None = None) -> str:
-    """Give the text of a cells file with other starts.
+def with_starts(
+    text: str,
+    starts: Mapping[str, float],
+    measure_at: Mapping[str, tuple[int, ...]] | None = None,
+    places: Mapping[str, str] | None = None,
+) -> str:
+    """Give the text of a cells file with other starts, and where asked with other measured cycles and homes.
 
     Parameters
     ----------
@@ -29,6 +34,8 @@ def with_starts(text: str, starts: Mapping[str, float], measure_at: Mapping[str,
         ``start_after`` of each cell, s; written in hours with two decimals. 0 is written where something else stood.
     measure_at : mapping of str to tuple of int, optional
         ``measure_at`` of cells for which it changes.
+    places : mapping of str to str, optional
+        ``place`` of cells for which it changes.
 
     Raises
     ------
@@ -47,6 +54,8 @@ def with_starts(text: str, starts: Mapping[str, float], measure_at: Mapping[str,
         if measure_at and cell["id"] in measure_at:
             cycles = ", ".join(map(str, measure_at[cell["id"]]))
             edits += _list(document, lines, (*at, "measure_at"), f"[{cycles}]")
+        if places and cell["id"] in places:
+            edits.append(_Edit(*_span(document, lines, (*at, "place")), places[cell["id"]]))
     for edit in sorted(edits, reverse=True):
         line = lines[edit.line]
         lines[edit.line] = line[: edit.column] + edit.text + line[edit.column + edit.length :]

@@ -2,73 +2,95 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
 
 from labctl.errors import LabctlError
-from labctl.planning.problem import ALWAYS, Chain, Problem, Visit, Windows
+from labctl.planning.problem import Chain, Problem, Visit, Windows
 from labctl.planning.schedule import Action, Schedule, Task
 from labctl.station import Cell, Cells, Station
 
+#: What distinguishes cells whose visits take different times, or need different things.
+Kind = tuple[object, ...]
 
-def problem_of(
-    schedules: Sequence[Schedule],
-    station: Station,
-    cells: Cells,
-    people: Sequence[Windows],
-    closed: Mapping[str, Windows] | None = None,
-) -> Problem:
-    """Read what is to be put in order from runs of a campaign.
+
+def kind_of(cell: Cell) -> Kind:
+    """Cells that nothing distinguishes take as long as each other, as far as anybody can know before."""
+    return (
+        *(cell.group, cell.area, cell.capacity, cell.mass, cell.chemistry, repr(sorted(cell.simulate.items()))),
+        *(cell.place.partition("/")[0], tuple(cell.measure_at)),
+    )
+
+
+def learn(runs: Sequence[tuple[Schedule, Cells]], *, by_hours: bool) -> dict[Kind, tuple[Visit, ...]]:
+    """Read the visits of every kind of cell from runs of the engine, each with the cells that it was run with.
+
+    Durations are means over runs and over cells that are alike; what is needed is that of the first run that has the
+    kind.
 
     Parameters
     ----------
-    schedules : sequence of Schedule
-        Of the same files, with different seeds. Durations are means over them and over cells that are alike.
-    people : sequence of Windows
-        When each of those who carry cells is there.
-    closed : mapping of str to Windows, optional
-        When an instrument can't be had.
+    by_hours : bool
+        Whether people or instruments are there by hours, so that measured charges are held back.
 
     Raises
     ------
     LabctlError
         A cell did not come to its end in one of the runs: there is nothing to put in order.
     """
-    for schedule in schedules:
+    for schedule, _ in runs:
         for unfinished, why in schedule.unfinished.items():
             raise LabctlError(f"{unfinished} does not come to its end, so no order of starts can be proposed: {why}")
-    walks = walks_of(schedules)
-    by_kind: dict[tuple[object, ...], list[tuple[Visit, ...]]] = {}
-    for schedule in schedules:
-        of = _by_cell(schedule)
+    walks = walks_of([schedule for schedule, _ in runs])
+    by_kind: dict[Kind, list[tuple[Visit, ...]]] = {}
+    for schedule, cells in runs:
+        tasks, actions = _by_cell(schedule)
         for cell in cells.cells:
-            read = visits_of(of[0].get(cell.id, []), of[1].get(cell.id, []), cell.place, walks)
-            by_kind.setdefault(_alike(cell), []).append(read)
-    by_hours = any(one != ALWAYS for one in people) or bool(closed)
-    means = {kind: joined(measured_held_back(_mean(found), by_hours)) for kind, found in by_kind.items()}
+            mine = tasks.get(cell.id, [])
+            read = visits_of(mine, actions.get(cell.id, []), cell.place, walks)
+            if cell.capacity is None:
+                first = next((task.path for task in mine if task.kind == "charge"), "")
+                read = tuple(replace(visit, untried=visit.path == first) for visit in read)
+            by_kind.setdefault(kind_of(cell), []).append(read)
+    return {kind: joined(measured_held_back(_mean(found), by_hours)) for kind, found in by_kind.items()}
+
+
+def problem_of(
+    known: Mapping[Kind, tuple[Visit, ...]],
+    station: Station,
+    cells: Sequence[Cell],
+    people: Sequence[Windows],
+    closed: Mapping[str, Windows] | None = None,
+    *,
+    keep: bool = True,
+    instead: Mapping[str, tuple[str, ...]] | None = None,
+) -> Problem:
+    """Put cells, whose visits are known, into the laboratory.
+
+    Parameters
+    ----------
+    people : sequence of Windows
+        When each of those who carry cells is there.
+    closed : mapping of str to Windows, optional
+        When an instrument can't be had.
+    keep : bool
+        Whether a home is kept for its cell, so that nobody else can be there.
+    instead : mapping of str to tuple of str, optional
+        By resource, those of which any may serve; see :class:`Problem`.
+    """
     chains = tuple(
-        Chain(
-            cell.id,
-            cell.group,
-            means[_alike(cell)],
-            tuple(cell.measure_at),
-            cell.priority,
-        )
-        for cell in cells.cells
+        Chain(cell.id, cell.group, known[kind_of(cell)], tuple(cell.measure_at), cell.priority) for cell in cells
     )
-    capacity = {slots_of(name): place.count for name, place in station.places.items()}
-    return Problem(chains, capacity, tuple(people), dict(closed or {}))
+    homes = Counter(cell.place.partition("/")[0] for cell in cells) if keep else Counter[str]()
+    capacity = {slots_of(name): max(place.count - homes[name], 1) for name, place in station.places.items()}
+    return Problem(chains, capacity, tuple(people), dict(closed or {}), instead=dict(instead or {}))
 
 
 def slots_of(place: str) -> str:
     """Name the slots of a place as one resource."""
     return f"slots of {place}"
-
-
-def _alike(cell: Cell) -> tuple[object, ...]:
-    """Cells that nothing distinguishes take as long as each other, as far as anybody can know before."""
-    return cell.group, cell.area, cell.chemistry, cell.measure_at, repr(sorted(cell.simulate.items()))
 
 
 def _by_cell(schedule: Schedule) -> tuple[dict[str, list[Task]], dict[str, list[Action]]]:
@@ -126,13 +148,14 @@ def visits_of(
     for task in tasks:
         moved = _moved(task, actions, walks)
         same = last is not None and task.place == last.place != home and not moved.carry_in and not last_out
-        if same and last is not None:
+        visit = _visit(task, moved, home)
+        if same and last is not None and visit.needs == found[-1].needs:
             work = found[-1].work + (task.end_s - last.end_s)
             found[-1] = replace(found[-1], work=work, carry_out=moved.carry_out)
         else:
-            if found and moved.carry_in and not last_out and last is not None and last.place != home:
+            if found and last is not None and last.place != home and not last_out and (moved.carry_in or same):
                 found[-1] = replace(found[-1], stays=(slots_of(last.place.partition("/")[0]),))
-            found.append(_visit(task, moved, home))
+            found.append(visit)
         last, last_out = task, moved.carry_out
     return tuple(found)
 

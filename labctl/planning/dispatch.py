@@ -130,6 +130,10 @@ class _Play:
         self._order = 0
         self._finish: dict[str, float] = {}
         self._walks: list[Walk] = []
+        self._shortest: dict[str, float] = {}
+        for visit in (visit for chain in problem.chains for visit in chain.visits if not visit.needs):
+            self._shortest[visit.path] = min(visit.work, self._shortest.get(visit.path, visit.work))
+        self._known: dict[str, float] = {}
 
     def run(self) -> Outcome:
         for number, cell in enumerate(self._cells):
@@ -167,7 +171,7 @@ class _Play:
             self._finish[cell.chain.cell] = now
             return
         cell.asked = now
-        if cell.visit.held_back:
+        if cell.visit.held_back and (not cell.visit.untried or self._known.get(cell.visit.path, NEVER) <= now):
             promised = [span for other, spans in self._promised.items() if other[0] != number for span in spans]
             begin = earliest(self._problem, cell.chain, cell.index, now, promised)
             self._promised[number, cell.index] = taken_by(wanted(cell.chain, cell.index), begin)
@@ -216,6 +220,9 @@ class _Play:
     def _work(self, number: int, now: float) -> None:
         cell = self._cells[number]
         visit = cell.visit
+        if visit.path not in self._known:
+            # How long it takes is known when the first cell has done it, whatever else that has done with it.
+            self._known[visit.path] = now + self._shortest.get(visit.path, NEVER)
         before, cell.started = cell.worked, now + self._soak(visit, now)
         cell.worked = cell.started + visit.work
         delay = cell.started - before

@@ -71,6 +71,9 @@ class Visit:
         Whether it is a measured charge that begins so that people are there when it ends.
     cold : float
         Seconds of soaking from when its chamber was first claimed for this temperature; ``soak`` where that is longer.
+    untried : bool
+        Whether it is the first of its cell, so that its length is known only once another cell has done the same:
+        before, it is not held back.
     """
 
     path: str
@@ -84,6 +87,7 @@ class Visit:
     setting: tuple[str, float] | None = None
     held_back: bool = False
     cold: float = 0.0
+    untried: bool = False
 
     @property
     def length(self) -> float:
@@ -147,6 +151,9 @@ class Problem:
         Seconds before its beginning at which needs have last risen by waiting.
     warming : mapping of str to float
         When the chambers that are in use at its beginning were claimed.
+    instead : mapping of str to tuple of str
+        By resource, those of which any may serve, itself included: whoever finds one busy may be carried to another.
+        Nobody knows before who will be; the lower bound takes them together.
     """
 
     chains: tuple[Chain, ...]
@@ -155,6 +162,7 @@ class Problem:
     closed: Mapping[str, Windows] = field(default_factory=dict)
     past: float = 0.0
     warming: Mapping[str, float] = field(default_factory=dict)
+    instead: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def units(self, resource: str) -> int:
         """Say how many can hold a resource at once."""
