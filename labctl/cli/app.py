@@ -488,7 +488,7 @@ def instruments_manual(
 
 
 @app.command()
-def schema(kind: Annotated[str, typer.Argument(help="protocol, station or cells.")]) -> None:
+def schema(kind: Annotated[str, typer.Argument(help="protocol, piece, station or cells.")]) -> None:
     """Print the JSON Schema of a file, for editors."""
     from labctl.cli.schema import print_schema
 
