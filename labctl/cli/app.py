@@ -264,7 +264,7 @@ def confirm(
 
     With the barcode read from it; exit 8 if it is another cell's, or if what is said is no answer.
     """
-    from labctl.cli.commands import confirm_cell
+    from labctl.cli.confirming import confirm_cell
 
     confirm_cell(lab, cell, barcode, user, answer=answer, value=value, as_json=json)
 
@@ -488,7 +488,7 @@ def instruments_manual(
 
 
 @app.command()
-def schema(kind: Annotated[str, typer.Argument(help="protocol, station or cells.")]) -> None:
+def schema(kind: Annotated[str, typer.Argument(help="protocol, piece, station or cells.")]) -> None:
     """Print the JSON Schema of a file, for editors."""
     from labctl.cli.schema import print_schema
 

@@ -264,7 +264,7 @@ class People:
                 "instruction": how_to_confirm(planned, row.cell),
             }
             if isinstance(task, Question):
-                request["answers"] = dict(task.answers)
+                request |= {"question": task.ask, "answers": dict(task.answers)}
             elif isinstance(task, Reading):
                 request["quantity"] = task.kind
             elif isinstance(task, Handling):

@@ -170,9 +170,10 @@ def _cell(
         expected = (datetime.fromisoformat(seen) + timedelta(seconds=remaining)).isoformat(timespec="seconds")
     if current is not None and current.status is Status.RUNNING and current.kind == "transfer":
         asked = current.result["request"]
-        waits_for = f"operator: {asked['source']} to {asked['target']}, then labctl confirm"
+        waits_for = f"operator: {asked['source']} to {asked['target']}, then labctl confirm {current.cell}"
     if current is not None and current.status is Status.RUNNING and current.kind in BY_HAND:
-        waits_for = f"operator: {current.result.get('request', {}).get('asked', current.kind)}, then labctl confirm"
+        what = current.result.get("request", {}).get("asked", current.kind)
+        waits_for = f"operator: {what}, then labctl confirm {current.cell}"
     return {
         "state": state,
         "cycle": int(last.step[1:4]) if last is not None and last.step[:1] == "c" else None,

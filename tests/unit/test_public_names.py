@@ -23,7 +23,7 @@ NAMES = {
         "write_unicycler"
     ),
     "labctl.instruments": (
-        "CHARGE_ENDS ENDS_TOGETHER SERIES SUSPENDS SWEEPS TEST_CLOCK WATCHDOG "
+        "CHARGE_ENDS ENDS_TOGETHER LONGEST_STEP LONG_STEPS SERIES SUSPENDS SWEEPS TEST_CLOCK WATCHDOG "
         "AcquisitionRequest Busy CannotSay Chamber ChamberReading Clock Confirmation Cycler CyclerProgram CyclerStep "
         "DriverContext DynamicPotentiostat DynamicRequest End Fetched Garbled Handle Hiccup Identity ImpedanceRequest "
         "Inspectable Inspection Instrument Log Mode Multiplexer NotIdentified NotReachable OutOfRange Potentiostat "
