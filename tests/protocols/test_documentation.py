@@ -21,8 +21,6 @@ PAGES = [
     ROOT / "README.md",
     *sorted(page for page in DOCS.rglob("*.md") if page.name not in ("tutorial.md", "language.md")),
 ]
-#: The README's fences name no language: what its blocks are, in their order.
-README = ("shell", "shell", "shell", "text", "shell")
 #: Directives of the pages' own format: the build of the pages tries them.
 DIRECTIVE = "{toctree}"
 #: What a campaign of one cycle shows as well as one of thirty.
@@ -31,8 +29,6 @@ SHORTER = (
     ("{1-2: 0.2 mA/cm2, 3-: 0.4 mA/cm2}", "0.4 mA/cm2"),
     ("cycles: [1, 15, 30]", "cycles: [1]"),
 )
-#: A folder's virtual cells stay those of its first run.
-OTHER_CELLS = "cells-operando.yaml"
 #: Pages whose commands run campaigns: they share one laboratory, which the README's commands make.
 CAMPAIGNS = ("README", "analyze", "figures", "operando", "plan", "plan-a-campaign")
 
@@ -53,19 +49,7 @@ def shorten(folder: Path) -> None:
 
 
 class ShortReader(Reader):
-    """Shortens the campaigns of the laboratory as soon as there is one; other cells have a laboratory of their own."""
-
-    def _labctl(self, words: list[str]) -> int:
-        if OTHER_CELLS not in words:
-            return super()._labctl(words)
-        here = self.folder
-        self.folder = here.with_name("apart")
-        if not self.folder.exists():
-            make_laboratory(self.folder, quiet=True)
-        try:
-            return super()._labctl(words)
-        finally:
-            self.folder = here
+    """Shortens the campaigns of the laboratory as soon as there is one."""
 
     def _line(self, line: str) -> int:
         code = super()._line(line)
@@ -100,17 +84,9 @@ def reader(request: pytest.FixtureRequest, page: Path, fresh: Path, campaigns: R
     return Reader(Path(shutil.copytree(fresh, tmp_path / "mylab")))
 
 
-def shown(page: Path) -> list[Block]:
-    """Give the blocks of a page, those of the README with their language."""
-    found = blocks(page)
-    if page.stem != "README":
-        return found
-    return [Block(kind, one.text, one.note, one.line) for kind, one in zip(README, found, strict=True)]
-
-
 def read(reader: Reader, page: Path) -> None:
     """Do all that a page shows."""
-    for block in shown(page):
+    for block in blocks(page):
         if page.stem == "README" and block.kind == "text":
             assert "SIMULATED  shares of the first charge" in block.text, "tests/run/test_demo.py compares it"
         elif block.kind != DIRECTIVE:

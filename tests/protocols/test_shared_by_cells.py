@@ -145,14 +145,3 @@ def test_a_probe_that_is_booked_by_date_is_used_then_and_cells_wait_discharged_u
     run_app(["plan", *lab.files(), "--begin", BEGIN, "--runs", "1", "--day-sheet", str(sheet)])
     assert "## Tuesday, 2026-12-29" in sheet.read_text()
     assert "2026-12-0" not in sheet.read_text()
-
-
-def test_other_cells_in_a_folder_whose_virtual_cells_are_kept_are_refused_in_plain_words(lab, capsys):
-    lab.write(["- rest: {duration: 10 min}"], ["cabinet/1"])
-    command = ["run", *lab.files(), "--lab", str(lab.folder), "--simulate", "--accelerate"]
-    assert run_app(command) == 0
-    lab.cells.write_text(lab.cells.read_text().replace("id: c-0, barcode: C0", "id: other, barcode: X0"))
-    assert run_app(command) == 2
-    said = capsys.readouterr().err
-    assert "saved by a laboratory with another seed or other cells; it has c-0" in said
-    assert "other cells begin in a laboratory folder of their own" in said

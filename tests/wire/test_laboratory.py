@@ -292,7 +292,7 @@ def test_a_state_of_another_laboratory_is_refused(tmp_path: Path) -> None:
         kept.append(lab.save())
 
     async def second(lab: Laboratory) -> None:
-        with pytest.raises(NotPossible, match="another seed"):
+        with pytest.raises(NotPossible, match="with the seed 1, not 2"):
             lab.restore(kept[0])
         with pytest.raises(NotPossible, match="schema"):
             lab.restore({})
