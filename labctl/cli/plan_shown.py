@@ -46,7 +46,8 @@ def print_plan(forecast: Forecast) -> None:
         finish = schedule.finish.get(cell)
         ends = "not" if finish is None else f"{_day(schedule.at(finish))} {_spread(forecast, cell)}"
         _line(out, cell, name, axis.of_cell(schedule.of(cell)), ends)
-    out.print(_LEGEND, style="dim", markup=False)
+    by_hand = "  ? by hand" if any(task.asked for task in schedule.tasks) else ""
+    out.print(_LEGEND + by_hand, style="dim", markup=False)
     out.print()
     _line(out, "", name, axis.ticks(), " load   idle")
     for load in loads(schedule):
@@ -157,10 +158,9 @@ def _sentences(forecast: Forecast) -> list[str]:
     if schedule.actions:
         days = Counter(schedule.at(one.at_s).astimezone().date() for one in schedule.actions)
         most, count = max(days.items(), key=lambda item: item[1])
-        said.append(
-            f"People move cells {len(schedule.actions)} times on {len(days)} days, most on "
-            f"{_WEEKDAYS[most.weekday()]} {most.day}.{most.month}.: {count} times ('--day-sheet FILE' for print)."
-        )
+        day = f"{_WEEKDAYS[most.weekday()]} {most.day}.{most.month}."
+        when = f"on {len(days)} days, most on {day}: {count} times" if len(days) > 1 else f"all on {day}"
+        said.append(f"People move cells {len(schedule.actions)} times, {when} ('--day-sheet FILE' for print).")
     bound = lower_bound(schedule)
     slack = 100 * (schedule.makespan_s / bound.seconds - 1) if bound.seconds else 0.0
     said.append(

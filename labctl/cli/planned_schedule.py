@@ -11,6 +11,7 @@ from labctl.engine.campaign import REFERENCE, Campaign
 from labctl.engine.clock import LoopClock
 from labctl.engine.needs import is_place
 from labctl.engine.orchestrator import Orchestrator
+from labctl.engine.routing import BY_HAND
 from labctl.instruments import TransferRequest
 from labctl.journal import UNDER_WAY, Journal, OperationRow, Status
 from labctl.planning import Action, Equipment, Schedule, Task
@@ -24,6 +25,8 @@ _RECORD: Final = 330
 class Desk:
     """Where a planned person sees what is asked and says what was done.
 
+    Transfers have a way to themselves: how long the walk takes is part of the plan.
+
     Parameters
     ----------
     orchestrator : Orchestrator
@@ -34,6 +37,7 @@ class Desk:
 
     def __init__(self, orchestrator: Orchestrator, clock: LoopClock) -> None:
         self._movement = orchestrator.movement
+        self._people = orchestrator.people
         self._clock = clock
         self.began_at: dict[str, datetime] = {}
 
@@ -48,6 +52,14 @@ class Desk:
     def confirm(self, request: TransferRequest, name: str) -> None:
         """Confirm it with its barcode."""
         self._movement.confirm(request.cell, request.barcode, name)
+
+    def by_hand(self) -> Sequence[Mapping[str, Any]]:
+        """What is asked now besides transfers, as in ``labctl status``."""
+        return self._people.requests()
+
+    def say(self, request: Mapping[str, Any], said: Mapping[str, str], name: str) -> None:
+        """Answer what is asked."""
+        self._people.answer({"cell": request["cell"], **said, "user": name})
 
 
 def schedule_of(
@@ -192,6 +204,7 @@ class _Reader:
             persons_s=tuple(spans),
             outcome=str(row.result.get("status") or row.status.value) if row.status is not Status.DONE else _ok(row),
             size_bytes=_BUNDLE + _RECORD * records + data,
+            asked=str(row.result.get("request", {}).get("asked", "")) if row.kind in BY_HAND else "",
         )
 
     @property

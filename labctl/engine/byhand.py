@@ -28,7 +28,6 @@ from labctl.errors import JournalError, LabctlError, NotConfirmed, UsageError
 from labctl.instruments import Clock, Fetched, Handle, Progress, State
 from labctl.journal import CommandRow, Journal, OperationRow, Status
 from labctl.protocol import Handling, Note, PlannedOperation, Question, Reading
-from labctl.results import write_bundle
 from labctl.units import UnitError, parse
 
 if TYPE_CHECKING:
@@ -179,7 +178,7 @@ class HandJob:
             "summary": result,
             "flags": [*planned.flags, *([status] if status != "ok" else [])],
         }
-        await beside(partial(write_bundle, folder, (), operation, None))
+        await beside(partial(around.keeping.keep, folder, fetched, operation, result))
         if isinstance(planned.parameters, Note):
             self._mark(row, planned.parameters)
         return result

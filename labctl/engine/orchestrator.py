@@ -147,7 +147,7 @@ class Orchestrator:
             journal, self._arbiter, clock, log, self._results, self._outbox, look_every, record_every, self._keeping
         )
         self._movement = Movement(station, journal, self._arbiter, self._life, laboratory, self._campaign_of)
-        self._people = People(journal, self._life, self._campaign_of)
+        self.people = People(journal, self._life, self._campaign_of)
         self._references = References(
             station, mode, journal, bench, self._life, self._movement.move, laboratory, self._keeping
         )
@@ -371,10 +371,10 @@ class Orchestrator:
             for cell, live in self._life.live.items()
             if live.request is not None
         ]
-        return {"requests": [*moves, *assisted, *self._people.requests()]}
+        return {"requests": [*moves, *assisted, *self.people.requests()]}
 
     async def _serve_confirm(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
-        answered = self._people.answer(request)
+        answered = self.people.answer(request)
         if answered is not None:
             return answered
         cell, barcode = str(request.get("cell")), str(request.get("barcode"))

@@ -50,6 +50,8 @@ class Task:
         ``ok``, or what else became of it: ``skipped``, ``failed``, ``timeout``, ...
     size_bytes : int
         Estimated size of what it leaves.
+    asked : str
+        What a person is asked, of a step by hand; empty where an instrument does it.
     """
 
     cell: str
@@ -69,6 +71,7 @@ class Task:
     persons_s: tuple[Span, ...] = ()
     outcome: str = "ok"
     size_bytes: int = 0
+    asked: str = ""
 
     @property
     def waited_s(self) -> float:

@@ -40,7 +40,7 @@ READINGS = {
 """What this person reads, by the kind of quantity."""
 
 
-def _said(request: Mapping[str, Any]) -> dict[str, str] | None:
+def answer_to(request: Mapping[str, Any]) -> dict[str, str] | None:
     """Give what this person says to a request; None where it is none of theirs."""
     if {"cell", "to", "barcode"} <= request.keys() or request.get("kind") in ("disassemble", "assemble"):
         return {"barcode": str(request["barcode"])}
@@ -114,7 +114,7 @@ class ScriptedPerson:
         token: str,
     ) -> bool:
         """Move what is asked to be moved or answer, and say so; False for what this person can't do."""
-        said = _said(request)
+        said = answer_to(request)
         if said is None:
             return False
         await asyncio.sleep(TAKES)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from labctl_simulators.person import LOOKS_EVERY, TAKES
+from labctl_simulators.glovebox import rework
+from labctl_simulators.person import LOOKS_EVERY, TAKES, answer_to
 
 
 class PlannedPerson:
-    """Works off transfer requests, one after the other.
+    """Works off what is asked, one after the other.
 
     Parameters
     ----------
@@ -19,7 +20,8 @@ class PlannedPerson:
         Where cells are moved.
     desk
         ``requests()`` gives what is asked, each with ``cell``, ``barcode`` and ``target``; ``began(request, t)`` and
-        ``confirm(request, name)`` take notice.
+        ``confirm(request, name)`` take notice. ``by_hand()`` gives what is asked besides, ``say(request, said, name)``
+        answers it.
     on_duty : callable
         Gives the name under which to confirm at a UTC instant, None where nobody is there.
     """
@@ -41,5 +43,22 @@ class PlannedPerson:
                     self._laboratory.move(request.cell, request.target)
                     self._desk.confirm(request, name)
                     done += 1
+                for asked in self._desk.by_hand():
+                    done += await self._by_hand(asked, name)
             if not done:
                 await asyncio.sleep(LOOKS_EVERY)
+
+    async def _by_hand(self, asked: Mapping[str, Any], name: str) -> bool:
+        """Take apart, put together, measure or answer; False for what this person can't do."""
+        said = answer_to(asked)
+        if said is None:
+            return False
+        await asyncio.sleep(TAKES)
+        try:
+            if "gives" in asked or "takes" in asked:
+                rework(self._laboratory, asked["cell"], gives=asked.get("gives", ()), takes=asked.get("takes", ()))
+        except ValueError:
+            # A part of another cell is not there yet.
+            return False
+        self._desk.say(asked, said, name)
+        return True
