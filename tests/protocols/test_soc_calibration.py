@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from shipped_runs import HOUR, MINUTE, Ran, run_shipped
 
 from labctl.analysis import calibration, calibration_series
@@ -123,7 +122,7 @@ def test_integrals_of_both_arms_follow_the_true_factor_within_noise_and_make_a_f
         assert sum(one**2 for one in off.values()) < 20.0
 
     written = {"labctl": 1, "calibration": "probe", "source": "the shipped protocols", "spectra": [*spectra.values()]}
-    (tmp_path / "series.yaml").write_text(yaml.safe_dump(written))
+    (tmp_path / "series.yaml").write_text(json.dumps(written))
     assert run_app(["analyze", str(tmp_path / "series.yaml"), "--out", str(tmp_path / "out")]) == 0
     assert "0.00  1.0" in capfd.readouterr().out
     told = calibration.load(tmp_path / "out" / "probe.yaml")
@@ -138,7 +137,7 @@ def test_integrals_of_both_arms_follow_the_true_factor_within_noise_and_make_a_f
     cell = {"id": "cal100-01", "group": "bare", "area": "1.0 cm2", "chemistry": "Cu||NMC622"}
     cell |= {"soc_factor": {"calibration": "out/probe.yaml"}}
     cell |= {"cycles": [{"cycle": 1, "charge": "2.62 mAh", "charged": spectra["cal100-01"]["file"]}]}
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"labctl": 1, "analysis": "own", "cells": [cell]}))
+    (tmp_path / "own.yaml").write_text(json.dumps({"labctl": 1, "analysis": "own", "cells": [cell]}))
     assert run_app(["analyze", str(tmp_path / "own.yaml"), "--json"]) == 0
     used = json.loads(capfd.readouterr().out)["cells"][0]
     assert used["soc_factor"]["value"] == pytest.approx(told.curve.at(0.0))
