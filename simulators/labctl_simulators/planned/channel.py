@@ -24,7 +24,10 @@ RUNNING, SUSPENDED, DONE, FAILED = "running", "suspended", "done", "failed"
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way out of a step: ``voltage`` (V), ``current`` (A) or ``time`` (s), which must last for ``held`` s."""
+    """A way out of a step: ``voltage`` (V), ``current`` (A), ``capacity`` (C since it began) or ``time`` (s).
+
+    It must last for ``held`` s.
+    """
 
     what: str
     above: bool
@@ -87,12 +90,13 @@ class PlannedTester(Device):
 
     def __init__(self, name: str, entry: Mapping[str, Any], laboratory: Any) -> None:
         super().__init__(name, entry, laboratory)
+        self._three = entry.get("electrodes") == 3
         self._channels: dict[int, _Channel] = {}
 
     def channel(self, number: int) -> _Channel:
         """One channel, counted from 1."""
         if number not in self._channels:
-            self._channels[number] = _Channel(self._laboratory, self._name, number)
+            self._channels[number] = _Channel(self._laboratory, self._name, number, three=self._three)
         return self._channels[number]
 
     @staticmethod
@@ -115,8 +119,10 @@ class PlannedTester(Device):
 class _Channel:
     """One channel with at most one program, brought up to the present whenever somebody looks."""
 
-    def __init__(self, laboratory: Any, name: str, number: int) -> None:
+    def __init__(self, laboratory: Any, name: str, number: int, *, three: bool) -> None:
         self._laboratory = laboratory
+        # With a reference electrode it is the working electrode's potential that is looked at.
+        self._three = three
         self._name, self._number = name, number
         self._source = f"{name}/{number}"
         self._gain: dict[str, float] = {}
@@ -126,6 +132,7 @@ class _Channel:
         self._at = 0
         self._limits = (-1e9, 1e9)
         self._course: Any = None
+        self._voltage: Any = None
         self._cell: Any = None
         self._began = self._step_began = self._until = self._stopped = 0.0
         self._why, self._warmth = "", 0.0
@@ -159,7 +166,8 @@ class _Channel:
             left = self._until - now if self.state == RUNNING else None
             voltage = self.voltage()
             return Look(self.state, self.end, left, voltage, 0.0, abs(self._charge), self._moved, clock, self._records)
-        voltage, current, charge = self._course.at(now)
+        _, current, charge = self._course.at(now)
+        voltage = float(np.interp(now, self._course.t, self._voltage))
         gain = self._gain_of(self._steps[self._at].mode)
         return Look(
             RUNNING,
@@ -186,7 +194,8 @@ class _Channel:
         now = self._laboratory.time()
         if self.state != RUNNING:
             self._laboratory.bring_up_to_date(cell)
-        return float(cell.voltage(max(now, cell.state.t)))
+        counter = float(cell.counter_at_rest()) if self._three else 0.0
+        return float(cell.voltage(max(now, cell.state.t))) + counter
 
     def open(self) -> None:
         """End the program: to open circuit."""
@@ -249,16 +258,21 @@ class _Channel:
         horizon = max(min([*timed, now + _HORIZON]) - now, 0.0) + 2 * TICK
         start = max(now, self._cell.state.t)
         self._course = course = self._cell.project(_drive(step, gain), start, horizon, self._warmth)
+        self._voltage = course.voltage + self._cell.counter(course) if self._three else course.voltage
+        along = {
+            "voltage": self._voltage,
+            "current": np.abs(course.current) / gain,
+            "capacity": np.abs(self._charge + course.charge / gain),
+        }
         earliest = max(start, self._step_began + TICK)
         ends = [(max(at, earliest), "time") for at in timed]
         for way in step.ways:
             if way.what != "time":
-                values = course.voltage if way.what == "voltage" else np.abs(course.current) / gain
-                at = crossing(course.t, values, way.above, way.value, earliest)
+                at = crossing(course.t, along[way.what], way.above, way.value, earliest)
                 if at is not None:
                     ends.append((at + way.held, way.what))
         for above, limit in ((False, self._limits[0]), (True, self._limits[1])):
-            at = crossing(course.t, course.voltage, above, limit, earliest)
+            at = crossing(course.t, self._voltage, above, limit, earliest)
             if at is not None:
                 ends.append((at, "unsafe"))
         self._until, self._why = min(ends, default=(float(course.t[-1]), ""))
@@ -274,7 +288,7 @@ class _Channel:
         _, _, charge = self._course.at(until)
         charge /= self._gain_of(step.mode)
         if step.record_voltage_step:
-            swing = float(np.ptp(self._course.voltage[self._course.t <= until])) if until > self._course.t[0] else 0.0
+            swing = float(np.ptp(self._voltage[self._course.t <= until])) if until > self._course.t[0] else 0.0
             self._records += int(swing / step.record_voltage_step)
         self._charge += charge
         self._moved += charge
