@@ -8,7 +8,10 @@ import sys
 import pytest
 from kill_harness import Setting, boundaries, boundary_kills, random_kills, undisturbed
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by a POSIX signal")
+pytestmark = [
+    pytest.mark.protocols,
+    pytest.mark.skipif(sys.platform == "win32", reason="processes are killed by a POSIX signal"),
+]
 
 
 @pytest.mark.timeout(600)
