@@ -122,7 +122,9 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
                 mine, yours = ([_without_order(each) for each in some.get(key, ())] for some in (one, other))
                 yield from differences(mine, yours, f"{where}/{key}")
             elif key in WAITED:
-                mine, yours = ([each for each in some.get(key) or () if WAITED[key] not in each] for some in (one, other))
+                mine, yours = (
+                    [each for each in some.get(key) or () if WAITED[key] not in each] for some in (one, other)
+                )
                 yield from differences(mine, yours, f"{where}/{key}")
             elif key not in TIMES:
                 yield from differences(one.get(key), other.get(key), f"{where}/{key}")
