@@ -123,7 +123,7 @@ def differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
                 yield from differences(mine, yours, f"{where}/{key}")
             elif key in WAITED:
                 mine, yours = (
-                    [each for each in some.get(key) or () if WAITED[key] not in each] for some in (one, other)
+                    [each for each in some.get(key) or () if WAITED[key] not in (each or "")] for some in (one, other)
                 )
                 yield from differences(mine, yours, f"{where}/{key}")
             elif key not in TIMES:
